@@ -1,0 +1,38 @@
+"""Loads that nobody waits for to the end: a bounded number of daemon threads. It must not know what it runs."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger("lru_cache")
+
+
+class BackgroundThreads:
+    """Runs each function in a thread of its own, at most `limit` at a time.
+
+    A thread for each and no pool: a refresh takes milliseconds where a thread's start takes microseconds, an idle cache
+    then has no threads, and one loader that hangs takes none of the others with it. Daemons, so that it cannot keep the
+    process from ending either.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = threading.BoundedSemaphore(limit)
+
+    def start(self, function: Callable[[], object]) -> bool:
+        """Run it soon. False if as many as allowed are running, or the machine gives no thread."""
+        if not self._free.acquire(blocking=False):
+            return False
+        try:
+            threading.Thread(target=self._run, args=(function,), name="lru_cache-load", daemon=True).start()
+        except RuntimeError:
+            self._free.release()
+            return False
+        return True
+
+    def _run(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        except BaseException:  # even SystemExit has nobody to go to in this thread
+            logger.exception("a background load ended abnormally")
+        finally:
+            self._free.release()

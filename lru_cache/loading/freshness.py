@@ -1,0 +1,63 @@
+"""How long an answer is good. Pure arithmetic: no clock, no lock, no loader is called from here."""
+
+import random
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from lru_cache import arguments
+from lru_cache.arguments import MISSING, Duration, Missing
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[V]):
+    """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires."""
+
+    value: V
+    expiration_time: Duration | None | Missing = MISSING
+
+    def __post_init__(self) -> None:
+        if self.expiration_time is not MISSING:
+            arguments.life("expiration_time", self.expiration_time)
+
+
+def value_and_life(answer: Any) -> tuple[Any, float | None]:
+    """Split what a loader returned. A life of None is the cache's own."""
+    if not isinstance(answer, Loaded):
+        return answer, None
+    if answer.expiration_time is MISSING:
+        return answer.value, None
+    return answer.value, arguments.life("expiration_time", answer.expiration_time)
+
+
+class Freshness:
+    """The durations that a cache was made with, checked, and the moments that follow from them."""
+
+    def __init__(
+        self,
+        expiration_time: Duration | None,
+        expiration_jitter: float,
+        stale_time: Duration,
+        refresh_time: Duration | None,
+        load_timeout: Duration | None,
+        retry_time: Duration,
+    ) -> None:
+        self.life = arguments.life("expiration_time", expiration_time)
+        self.jitter = arguments.fraction("expiration_jitter", expiration_jitter)
+        self.stale_time = arguments.seconds("stale_time", stale_time, zero=True)
+        self.refresh_time = arguments.optional_seconds("refresh_time", refresh_time)
+        self.load_timeout = arguments.optional_seconds("load_timeout", load_timeout)
+        self.retry_time = arguments.seconds("retry_time", retry_time)
+
+    def deadline(self, now: float, life: float | None) -> float:
+        """When a life that begins now ends. The cache's own (None) may be shortened by the jitter, others are exact."""
+        if life is None:
+            life = self.life
+            if self.jitter:
+                life *= 1.0 - self.jitter * random.random()  # noqa: S311 - spreads expiry, guards nothing
+        return now + life
+
+    def fresh_until(self, deadline: float) -> float:
+        """Until when a look-up is a plain hit: the end, or the moment from which hits refresh ahead of it."""
+        return deadline if self.refresh_time is None else deadline - self.refresh_time

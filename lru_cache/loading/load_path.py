@@ -1,0 +1,305 @@
+"""What a look-up does when it is no plain hit: load, wait, refresh ahead, or serve what has expired.
+
+`LoadPath` owns the cache's lock and everything that the lock protects. It must not know the mapping face of the cache,
+or that replication exists. What is to be done is decided under the lock, in `_plan`, and done outside it.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from lru_cache.arguments import MISSING
+from lru_cache.clock import Clock
+from lru_cache.loading.background import BackgroundThreads
+from lru_cache.loading.freshness import Freshness, value_and_life
+from lru_cache.loading.single_flight import Flight, Flights, Landing, leading
+from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, ReadPath, Removal, RemovalCause, Store
+
+K = TypeVar("K")
+V = TypeVar("V")
+Loader = Callable[[K], Any]
+
+logger = logging.getLogger("lru_cache")
+
+BACKGROUND_LOADS = 32  # at once in one cache: a loader that hangs costs a thread each time, and no more than these
+SECONDS_BETWEEN_FAILURE_LINES = 1.0  # a source that is down fails once for every key
+
+
+class _Plan(NamedTuple):
+    """What a look-up has to do, as decided under the lock. No flight: return the answer, or there is none."""
+
+    answer: Any = MISSING
+    flight: Flight[Any] | None = None
+    leads: bool = False  # the flight is this look-up's to run
+    patience: float | None = None  # run it aside, and wait so many seconds; None: run it here, or wait until it lands
+
+
+class LoadPath(ReadPath[K, V]):
+    """A store with loading on a miss, behind one lock."""
+
+    def __init__(
+        self,
+        store: Store[K, V],
+        clock: Clock,
+        freshness: Freshness,
+        load_callback: Loader[K] | None,
+        on_removal: Callable[[Removal[K, V]], object] | None,
+    ) -> None:
+        super().__init__(store, clock.monotonic)
+        self._freshness = freshness
+        self._load_callback = load_callback
+        self._on_removal = on_removal
+        # Protects the store (but for plain hits), the flights and the counters below. Held for dict operations only:
+        # no loader, listener or waiting under it. Reentrant, since a key's __eq__ or a finalizer may call the cache
+        # from within.
+        self._lock = threading.RLock()
+        self._flights: Flights[K] = Flights()
+        self._untold: deque[Gone[K, V]] = deque()  # removals from within the lock; who gets out of it tells of them
+        self._misses = 0
+        self._loads = 0
+        self._load_failures = 0
+        self._fenced_loads = 0
+        self._stale_served = 0
+        self._failures_unlogged = 0
+        self._next_failure_line = float("-inf")
+        self._background = BackgroundThreads(BACKGROUND_LOADS)
+
+    # -- the look-up -------------------------------------------------------------------------------------------------
+
+    def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
+        loader = self._load_callback if load is None else load
+        within = self._within_lock()
+        plan = self._plan(key, loader)
+        while plan.flight is not None and loader is not None:
+            try:
+                answer = self._carry_out(plan, plan.flight, loader, within)
+            except BaseException:
+                if plan.leads and plan.flight.leader is None:
+                    self._abandon(plan.flight)  # interrupted before the load began: nobody else will run it
+                raise
+            if answer is not MISSING:
+                return answer
+            plan = self._plan(key, loader, again=True)
+        return default if plan.answer is MISSING else plan.answer
+
+    def _carry_out(self, plan: _Plan, flight: Flight[K], loader: Loader[K], within: bool) -> Any:
+        """Load, or wait for who does. MISSING: that came to nothing, ask again."""
+        if plan.patience is not None:
+            return self._load_aside(plan, flight, loader, 0.0 if within else plan.patience)
+        if plan.leads:
+            return self._load_here(flight, loader)
+        if within:
+            return self._load_alone(flight.key, loader)
+        return self._answer_of(flight, flight.wait())
+
+    def _load_here(self, flight: Flight[K], loader: Loader[K]) -> Any:
+        try:
+            return self._lead(flight, loader)
+        except Exception as error:
+            value = self._value_instead(flight.key)
+            if value is MISSING:
+                raise
+            self._log_failure(flight.key, error)
+            return value
+
+    def _load_aside(self, plan: _Plan, flight: Flight[K], loader: Loader[K], patience: float) -> Any:
+        """A refresh that nobody waits for, or a load in whose place a stale value serves once patience ends."""
+        if plan.leads and not self._background.start(lambda: self._lead_quietly(flight, loader)):
+            self._retry_later(flight)
+            self._abandon(flight)
+        if plan.answer is not MISSING:
+            return plan.answer
+        landing = flight.wait(patience)
+        if landing is None or landing is Landing.ABANDONED:
+            return self._value_instead(flight.key)
+        return self._answer_of(flight, landing)
+
+    def _answer_of(self, flight: Flight[K], landing: Landing | None) -> Any:
+        """What the landing of a flight means to a look-up that waited for it."""
+        if landing is Landing.VALUE:
+            return flight.outcome
+        if landing is Landing.FAILURE:
+            value = self._value_instead(flight.key)
+            if value is MISSING:
+                raise flight.outcome.with_traceback(flight.traceback)
+            return value
+        return MISSING
+
+    def _plan(self, key: K, loader: Loader[K] | None, again: bool = False) -> _Plan:
+        with self._lock:
+            now = self._monotonic()
+            gone = self._store.reap(now, REAPED_PER_WRITE)
+            entry = self._store.find(key)
+            if entry is not None and now < entry.deadline:
+                plan = self._plan_hit_locked(entry, now, loader)
+            else:
+                self._misses += not again
+                stale = entry is not None and now < entry.deadline + self._freshness.stale_time
+                if entry is not None and not stale:
+                    removed = self._store.remove(entry, RemovalCause.EXPIRED, now)
+                    gone += [] if removed is None else [removed]
+                plan = self._plan_load_locked(key, entry if stale else None, now, loader)
+        self._settle(gone)
+        return plan
+
+    def _plan_hit_locked(self, entry: Entry[K, V], now: float, loader: Loader[K] | None) -> _Plan:
+        """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
+        self._hits += 1
+        self._store.use(entry)
+        if now < entry.fresh_until:
+            return _Plan(entry.value)
+        entry.fresh_until = entry.deadline  # one refresh is enough: unless it fails, further hits are plain ones
+        if loader is None or self._freshness.refresh_time is None:
+            return _Plan(entry.value)
+        flight, leads = self._flights.join(entry.key, now)
+        return _Plan(entry.value, flight if leads else None, leads, patience=0.0)
+
+    def _plan_load_locked(self, key: K, stale: Entry[K, V] | None, now: float, loader: Loader[K] | None) -> _Plan:
+        if loader is None:
+            return _Plan()
+        if stale is not None and now < stale.retry_at:
+            self._stale_served += 1
+            self._store.use(stale)
+            return _Plan(stale.value)
+        flight, leads = self._flights.join(key, now)
+        timeout = self._freshness.load_timeout
+        if stale is None or timeout is None:
+            return _Plan(MISSING, flight, leads)
+        return _Plan(MISSING, flight, leads, patience=max(0.0, flight.started + timeout - now))
+
+    # -- the load ----------------------------------------------------------------------------------------------------
+
+    def _lead(self, flight: Flight[K], loader: Loader[K]) -> Any:
+        """Run the loader, keep what it returns unless the key was written meanwhile, and release who waits."""
+        landing, outcome = Landing.ABANDONED, None
+        try:
+            with leading(flight):
+                answer = loader(flight.key)
+            value, life = value_and_life(answer)
+            outcome = self._keep_load(flight, value, life)
+            landing = Landing.VALUE
+            return outcome
+        except Exception as error:
+            landing, outcome = Landing.FAILURE, error
+            self._retry_later(flight)
+            raise
+        finally:
+            try:
+                self._leave(flight, landing)
+            finally:
+                flight.land(landing, outcome)
+                outcome = None  # the exception's traceback holds this frame, which must not hold the exception
+
+    def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
+        try:
+            self._lead(flight, loader)
+        except Exception as error:  # noqa: BLE001 - a loader may raise anything, and who asked has gone on
+            self._log_failure(flight.key, error)
+
+    def _load_alone(self, key: K, loader: Loader[K]) -> Any:
+        """Load for this caller only. It holds our lock further up its stack (running a key's `__eq__`, say) and so must
+        not wait for a flight, whose leader needs that lock to land.
+        """
+        with self._lock:
+            self._loads += 1
+        return value_and_life(loader(key))[0]
+
+    def _keep_load(self, flight: Flight[K], value: Any, life: float | None) -> Any:
+        """Keep what was loaded; if the key was written meanwhile, keep nothing and prefer what was written."""
+        with self._lock:
+            now = self._monotonic()
+            gone: list[Gone[K, V]] = []
+            fenced = flight.fenced
+            if fenced:
+                entry = self._store.find(flight.key)
+                if entry is not None and now < entry.deadline:
+                    value = entry.value
+            else:
+                deadline = self._freshness.deadline(now, life)
+                gone = self._store.put(flight.key, value, now, deadline, self._freshness.fresh_until(deadline))
+                fenced = flight.fenced
+                if fenced:  # by the key's own code, while the store compared it
+                    gone += self._remove_locked(flight.key, RemovalCause.INVALIDATED, now)
+            self._fenced_loads += fenced
+        self._settle(gone)
+        return value
+
+    def _retry_later(self, flight: Flight[K]) -> None:
+        """The load came to nothing: as long as there is something to serve, ask again only after `retry_time`."""
+        with self._lock:
+            entry = None if flight.fenced else self._store.find(flight.key)
+            if entry is not None:
+                now = self._monotonic()
+                entry.retry_at = now + self._freshness.retry_time
+                if now < entry.deadline:
+                    entry.fresh_until = min(entry.retry_at, entry.deadline)
+
+    def _value_instead(self, key: K) -> Any:
+        """What can be served in place of a load: a value written meanwhile, or one that expired not too long ago."""
+        with self._lock:
+            now = self._monotonic()
+            entry = self._store.find(key)
+            if entry is None or not now < entry.deadline + self._freshness.stale_time:
+                return MISSING
+            self._stale_served += not now < entry.deadline
+            self._store.use(entry)
+            return entry.value
+
+    def _leave(self, flight: Flight[K], landing: Landing) -> None:
+        """The loader has returned: from here on a look-up starts a load of its own."""
+        with self._lock:
+            self._loads += 1
+            self._load_failures += landing is Landing.FAILURE
+            if not flight.fenced:
+                self._flights.leave(flight)
+
+    def _abandon(self, flight: Flight[K]) -> None:
+        """Give up a flight that nobody has begun to run. Fenced, in case that somebody does."""
+        with self._lock:
+            if not flight.fenced:
+                flight.fenced = True
+                self._flights.leave(flight)
+        flight.land(Landing.ABANDONED)
+
+    # -- around the lock ---------------------------------------------------------------------------------------------
+
+    def _remove_locked(self, key: K, cause: RemovalCause, now: float) -> list[Gone[K, V]]:
+        entry = self._store.find(key)
+        gone = None if entry is None else self._store.remove(entry, cause, now)
+        return [] if gone is None else [gone]
+
+    def _within_lock(self) -> bool:
+        """Whether this thread was in a locked step of ours already when it called, that is, runs a key's own code."""
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # what threading.Condition asks, too
+        return owned
+
+    def _settle(self, gone: list[Gone[K, V]]) -> None:
+        """Tell the listener what left. Outside the lock; from within it, leave that to the step that holds it."""
+        if self._on_removal is None or not (gone or self._untold):
+            return
+        self._untold.extend(gone)
+        if self._within_lock():
+            return
+        while self._untold:
+            try:
+                key, value, _, cause = self._untold.popleft()
+            except IndexError:
+                return  # another thread told it
+            try:
+                self._on_removal(Removal(key, value, cause))
+            except Exception:
+                logger.exception("on_removal raised for key %r (%s)", key, cause)
+
+    def _log_failure(self, key: K, error: BaseException) -> None:
+        """One line for a loader's exception that reaches no caller, and not more than one a second."""
+        with self._lock:
+            now = self._monotonic()
+            if now < self._next_failure_line:
+                self._failures_unlogged += 1
+                return
+            self._next_failure_line = now + SECONDS_BETWEEN_FAILURE_LINES
+            unlogged, self._failures_unlogged = self._failures_unlogged, 0
+        more = f" ({unlogged} more failures since the last such line)" if unlogged else ""
+        logger.warning("loading %r failed, a kept value stands in: %r%s", key, error, more)

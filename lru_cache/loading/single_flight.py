@@ -1,0 +1,200 @@
+"""One load per key at a time: who leads it, who waits for it, and what fences it.
+
+It must not know loaders, stores or values' lives. `Flights` is guarded by its cache's lock; a `Flight` belongs to the
+thread that leads it until it has landed, and never changes after that.
+"""
+
+import threading
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from lru_cache.errors import RecursiveLoadError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+K = TypeVar("K")
+
+
+class Landing(Enum):
+    """How a flight ended."""
+
+    VALUE = "value"
+    FAILURE = "failure"  # the loader raised: all who waited get its exception
+    ABANDONED = "abandoned"  # nobody knows (the loading thread was interrupted): who waited starts again
+
+
+class Flight(Generic[K]):
+    """One load in progress."""
+
+    __slots__ = (
+        "_latch",
+        "fenced",
+        "key",
+        "landing",
+        "leader",
+        "outcome",
+        "outer",
+        "owner",
+        "shared",
+        "started",
+        "traceback",
+    )
+
+    def __init__(self, owner: object, key: K, started: float) -> None:
+        self.owner = owner  # the cache, only to be compared
+        self.key = key
+        self.started = started
+        self.leader: int | None = None  # the loading thread, once it runs
+        self.outer: Flight[Any] | None = None  # the load of that thread from within which this one was asked for
+        self.fenced = False  # guarded by the cache's lock: its result must not be kept
+        self.shared = False  # guarded by the cache's lock: somebody else waits for it, or is about to
+        self.landing: Landing | None = None
+        self.outcome: Any = None  # the value, or the exception with the traceback that it had
+        self.traceback: TracebackType | None = None
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    def land(self, landing: Landing, outcome: Any = None) -> None:
+        """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
+        if self.landing is None:
+            if self.shared:  # else only the leader wants it, whose frames an exception holds: no circle without need
+                self.outcome = outcome
+                self.traceback = outcome.__traceback__ if landing is Landing.FAILURE else None
+            self.landing = landing
+            self._latch.release()
+
+    def wait(self, timeout: float | None = None) -> Landing | None:
+        """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
+        limit = -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+        with _Waiting(self):
+            if self._latch.acquire(timeout=limit):
+                self._latch.release()
+        return self.landing
+
+    def __repr__(self) -> str:
+        return f"Flight({self.key!r}, landing={self.landing}, fenced={self.fenced})"
+
+
+class Flights(Generic[K]):
+    """The loads in progress whose result may still be kept, by key. Every method expects the cache's lock held."""
+
+    def __init__(self) -> None:
+        self._flights: dict[K, Flight[K]] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def keys(self) -> list[K]:
+        """The keys that are being loaded now."""
+        return list(self._flights)
+
+    def join(self, key: K, started: float) -> tuple[Flight[K], bool]:
+        """Return the flight for a key, and whether it is new and so the caller's to lead."""
+        flight = self._flights.get(key)
+        if flight is not None:
+            flight.shared = True
+            return flight, False
+        new = Flight(self, key, started)
+        flight = self._flights.setdefault(key, new)
+        if flight is new:
+            try:
+                _refuse_recursion(new)
+            except BaseException:
+                self.leave(new)
+                raise
+            return flight, True
+        flight.shared = True
+        return flight, False
+
+    def leave(self, flight: Flight[K]) -> None:
+        """It no longer counts as running: the next who asks starts another."""
+        popped = self._flights.pop(flight.key, None)
+        if popped is not None and popped is not flight:
+            self._flights.setdefault(popped.key, popped)  # that one is younger and still in the air
+
+    def fence(self, key: K) -> Flight[K] | None:
+        """A write happened: what is being loaded for this key is too old to keep."""
+        flight = self._flights.pop(key, None)
+        if flight is not None:
+            flight.fenced = True
+        return flight
+
+    def fence_all(self) -> None:
+        """Everything that is being loaded is too old to keep."""
+        for flight in list(self._flights.values()):
+            flight.fenced = True
+        self._flights.clear()
+
+
+class _Innermost(threading.local):
+    flight: Flight[Any] | None = None
+
+
+_innermost = _Innermost()
+
+_waits_lock = threading.RLock()  # protects _waits; reentrant, since a finalizer may load from anywhere
+_waits: dict[int, Flight[Any]] = {}  # thread -> what it waits for; of the whole process, since loaders cross caches
+
+
+class leading:  # noqa: N801 - reads as the statement that it is
+    """`with leading(flight):` around the loader's call: marks whose load this thread is running."""
+
+    __slots__ = ("_flight",)
+
+    def __init__(self, flight: Flight[Any]) -> None:
+        self._flight = flight
+
+    def __enter__(self) -> None:
+        self._flight.outer = _innermost.flight
+        self._flight.leader = threading.get_ident()
+        _innermost.flight = self._flight
+
+    def __exit__(self, *_: object) -> None:
+        _innermost.flight = self._flight.outer
+        self._flight.outer = None
+
+
+def _refuse_recursion(flight: Flight[Any]) -> None:
+    """Raise if this thread is loading the same key already.
+
+    `_Waiting` sees a loader that asks for its own key, as long as its flight is registered. It no longer is once it
+    was fenced: loader(k) invalidates k, asks for k, so starts loader(k), which invalidates k ... without end.
+    """
+    outer = _innermost.flight
+    while outer is not None:
+        if outer.owner is flight.owner and outer.fenced and outer.key == flight.key:
+            raise RecursiveLoadError(f"the loader of {flight.key!r} asked for the same key")
+        outer = outer.outer
+
+
+class _Waiting:
+    """While inside, this thread is known to wait for a flight. Entering raises if that flight waits for this thread.
+
+    Registered under one lock with the check: of two threads that close a circle, the second sees the first.
+    """
+
+    def __init__(self, flight: Flight[Any]) -> None:
+        self._flight = flight
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with _waits_lock:
+            ahead: Flight[Any] | None = self._flight
+            while ahead is not None and ahead.landing is None:
+                if ahead.leader == me:
+                    raise RecursiveLoadError(
+                        f"the loader of {ahead.key!r} asked, directly or through others, for {self._flight.key!r}, "
+                        "which cannot be loaded before it"
+                    )
+                ahead = _waits.get(ahead.leader) if ahead.leader is not None else None
+            self._before = _waits.get(me)
+            _waits[me] = self._flight
+
+    def __exit__(self, *_: object) -> None:
+        me = threading.get_ident()
+        with _waits_lock:
+            if self._before is None:
+                _waits.pop(me, None)
+            else:
+                _waits[me] = self._before

@@ -1,0 +1,397 @@
+"""`LRUCache`: a thread-safe, in-process LRU cache with expiry and loading, and the face of a mapping.
+
+What is kept is `store/`'s business and what happens on a miss is `loading/`'s; here is what an application does to a
+cache. This file must not know replication or the network.
+"""
+
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from datetime import datetime
+from math import inf
+from typing import Any, ParamSpec, TypeVar, overload
+
+from lru_cache import arguments
+from lru_cache.arguments import MISSING, Duration, Missing
+from lru_cache.clock import Clock, SystemClock
+from lru_cache.loading.freshness import Freshness, Loaded
+from lru_cache.loading.load_path import LoadPath
+from lru_cache.loading.single_flight import Landing
+from lru_cache.memoize import Memoized, memoized
+from lru_cache.stats import Stats
+from lru_cache.store import Entry, Gone, Removal, RemovalCause, Store
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Pairs = Mapping[K, V] | Iterable[tuple[K, V]]
+
+
+class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
+    """An LRU cache whose entries expire and which loads what it lacks. Every method may be called from any thread.
+
+    Durations are seconds or a `timedelta`.
+
+    - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`.
+    - `maximum_capacity` entries are kept; the one unused for longest leaves first.
+    - `expiration_time` is the life of an entry (None: no end); `expiration_jitter` (0..1) shortens each such life by
+      up to this fraction at random, so that what was loaded together does not expire together.
+    - `stale_time`: so long after its end a value still serves if the loader fails, or takes longer than `load_timeout`.
+      After a failure the loader is left alone for `retry_time`.
+    - `refresh_time`: a hit with less life left than this returns at once and reloads in the background.
+    - `on_removal(removal)` is told of each value that left, by the thread that caused it, after the fact.
+    - `clock` has `monotonic()` and `time()`; tests pass `lru_cache.testing.ManualClock()`.
+    """
+
+    def __init__(
+        self,
+        load_callback: Callable[[K], V | Loaded[V]] | None = None,
+        maximum_capacity: int = 50_000,
+        expiration_time: Duration | None = 5_184_000,
+        *,
+        expiration_jitter: float = 0.0,
+        stale_time: Duration = 0,
+        refresh_time: Duration | None = None,
+        load_timeout: Duration | None = None,
+        retry_time: Duration = 1,
+        on_removal: Callable[[Removal[K, V]], object] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = SystemClock() if clock is None else clock
+        for method in ("monotonic", "time"):
+            if not callable(getattr(clock, method, None)):
+                raise TypeError(f"clock must have monotonic() and time(), {type(clock).__name__} lacks {method}()")
+        freshness = Freshness(expiration_time, expiration_jitter, stale_time, refresh_time, load_timeout, retry_time)
+        super().__init__(
+            Store(arguments.count("maximum_capacity", maximum_capacity), freshness.stale_time),
+            clock,
+            freshness,
+            arguments.function("load_callback", load_callback),
+            arguments.function("on_removal", on_removal),
+        )
+        self._wall_time = clock.time
+        self._invalidations = 0
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def set(
+        self,
+        key: K,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> V | None: ...
+    @overload
+    def set(
+        self,
+        key: K,
+        value: T,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> T: ...
+    def set(
+        self,
+        key: K,
+        value: Any = MISSING,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> Any:
+        """Keep a value and return it. Without a value: invalidate the key and load it anew.
+
+        It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do.
+        """
+        life = self._life(expire_at, expiration_time)
+        if value is MISSING:
+            return self._reload(key, life)
+        if life is not None and life <= 0:
+            self.invalidate(key)
+        else:
+            self._set(key, value, life)
+        return value
+
+    def set_many(
+        self,
+        pairs: "Pairs[K, V]",
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> None:
+        """Keep all values of a mapping, or of pairs, each as `set` does."""
+        life = self._life(expire_at, expiration_time)
+        items: list[tuple[K, V]] = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+        if life is not None and life <= 0:
+            self.invalidate_many(key for key, _ in items)
+            return
+        for key, value in items:
+            self._set(key, value, life)
+
+    def invalidate(self, key: K) -> bool:
+        """The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."""
+        return self._take(key) is not None
+
+    def invalidate_many(self, keys: Iterable[K]) -> int:
+        """Invalidate each of these keys, and count those that were held."""
+        return sum([self.invalidate(key) for key in keys])
+
+    def clear(self) -> None:
+        """Drop everything, and whatever is being loaded."""
+        with self._lock:
+            self._flights.fence_all()
+            gone = self._store.clear(self._monotonic())
+        self._settle(gone)
+
+    def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
+        """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."""
+        life = self._life(None, expiration_time)
+        with self._lock:
+            now = self._monotonic()
+            entry = self._living_locked(key, now)
+            if entry is None:
+                return False
+            deadline = self._freshness.deadline(now, life)
+            self._store.prolong(entry, deadline, self._freshness.fresh_until(deadline))
+            self._store.use(entry)
+            return True
+
+    def expire(self) -> int:
+        """Drop everything that has expired (and can no longer be served as stale), and count it."""
+        with self._lock:
+            gone = self._store.reap(self._monotonic())
+        self._settle(gone)
+        return len(gone)
+
+    # -- reading, beside `get` ---------------------------------------------------------------------------------------
+
+    def get_many(self, keys: Iterable[K]) -> dict[K, V]:
+        """Get each of these keys; what is missing is loaded, or left out where there is no loader."""
+        values = {key: self.get(key, MISSING) for key in keys}
+        return {key: value for key, value in values.items() if value is not MISSING}
+
+    @overload
+    def peek(self, key: K, default: None = None) -> V | None: ...
+    @overload
+    def peek(self, key: K, default: V | T) -> V | T: ...
+    def peek(self, key: K, default: Any = None) -> Any:
+        """Return the value if it is held. Neither loads nor counts as a use."""
+        with self._lock:
+            entry = self._living_locked(key, self._monotonic())
+            return default if entry is None else entry.value
+
+    def expires_in(self, key: K) -> float | None:
+        """Return the seconds of life that an entry has left; None if it has no end. KeyError if none is held."""
+        with self._lock:
+            now = self._monotonic()
+            entry = self._living_locked(key, now)
+            if entry is None:
+                raise KeyError(key)
+            return None if entry.deadline == inf else entry.deadline - now
+
+    def stats(self) -> Stats:
+        """Return what happened so far."""
+        with self._lock:
+            return Stats(
+                hits=self._hits,
+                misses=self._misses,
+                loads=self._loads,
+                load_failures=self._load_failures,
+                fenced_loads=self._fenced_loads,
+                stale_served=self._stale_served,
+                evictions=self._store.evictions,
+                expirations=self._store.expirations,
+                invalidations=self._invalidations,
+                size=len(self),
+                capacity=self._store.capacity,
+            )
+
+    def memoize(
+        self,
+        expiration_time: Duration | None | Missing = MISSING,
+        key: Callable[..., Any] | None = None,
+    ) -> Callable[[Callable[P, T]], Memoized[P, T]]:
+        """Decorate a function: its results are kept here, under its qualified name and its arguments.
+
+        `key(*args, **kwargs)` may give something hashable to stand for the arguments.
+        """
+        if callable(expiration_time):
+            raise TypeError("memoize is called to make a decorator: write @cache.memoize(), with parentheses")
+        self._life(None, expiration_time)
+        arguments.function("key", key)
+        return lambda function: memoized(self, function, expiration_time, key)
+
+    # -- the mapping -------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: K) -> V:
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._set(key, value, None)
+
+    def __delitem__(self, key: K) -> None:
+        if not self.invalidate(key):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        with self._lock:
+            return self._living_locked(key, self._monotonic()) is not None
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._store.count(self._monotonic())
+
+    def __iter__(self) -> Iterator[K]:
+        """Iterate over the keys held at this moment, least recently used first; whatever happens meanwhile."""
+        return iter([entry.key for entry in self._living_entries()])
+
+    def items(self) -> ItemsView[K, V]:
+        """Return a view whose iteration is a snapshot, and neither loads nor touches."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[V]:
+        """Return a view whose iteration is a snapshot, and neither loads nor touches."""
+        return _Values(self)
+
+    @overload
+    def pop(self, key: K) -> V: ...
+    @overload
+    def pop(self, key: K, default: V | T) -> V | T: ...
+    def pop(self, key: K, default: Any = MISSING) -> Any:
+        """Invalidate a key and return what it held; else `default`, or KeyError without one."""
+        taken = self._take(key)
+        if taken is not None:
+            return taken[1]
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[K, V]:
+        """Invalidate the least recently used entry, and return it."""
+        with self._lock:
+            gone = self._store.pop_oldest(self._monotonic())
+            found = bool(gone) and gone[-1][3] is RemovalCause.INVALIDATED
+            if found:
+                self._flights.fence(gone[-1][0])
+                self._invalidations += 1
+        self._settle(gone)
+        if not found:
+            raise KeyError("popitem(): the cache is empty")
+        return gone[-1][0], gone[-1][1]
+
+    @overload
+    def setdefault(self, key: K, default: None = None) -> V | None: ...
+    @overload
+    def setdefault(self, key: K, default: V) -> V: ...
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        """Return what is held for a key, else keep `default` and return it. Does not load."""
+        with self._lock:
+            entry = self._living_locked(key, self._monotonic())
+            if entry is not None:
+                self._hits += 1
+                self._store.use(entry)
+                default = entry.value
+            else:
+                self._set(key, default, None)
+        self._settle([])
+        return default
+
+    @property
+    def maxsize(self) -> int:
+        """The capacity, by the name that cachetools has for it."""
+        return self._store.capacity
+
+    @property
+    def currsize(self) -> int:
+        """The number of entries, by the name that cachetools has for it."""
+        return len(self)
+
+    @property
+    def ttl(self) -> float | None:
+        """The life of an entry in seconds, by the name that cachetools has for it; None: without end."""
+        return None if self._freshness.life == inf else self._freshness.life
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} of {self.maxsize} entries>"
+
+    # -- shared by the above -----------------------------------------------------------------------------------------
+
+    def _life(self, expire_at: datetime | None, expiration_time: Duration | None | Missing) -> float | None:
+        """The life that a caller asks for. None: the cache's own. Zero or less: it has ended already."""
+        if expire_at is not None:
+            if expiration_time is not MISSING:
+                raise ValueError("give either expire_at or expiration_time, not both")
+            return arguments.moment("expire_at", expire_at) - self._wall_time()
+        return None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
+
+    def _set(self, key: K, value: V, life: float | None) -> None:
+        with self._lock:
+            now = self._monotonic()
+            flight = self._flights.fence(key)
+            deadline = self._freshness.deadline(now, life)
+            gone = self._store.put(key, value, now, deadline, self._freshness.fresh_until(deadline))
+        if flight is not None:
+            flight.land(Landing.VALUE, value)  # who waits for the load need not wait any longer
+        self._settle(gone)
+
+    def _reload(self, key: K, life: float | None) -> Any:
+        self.invalidate(key)
+        loader = self._load_callback
+        if loader is None or (life is not None and life <= 0):
+            return None
+        if life is None:
+            return self.get(key)
+        return self.get(key, load=lambda key: _with_life(loader(key), life))
+
+    def _take(self, key: K) -> Gone[K, V] | None:
+        """Invalidate a key and return what left, if it was alive."""
+        with self._lock:
+            now = self._monotonic()
+            self._flights.fence(key)
+            gone = self._remove_locked(key, RemovalCause.INVALIDATED, now)
+            self._invalidations += 1
+        self._settle(gone)
+        return gone[0] if gone and gone[0][3] is RemovalCause.INVALIDATED else None
+
+    def _living_locked(self, key: Any, now: float) -> Entry[K, V] | None:
+        entry = self._store.find(key)
+        return entry if entry is not None and now < entry.deadline else None
+
+    def keys_known(self) -> list[K]:
+        """The keys that are held or being loaded at this moment."""
+        with self._lock:
+            return [entry.key for entry in self._living_entries()] + self._flights.keys()
+
+    def _living_entries(self) -> list[Entry[K, V]]:
+        now = self._monotonic()
+        return [entry for entry in self._store.entries() if now < entry.deadline]
+
+
+def _with_life(answer: Any, life: float) -> Any:
+    return answer if isinstance(answer, Loaded) else Loaded(answer, life)
+
+
+class _Items(ItemsView[K, V]):
+    _mapping: LRUCache[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return iter([(entry.key, entry.value) for entry in self._mapping._living_entries()])
+
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        value = self._mapping.peek(item[0], MISSING)
+        return value is item[1] or bool(value == item[1])
+
+
+class _Values(ValuesView[V]):
+    _mapping: LRUCache[Any, V]
+
+    def __iter__(self) -> Iterator[V]:
+        return iter([entry.value for entry in self._mapping._living_entries()])
+
+    def __contains__(self, value: object) -> bool:
+        return any(held is value or held == value for held in self)

@@ -1,0 +1,23 @@
+"""Keeping values: bounded, ordered by use, with expiry. This file chooses the implementation.
+
+The contract is `python_store.Store` with its `ReadPath`, and `tests/store/` checks it. Nothing in this folder may know
+loading, locks, listeners or the network.
+"""
+
+from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE, Entry, ReadPath, Store
+from lru_cache.store.removal import Gone, Removal, RemovalCause
+
+implementation = "python"
+"""Which store this process uses."""
+
+__all__ = [
+    "FOREVER",
+    "REAPED_PER_WRITE",
+    "Entry",
+    "Gone",
+    "ReadPath",
+    "Removal",
+    "RemovalCause",
+    "Store",
+    "implementation",
+]

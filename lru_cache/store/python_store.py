@@ -1,0 +1,234 @@
+"""Keeping: entries bounded in number, ordered by use, with an end to their life. The reference for every other store.
+
+`Store` must not know loaders, listeners, locks or the network, and it reads no clock: `now` is an argument. Its owner
+holds one lock around every call but those of `ReadPath`, which need none: the dict and the OrderedDict below change in
+single C calls that no other thread can interrupt.
+
+A key's `__hash__` and `__eq__`, a finalizer or a signal handler may call the cache again from the middle of any
+operation here. (One OrderedDict from keys to values breaks then: it compares keys while half of its links are set.)
+So there are two structures, and one of them decides:
+
+- `_index`, a plain dict from key to entry, is the only one that runs a key's code. It may hold *dead* entries.
+- `_order`, an OrderedDict of the entries themselves, compares by identity. An entry is in the store if it stands here.
+  It comes in last, when all else is ready, and goes out first.
+
+So every entry in `_order` is in `_index`, at every point at which foreign code can run, and an entry that only
+`_index` knows is absent, whoever meets it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, overload
+
+from lru_cache.store.deadlines import Deadlines, Ticket
+from lru_cache.store.removal import Gone, RemovalCause
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+
+FOREVER = float("inf")
+DEAD = float("-inf")  # as `fresh_until`: no look-up takes this entry for a plain hit
+REAPED_PER_WRITE = 16  # expired entries that one write drops: 10 us at most, and a backlog shrinks 15 times as fast
+
+
+class Entry(Generic[K, V]):
+    """One key with its value. Who reads without the lock reads `fresh_until` first, then `value`."""
+
+    __slots__ = ("deadline", "fresh_until", "key", "retry_at", "ticket", "value", "version")
+
+    def __init__(self, key: K, value: V, version: object, deadline: float) -> None:
+        self.key = key
+        self.value = value
+        self.version = version  # opaque here
+        self.deadline = deadline  # its life ends here; it may be retained longer
+        self.fresh_until = DEAD  # before this a look-up is a plain hit; after it, somebody has to think
+        self.retry_at = DEAD  # after a failed load: do not ask the loader before this
+        self.ticket: Ticket | None = None
+
+    def __repr__(self) -> str:
+        return f"Entry({self.key!r}, {self.value!r}, deadline={self.deadline!r}, fresh_until={self.fresh_until!r})"
+
+
+class Store(Generic[K, V]):
+    """At most `capacity` entries, the least recently used leaving first. What leaves is returned, never called back.
+
+    An entry is retained for `retention` seconds after its deadline, unseen by `count`, for who serves stale values.
+    """
+
+    def __init__(self, capacity: int, retention: float = 0.0) -> None:
+        self.capacity = capacity
+        self.evictions = 0
+        self.expirations = 0
+        self._retention = retention
+        self._index: dict[K, Entry[K, V]] = {}
+        self._order: OrderedDict[Entry[K, V], None] = OrderedDict()
+        self._deadlines = Deadlines(retention)
+        self._clears = 0
+
+    def __len__(self) -> int:
+        """All entries in memory, also those that have expired."""
+        return len(self._order)
+
+    def count(self, now: float) -> int:
+        """The entries whose life has not ended."""
+        return len(self._order) - self._deadlines.count_passed(now)
+
+    def find(self, key: K) -> Entry[K, V] | None:
+        """The entry for a key, whatever its age. Not a use."""
+        entry = self._index.get(key)
+        if entry is not None and entry not in self._order:
+            entry.fresh_until = DEAD
+            return None
+        return entry
+
+    def use(self, entry: Entry[K, V]) -> None:
+        """Make it the most recently used."""
+        if entry in self._order:
+            self._order.move_to_end(entry)
+
+    def entries(self) -> list[Entry[K, V]]:
+        """A snapshot, least recently used first."""
+        return list(self._order)
+
+    def put(
+        self,
+        key: K,
+        value: V,
+        now: float,
+        deadline: float = FOREVER,
+        fresh_until: float | None = None,
+        version: object = None,
+    ) -> list[Gone[K, V]]:
+        """Keep a value as the most recently used; whatever has expired or finds no room leaves."""
+        gone = self.reap(now, REAPED_PER_WRITE)
+        clears = self._clears
+        entry = self._index.get(key)
+        if entry is not None and entry in self._order:
+            gone.append((entry.key, entry.value, entry.version, self._cause(entry, RemovalCause.REPLACED, now)))
+            self.use(entry)
+        else:
+            entry = self._index.setdefault(key, Entry(key, value, version, deadline))
+            if entry not in self._order:
+                while len(self._order) >= self.capacity:
+                    gone.append(self._pop_first(RemovalCause.EVICTED, now))
+                if self._clears != clears:  # a key's own code cleared the store meanwhile, and this entry with it
+                    return gone
+                self._order[entry] = None
+        entry.value = value
+        entry.version = version
+        entry.deadline = deadline
+        entry.retry_at = DEAD
+        if deadline != FOREVER or entry.ticket is not None:
+            self._deadlines.schedule(entry)
+        entry.fresh_until = deadline if fresh_until is None else fresh_until  # last: readers without the lock go by it
+        return gone
+
+    def prolong(self, entry: Entry[K, V], deadline: float, fresh_until: float) -> None:
+        """Give an entry another end to its life, later or earlier."""
+        entry.deadline = deadline
+        entry.retry_at = DEAD
+        self._deadlines.schedule(entry)
+        entry.fresh_until = fresh_until
+
+    def remove(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> Gone[K, V] | None:
+        """Take an entry out. None if it has left already."""
+        entry.fresh_until = DEAD
+        if entry not in self._order:
+            return None
+        del self._order[entry]
+        return self._left(entry, cause, now)
+
+    def pop_oldest(self, now: float) -> list[Gone[K, V]]:
+        """Take out the least recently used entry that lives, as invalidated. Expired ones that stood before it go too,
+        and stand before it in the list.
+        """
+        gone: list[Gone[K, V]] = []
+        while self._order:
+            gone.append(self._pop_first(RemovalCause.INVALIDATED, now))
+            if gone[-1][3] is RemovalCause.INVALIDATED:
+                break
+        return gone
+
+    def reap(self, now: float, limit: int | None = None) -> list[Gone[K, V]]:
+        """Drop entries whose life and retention have passed, looking at no more than `limit`."""
+        gone = []
+        for entry in self._deadlines.take_due(now, limit):
+            removed = self.remove(entry, RemovalCause.EXPIRED, now)
+            if removed is not None:
+                gone.append(removed)
+        return gone
+
+    def clear(self, now: float) -> list[Gone[K, V]]:
+        """Drop everything."""
+        self._clears += 1
+        entries = list(self._order)  # holds keys and values, so that none of their finalizers runs in here
+        self._index.clear()
+        self._order.clear()
+        self._deadlines.clear()
+        for entry in entries:
+            entry.fresh_until = DEAD
+        return [(e.key, e.value, e.version, self._cause(e, RemovalCause.CLEARED, now)) for e in entries]
+
+    def _pop_first(self, cause: RemovalCause, now: float) -> Gone[K, V]:
+        entry, _ = self._order.popitem(last=False)
+        entry.fresh_until = DEAD
+        return self._left(entry, cause, now)
+
+    def _left(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> Gone[K, V]:
+        """Tidy up after an entry that has left `_order`."""
+        self._deadlines.cancel(entry)
+        gone = (entry.key, entry.value, entry.version, self._cause(entry, cause, now))
+        try:
+            popped = self._index.pop(entry.key, None)
+        except Exception:  # noqa: BLE001 - a key that no longer hashes or compares: its dead entry stays, and is absent
+            return gone
+        if popped is not None and popped in self._order:  # comparing ran code that brought the key back
+            self._index.setdefault(popped.key, popped)
+        return gone
+
+    def _cause(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> RemovalCause:
+        """What takes an entry whose life has ended already has come too late to be the cause."""
+        if entry.deadline <= now:
+            cause = RemovalCause.EXPIRED
+            self.expirations += 1
+        elif cause is RemovalCause.EVICTED:
+            self.evictions += 1
+        return cause
+
+
+class ReadPath(Generic[K, V]):
+    """The hit: `get` for a cache that keeps its entries in a store. A base class, so that a native store can bring a
+    native `get`. It takes no lock, and leaves everything but a plain hit to `_miss`.
+
+    Removed while being read: the caller gets the value that was there when it asked. Replaced while being read: values
+    change before `fresh_until` does, so what is read is the old or the new value, each in its own life.
+    """
+
+    def __init__(self, store: Store[K, V], monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._find_entry = store._index.get
+        self._use_entry = store._order.move_to_end
+        self._hits = 0  # no lock: between its load and its store CPython neither switches threads nor runs signals
+
+    @overload
+    def get(self, key: K, default: None = None, *, load: Callable[[K], Any] | None = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: V, *, load: Callable[[K], Any] | None = None) -> V: ...
+    @overload
+    def get(self, key: K, default: T, *, load: Callable[[K], Any] | None = None) -> V | T: ...
+    def get(self, key: K, default: Any = None, *, load: Callable[[K], Any] | None = None) -> Any:
+        """Return the value of a key; on a miss what the loader answers, which is then kept; else `default`."""
+        entry = self._find_entry(key)
+        if entry is not None and self._monotonic() < entry.fresh_until:
+            try:
+                self._use_entry(entry)
+            except KeyError:
+                pass  # it left the store after it was found
+            self._hits += 1
+            return entry.value
+        return self._miss(key, default, load)
+
+    def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
+        raise NotImplementedError
