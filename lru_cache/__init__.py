@@ -5,20 +5,22 @@
     store/                   keeping: bounded, ordered by use, with expiry
     loading/                 filling on a miss: one load per key, fenced; stale answers in need
     testing/                 ManualClock, for your tests too
-    arguments.py clock.py errors.py stats.py    what all of these share
+    removal.py stats.py      what a cache tells
+    arguments.py clock.py errors.py log.py    what all of these share
 
 Names are imported when they are first used, so that the local cache never imports a socket.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know the name; importing `typing` for it would double the cost of this module
 if TYPE_CHECKING:
+    from typing import Any
+
     from lru_cache.errors import AddressError, LRUCacheError, ProtocolError, RecursiveLoadError
     from lru_cache.loading.freshness import Loaded
     from lru_cache.lru_cache import LRUCache
+    from lru_cache.removal import Removal
     from lru_cache.stats import Stats
-    from lru_cache.store.removal import Removal, RemovalCause
+    from lru_cache.store.removal import RemovalCause
 
 _HOMES = {
     "AddressError": "errors",
@@ -27,7 +29,7 @@ _HOMES = {
     "Loaded": "loading.freshness",
     "ProtocolError": "errors",
     "RecursiveLoadError": "errors",
-    "Removal": "store.removal",
+    "Removal": "removal",
     "RemovalCause": "store.removal",
     "Stats": "stats",
 }
@@ -45,9 +47,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return value
 

@@ -7,7 +7,7 @@ cache. This file must not know replication or the network.
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
 from math import inf
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
@@ -15,9 +15,12 @@ from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
-from lru_cache.memoize import Memoized, memoized
-from lru_cache.stats import Stats
-from lru_cache.store import Entry, Gone, Removal, RemovalCause, Store
+from lru_cache.store import Entry, Gone, RemovalCause, Store
+
+if TYPE_CHECKING:
+    from lru_cache.memoize import Memoized
+    from lru_cache.removal import Removal
+    from lru_cache.stats import Stats
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -54,7 +57,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         refresh_time: Duration | None = None,
         load_timeout: Duration | None = None,
         retry_time: Duration = 1,
-        on_removal: Callable[[Removal[K, V]], object] | None = None,
+        on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
@@ -189,8 +192,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 raise KeyError(key)
             return None if entry.deadline == inf else entry.deadline - now
 
-    def stats(self) -> Stats:
+    def stats(self) -> "Stats":
         """Return what happened so far."""
+        from lru_cache.stats import Stats
+
         with self._lock:
             return Stats(
                 hits=self._hits,
@@ -210,11 +215,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self,
         expiration_time: Duration | None | Missing = MISSING,
         key: Callable[..., Any] | None = None,
-    ) -> Callable[[Callable[P, T]], Memoized[P, T]]:
+    ) -> "Callable[[Callable[P, T]], Memoized[P, T]]":
         """Decorate a function: its results are kept here, under its qualified name and its arguments.
 
         `key(*args, **kwargs)` may give something hashable to stand for the arguments.
         """
+        from lru_cache.memoize import memoized
+
         if callable(expiration_time):
             raise TypeError("memoize is called to make a decorator: write @cache.memoize(), with parentheses")
         self._life(None, expiration_time)

@@ -1,10 +1,9 @@
 """Loads that nobody waits for to the end: a bounded number of daemon threads. It must not know what it runs."""
 
-import logging
 import threading
 from collections.abc import Callable
 
-logger = logging.getLogger("lru_cache")
+from lru_cache.log import logger
 
 
 class BackgroundThreads:
@@ -32,7 +31,7 @@ class BackgroundThreads:
     def _run(self, function: Callable[[], object]) -> None:
         try:
             function()
-        except BaseException:  # even SystemExit has nobody to go to in this thread
-            logger.exception("a background load ended abnormally")
+        except BaseException:  # noqa: BLE001 - even SystemExit has nobody to go to in this thread
+            logger().exception("a background load ended abnormally")
         finally:
             self._free.release()

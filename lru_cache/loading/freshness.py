@@ -1,7 +1,6 @@
 """How long an answer is good. Pure arithmetic: no clock, no lock, no loader is called from here."""
 
 import random
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lru_cache import arguments
@@ -10,25 +9,23 @@ from lru_cache.arguments import MISSING, Duration, Missing
 V = TypeVar("V")
 
 
-@dataclass(frozen=True)
 class Loaded(Generic[V]):
     """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires."""
 
-    value: V
-    expiration_time: Duration | None | Missing = MISSING
+    __slots__ = ("expiration_time", "life", "value")
 
-    def __post_init__(self) -> None:
-        if self.expiration_time is not MISSING:
-            arguments.life("expiration_time", self.expiration_time)
+    def __init__(self, value: V, expiration_time: Duration | None | Missing = MISSING) -> None:
+        self.value = value
+        self.expiration_time = expiration_time
+        self.life = None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
+
+    def __repr__(self) -> str:
+        return f"Loaded({self.value!r}, expiration_time={self.expiration_time!r})"
 
 
 def value_and_life(answer: Any) -> tuple[Any, float | None]:
     """Split what a loader returned. A life of None is the cache's own."""
-    if not isinstance(answer, Loaded):
-        return answer, None
-    if answer.expiration_time is MISSING:
-        return answer.value, None
-    return answer.value, arguments.life("expiration_time", answer.expiration_time)
+    return (answer.value, answer.life) if isinstance(answer, Loaded) else (answer, None)
 
 
 class Freshness:

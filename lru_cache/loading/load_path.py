@@ -4,24 +4,25 @@
 or that replication exists. What is to be done is decided under the lock, in `_plan`, and done outside it.
 """
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lru_cache.arguments import MISSING
 from lru_cache.clock import Clock
 from lru_cache.loading.background import BackgroundThreads
 from lru_cache.loading.freshness import Freshness, value_and_life
 from lru_cache.loading.single_flight import Flight, Flights, Landing, leading
-from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, ReadPath, Removal, RemovalCause, Store
+from lru_cache.log import logger
+from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, ReadPath, RemovalCause, Store
+
+if TYPE_CHECKING:
+    from lru_cache.removal import Removal
 
 K = TypeVar("K")
 V = TypeVar("V")
 Loader = Callable[[K], Any]
-
-logger = logging.getLogger("lru_cache")
 
 BACKGROUND_LOADS = 32  # at once in one cache: a loader that hangs costs a thread each time, and no more than these
 SECONDS_BETWEEN_FAILURE_LINES = 1.0  # a source that is down fails once for every key
@@ -45,7 +46,7 @@ class LoadPath(ReadPath[K, V]):
         clock: Clock,
         freshness: Freshness,
         load_callback: Loader[K] | None,
-        on_removal: Callable[[Removal[K, V]], object] | None,
+        on_removal: "Callable[[Removal[K, V]], object] | None",
     ) -> None:
         super().__init__(store, clock.monotonic)
         self._freshness = freshness
@@ -277,20 +278,23 @@ class LoadPath(ReadPath[K, V]):
 
     def _settle(self, gone: list[Gone[K, V]]) -> None:
         """Tell the listener what left. Outside the lock; from within it, leave that to the step that holds it."""
-        if self._on_removal is None or not (gone or self._untold):
+        listener = self._on_removal
+        if listener is None or not (gone or self._untold):
             return
         self._untold.extend(gone)
         if self._within_lock():
             return
+        from lru_cache.removal import Removal
+
         while self._untold:
             try:
                 key, value, _, cause = self._untold.popleft()
             except IndexError:
                 return  # another thread told it
             try:
-                self._on_removal(Removal(key, value, cause))
-            except Exception:
-                logger.exception("on_removal raised for key %r (%s)", key, cause)
+                listener(Removal(key, value, cause))
+            except Exception:  # noqa: BLE001 - a listener may raise anything, and the cache goes on
+                logger().exception("on_removal raised for key %r (%s)", key, cause)
 
     def _log_failure(self, key: K, error: BaseException) -> None:
         """One line for a loader's exception that reaches no caller, and not more than one a second."""
@@ -302,4 +306,4 @@ class LoadPath(ReadPath[K, V]):
             self._next_failure_line = now + SECONDS_BETWEEN_FAILURE_LINES
             unlogged, self._failures_unlogged = self._failures_unlogged, 0
         more = f" ({unlogged} more failures since the last such line)" if unlogged else ""
-        logger.warning("loading %r failed, a kept value stands in: %r%s", key, error, more)
+        logger().warning("loading %r failed, a kept value stands in: %r%s", key, error, more)

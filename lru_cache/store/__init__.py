@@ -5,7 +5,7 @@ loading, locks, listeners or the network.
 """
 
 from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE, Entry, ReadPath, Store
-from lru_cache.store.removal import Gone, Removal, RemovalCause
+from lru_cache.store.removal import Gone, RemovalCause
 
 implementation = "python"
 """Which store this process uses."""
@@ -16,7 +16,6 @@ __all__ = [
     "Entry",
     "Gone",
     "ReadPath",
-    "Removal",
     "RemovalCause",
     "Store",
     "implementation",

@@ -1,8 +1,7 @@
-"""What leaves a store, and why. Plain values: this file must not know stores, caches or listeners."""
+"""What leaves a store, and why. Plain values: this file must not know stores or caches."""
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -20,15 +19,6 @@ class RemovalCause(str, Enum):
 
     def __str__(self) -> str:
         return self.value
-
-
-@dataclass(frozen=True)
-class Removal(Generic[K, V]):
-    """What an `on_removal` listener gets. It may grow fields."""
-
-    key: K
-    value: V
-    cause: RemovalCause
 
 
 Gone = tuple[K, V, object, RemovalCause]

@@ -1,0 +1,58 @@
+"""Threads in tests: started, stopped in the middle, waited for. No test sleeps and hopes."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 30.0  # seconds after which something that should have happened has not; never reached when all is well
+
+
+class Started:
+    """A function running in a thread of its own; `result()` waits for it and returns, or raises, what it did."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._outcome: Any = None
+        self._error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, args=(function, args, kwargs), daemon=True)
+        self.thread.start()
+
+    def _run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            self._outcome = function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - raised again by who asks for the result
+            self._error = error
+
+    def result(self) -> Any:
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive(), "the thread hangs"
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+
+class Gate:
+    """Stops a loader in the middle: the test waits until it has `entered`, acts, and lets it go on."""
+
+    def __init__(self) -> None:
+        self._entered = threading.Event()
+        self._opened = threading.Event()
+
+    def pass_through(self) -> None:
+        self._entered.set()
+        assert self._opened.wait(PATIENCE), "nobody opened the gate"
+
+    def wait_entered(self) -> None:
+        assert self._entered.wait(PATIENCE), "nobody came to the gate"
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    """Wait for something that another thread is about to do and tells nobody of."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE * 1000)):
+        if condition():
+            return
+        pause.wait(0.001)
+    raise AssertionError("it never came true")

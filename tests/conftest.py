@@ -1,0 +1,29 @@
+"""What many tests need: a clock that stands still, and threads that cannot outlive their test unseen."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lru_cache.testing import ManualClock
+from tests.concurrency import PATIENCE, Started
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Started]]:
+    """Start a function in a thread; the test fails if one of them still runs when it ends."""
+    running: list[Started] = []
+
+    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Started:
+        running.append(Started(function, *args, **kwargs))
+        return running[-1]
+
+    yield run
+    for started in running:
+        started.thread.join(PATIENCE)
+        assert not started.thread.is_alive(), "a thread outlives its test"
