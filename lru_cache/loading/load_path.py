@@ -149,7 +149,7 @@ class LoadPath(ReadPath[K, V]):
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
         self._hits += 1
         self._store.use(entry)
-        if now < entry.fresh_until:
+        if now < entry.fresh_until or (loader is None and self._freshness.refresh_time is not None):
             return _Plan(entry.value)
         entry.fresh_until = entry.deadline  # one refresh is enough: unless it fails, further hits are plain ones
         if loader is None or self._freshness.refresh_time is None:
@@ -168,6 +168,7 @@ class LoadPath(ReadPath[K, V]):
         timeout = self._freshness.load_timeout
         if stale is None or timeout is None:
             return _Plan(MISSING, flight, leads)
+        flight.shared = True  # it lands in another thread, also for the look-up that leads it
         return _Plan(MISSING, flight, leads, patience=max(0.0, flight.started + timeout - now))
 
     # -- the load ----------------------------------------------------------------------------------------------------
