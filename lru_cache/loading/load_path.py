@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from lru_cache import arguments
 from lru_cache.arguments import MISSING
 from lru_cache.clock import Clock
 from lru_cache.loading.background import BackgroundThreads
@@ -70,7 +71,7 @@ class LoadPath(ReadPath[K, V]):
     # -- the look-up -------------------------------------------------------------------------------------------------
 
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
-        loader = self._load_callback if load is None else load
+        loader = self._load_callback if load is None else arguments.function("load", load)
         within = self._within_lock()
         plan = self._plan(key, loader)
         while plan.flight is not None and loader is not None:
