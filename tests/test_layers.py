@@ -1,0 +1,94 @@
+"""Imports run downwards only, and the local cache imports no more than it needs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "lru_cache"
+
+# What each part may import of the package, beside itself. What is not listed may import nothing.
+SHARED = {"arguments", "clock", "errors", "log"}
+LAYERS: dict[str, set[str]] = {
+    "__init__": SHARED | {"loading", "lru_cache", "removal", "stats", "store"},
+    "arguments": set(),
+    "clock": set(),
+    "errors": set(),
+    "log": set(),
+    "stats": set(),
+    "store": set(),
+    "removal": {"store"},
+    "loading": SHARED | {"removal", "store"},
+    "memoize": SHARED | {"loading"},
+    "lru_cache": SHARED | {"loading", "memoize", "removal", "stats", "store"},
+    "replication": {"errors"},
+    "testing": SHARED,
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The parts of the package that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("lru_cache.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downwards(path: Path) -> None:
+    part = part_of(path)
+    assert part in LAYERS, f"say in LAYERS what {part} may import"
+    assert imports_of(path) <= LAYERS[part] | {part}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def modules_after(code: str) -> set[str]:
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(shown.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module", ["socket", "ssl", "select", "asyncio", "msgpack", "dataclasses", "inspect", "logging", "multiprocessing"]
+)
+def test_the_local_cache_imports_nothing_that_it_does_not_need(module: str) -> None:
+    """Sockets for safety, the others for start-up: each costs more than all of ours."""
+    code = "from lru_cache import LRUCache; c = LRUCache(str); c.get(1); c.set(2, 3); c.invalidate(2); c.clear()"
+    assert module not in modules_after(code)
+
+
+def test_importing_the_package_imports_none_of_its_parts() -> None:
+    assert {name for name in modules_after("import lru_cache") if name.startswith("lru_cache")} == {"lru_cache"}
+
+
+def test_every_public_name_can_be_imported_and_is_listed() -> None:
+    import lru_cache
+
+    assert set(lru_cache.__all__) == set(lru_cache._HOMES)
+    assert set(lru_cache.__all__) <= set(dir(lru_cache))
+    for name in lru_cache.__all__:
+        assert getattr(lru_cache, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import lru_cache
+
+    with pytest.raises(AttributeError, match="nonsense"):
+        lru_cache.nonsense  # noqa: B018
