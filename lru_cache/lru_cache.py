@@ -106,7 +106,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
         It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do.
         """
-        life = self._life(expire_at, expiration_time)
+        plain = expire_at is None and expiration_time is MISSING
+        life = None if plain else self._life(expire_at, expiration_time)
         if value is MISSING:
             return self._reload(key, life)
         if life is not None and life <= 0:
@@ -154,8 +155,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             entry = self._living_locked(key, now)
             if entry is None:
                 return False
-            deadline = self._freshness.deadline(now, life)
-            self._store.prolong(entry, deadline, self._freshness.fresh_until(deadline))
+            self._store.prolong(entry, *self._freshness.ends(now, life))
             self._store.use(entry)
             return True
 
@@ -198,7 +198,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
         with self._lock:
             return Stats(
-                hits=self._hits,
+                hits=self._count_hits(),
                 misses=self._misses,
                 loads=self._loads,
                 load_failures=self._load_failures,
@@ -298,7 +298,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             entry = self._living_locked(key, self._monotonic())
             if entry is not None:
-                self._hits += 1
+                next(self._hits_left)
                 self._store.use(entry)
                 default = entry.value
             else:
@@ -337,12 +337,12 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def _set(self, key: K, value: V, life: float | None) -> None:
         with self._lock:
             now = self._monotonic()
-            flight = self._flights.fence(key)
-            deadline = self._freshness.deadline(now, life)
-            gone = self._store.put(key, value, now, deadline, self._freshness.fresh_until(deadline))
+            flight = self._flights.fence(key) if self._flights.running else None
+            gone = self._store.put(key, value, now, *self._freshness.ends(now, life))
         if flight is not None:
             flight.land(Landing.VALUE, value)  # who waits for the load need not wait any longer
-        self._settle(gone)
+        if self._on_removal is not None:
+            self._settle(gone)
 
     def _reload(self, key: K, life: float | None) -> Any:
         self.invalidate(key)
@@ -370,7 +370,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def keys_known(self) -> list[K]:
         """The keys that are held or being loaded at this moment."""
         with self._lock:
-            return [entry.key for entry in self._living_entries()] + self._flights.keys()
+            return [entry.key for entry in self._living_entries()] + list(self._flights.running)
 
     def _living_entries(self) -> list[Entry[K, V]]:
         now = self._monotonic()

@@ -66,7 +66,7 @@ class MemoizingCache(Protocol):
 
 
 class _Results:
-    """The results of one function in a cache. `calls` and `runs` need no lock, see `ReadPath`."""
+    """The results of one function in a cache. Its counts are approximate where threads race, as hits take no lock."""
 
     def __init__(self, cache: MemoizingCache, function: Callable[..., Any], key: Callable[..., Any] | None) -> None:
         self._cache = cache

@@ -97,7 +97,7 @@ def test_sixteen_threads_doing_everything(options: dict[str, Any], clock: Manual
     threads = [start(do_everything, cache, clock, seed) for seed in range(THREADS)]
     for thread in threads:
         thread.result()
-    eventually(lambda: not cache._flights.keys())
+    eventually(lambda: not cache._flights.running)
     assert len(cache._store) <= CAPACITY
     assert all(belongs(removal.key, removal.value) for removal in removals)
     store = cache._store

@@ -47,14 +47,15 @@ class Freshness:
         self.load_timeout = arguments.optional_seconds("load_timeout", load_timeout)
         self.retry_time = arguments.seconds("retry_time", retry_time)
 
-    def deadline(self, now: float, life: float | None) -> float:
-        """When a life that begins now ends. The cache's own (None) may be shortened by the jitter, others are exact."""
+    def ends(self, now: float, life: float | None) -> tuple[float, float]:
+        """When a life that begins now ends, and until when a look-up is a plain hit.
+
+        The cache's own life (None) may be shortened by the jitter, others are exact. A hit is plain to the end, or up to the
+        moment from which hits refresh ahead of it.
+        """
         if life is None:
             life = self.life
             if self.jitter:
                 life *= 1.0 - self.jitter * random.random()  # noqa: S311 - spreads expiry, guards nothing
-        return now + life
-
-    def fresh_until(self, deadline: float) -> float:
-        """Until when a look-up is a plain hit: the end, or the moment from which hits refresh ahead of it."""
-        return deadline if self.refresh_time is None else deadline - self.refresh_time
+        deadline = now + life
+        return deadline, deadline if self.refresh_time is None else deadline - self.refresh_time

@@ -148,7 +148,7 @@ class LoadPath(ReadPath[K, V]):
 
     def _plan_hit_locked(self, entry: Entry[K, V], now: float, loader: Loader[K] | None) -> _Plan:
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
-        self._hits += 1
+        next(self._hits_left)
         self._store.use(entry)
         if now < entry.fresh_until or (loader is None and self._freshness.refresh_time is not None):
             return _Plan(entry.value)
@@ -220,8 +220,7 @@ class LoadPath(ReadPath[K, V]):
                 if entry is not None and now < entry.deadline:
                     value = entry.value
             else:
-                deadline = self._freshness.deadline(now, life)
-                gone = self._store.put(flight.key, value, now, deadline, self._freshness.fresh_until(deadline))
+                gone = self._store.put(flight.key, value, now, *self._freshness.ends(now, life))
                 fenced = flight.fenced
                 if fenced:  # by the key's own code, while the store compared it
                     gone += self._remove_locked(flight.key, RemovalCause.INVALIDATED, now)

@@ -80,23 +80,16 @@ class Flights(Generic[K]):
     """The loads in progress whose result may still be kept, by key. Every method expects the cache's lock held."""
 
     def __init__(self) -> None:
-        self._flights: dict[K, Flight[K]] = {}
-
-    def __len__(self) -> int:
-        return len(self._flights)
-
-    def keys(self) -> list[K]:
-        """The keys that are being loaded now."""
-        return list(self._flights)
+        self.running: dict[K, Flight[K]] = {}
 
     def join(self, key: K, started: float) -> tuple[Flight[K], bool]:
         """Return the flight for a key, and whether it is new and so the caller's to lead."""
-        flight = self._flights.get(key)
+        flight = self.running.get(key)
         if flight is not None:
             flight.shared = True
             return flight, False
         new = Flight(self, key, started)
-        flight = self._flights.setdefault(key, new)
+        flight = self.running.setdefault(key, new)
         if flight is new:
             try:
                 _refuse_recursion(new)
@@ -109,22 +102,22 @@ class Flights(Generic[K]):
 
     def leave(self, flight: Flight[K]) -> None:
         """It no longer counts as running: the next who asks starts another."""
-        popped = self._flights.pop(flight.key, None)
+        popped = self.running.pop(flight.key, None)
         if popped is not None and popped is not flight:
-            self._flights.setdefault(popped.key, popped)  # that one is younger and still in the air
+            self.running.setdefault(popped.key, popped)  # that one is younger and still in the air
 
     def fence(self, key: K) -> Flight[K] | None:
         """A write happened: what is being loaded for this key is too old to keep."""
-        flight = self._flights.pop(key, None)
+        flight = self.running.pop(key, None)
         if flight is not None:
             flight.fenced = True
         return flight
 
     def fence_all(self) -> None:
         """Everything that is being loaded is too old to keep."""
-        for flight in list(self._flights.values()):
+        for flight in list(self.running.values()):
             flight.fenced = True
-        self._flights.clear()
+        self.running.clear()
 
 
 class _Innermost(threading.local):

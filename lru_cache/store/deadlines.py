@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 MOVED_PER_CHANGE = 4  # a heap of n is moved after n/4 changes, in which at most n/4 new shells can appear
+NEVER = float("inf")
 SHELLS_TOLERATED = 64  # below this, moving costs more than it frees
 
 
@@ -37,6 +38,7 @@ class Deadlines:
         self._heap: list[Ticket] = []
         self._leaving: list[Ticket] = []  # a heap too: taking from the end of its list keeps it one
         self._shells = 0
+        self.earliest = NEVER  # nothing is due before this; read by who wants to spare a call
 
     def __len__(self) -> int:
         return len(self._heap) + len(self._leaving)
@@ -49,12 +51,14 @@ class Deadlines:
             if ticket <= time:
                 return
             self.cancel(entry)
-        if time == float("inf"):
+        if time == NEVER:
             return
         ticket = Ticket(time)
         ticket.entry = entry
         entry.ticket = ticket
         heappush(self._heap, ticket)
+        if time < self.earliest:
+            self.earliest = time
         if self._leaving:
             self._move_some()
 
@@ -89,6 +93,7 @@ class Deadlines:
                 due.append(entry)
             else:
                 self.schedule(entry)  # its life was extended since
+        self.earliest = min((heap[0] for heap in (self._heap, self._leaving) if heap), default=NEVER)
         return due
 
     def count_passed(self, now: float) -> int:
@@ -114,6 +119,7 @@ class Deadlines:
         self._heap.clear()
         self._leaving.clear()
         self._shells = 0
+        self.earliest = NEVER
 
     def _earliest(self) -> list[Ticket]:
         if self._leaving and (not self._heap or self._leaving[0] < self._heap[0]):
