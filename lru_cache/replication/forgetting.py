@@ -1,0 +1,102 @@
+"""What is known of keys whose values are gone: how old whatever comes for them must not be. Bounded by design.
+
+A *grave* is the newest set or invalidation of a key that the store does not hold as a set. When there are too many the
+oldest goes into the *floor* of its bucket, the newest time forgotten there; so nothing older than what was forgotten is
+ever taken for news, at the price of refusing a little that is. This file must not know stores, links or messages.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from zlib import crc32
+
+from lru_cache.replication.version import NOTHING, Version
+
+BUCKETS = 16_384
+
+
+def bucket_of(key: bytes) -> int:
+    """The bucket of an encoded key, the same on every node."""
+    return crc32(key) & (BUCKETS - 1)
+
+
+class Forgotten:
+    """The graveyard and the floors of one node. `hold` is a span of times.
+
+    Beside a grave stand the invalidations of other nodes that are older by less than the hold: a load may have seen one
+    and not the other, so each of them has to be told.
+    """
+
+    def __init__(self, capacity: int, hold: int) -> None:
+        self.capacity = capacity
+        self.floors = [0] * BUCKETS
+        self.collected = 0  # graves that went into a floor
+        self._hold = hold
+        self._graves: OrderedDict[bytes, Version] = OrderedDict()  # oldest burial first
+        self._beside: dict[bytes, dict[bytes, int]] = {}  # key -> node -> time, where there is more than the grave
+
+    def __len__(self) -> int:
+        return len(self._graves)
+
+    def grave(self, key: bytes) -> Version:
+        """The newest set or invalidation of this key that is buried, or NOTHING."""
+        return self._graves.get(key, NOTHING)
+
+    def graves(self) -> list[tuple[bytes, Version]]:
+        """A snapshot of the graveyard."""
+        return list(self._graves.items())
+
+    def floor(self, key: bytes) -> int:
+        """The newest time forgotten in this key's bucket."""
+        return self.floors[bucket_of(key)]
+
+    def versions(self, key: bytes) -> Iterator[Version]:
+        """All that is to be told of a grave: itself, and what is recorded beside it."""
+        grave = self._graves.get(key)
+        if grave is not None:
+            yield grave
+            for node, time in self._beside.get(key, {}).items():
+                if (time, node) != grave:
+                    yield Version(time, node)
+
+    def knows(self, key: bytes, version: Version) -> bool:
+        """Whether this node's invalidation, or a later one of it, is recorded already."""
+        grave = self._graves.get(key, NOTHING)
+        known = self._beside.get(key, {}).get(version.node, 0)
+        return max(known, grave.time if grave.node == version.node else 0) >= version.time
+
+    def bury(self, key: bytes, version: Version) -> None:
+        """Remember this version of a key, and forget the oldest grave if there are too many."""
+        before = self._graves.get(key, NOTHING)
+        newest = max(version, before)
+        self._graves[key] = newest
+        self._graves.move_to_end(key)
+        if before is not NOTHING:
+            self._record_beside(key, before, version, newest)
+        while len(self._graves) > self.capacity:
+            self._collect()
+
+    def exhume(self, key: bytes) -> None:
+        """A newer set is held: its own version says all that the grave did."""
+        if self._graves.pop(key, None) is not None:
+            self._beside.pop(key, None)
+
+    def raise_floor(self, bucket: int, time: int) -> None:
+        """Nothing in this bucket up to this time is news any more."""
+        if time > self.floors[bucket]:
+            self.floors[bucket] = time
+
+    def _record_beside(self, key: bytes, before: Version, version: Version, newest: Version) -> None:
+        beside = self._beside.setdefault(key, {})
+        for other in (before, version):
+            beside[other.node] = max(other.time, beside.get(other.node, 0))
+        near = {node: time for node, time in beside.items() if time > newest.time - self._hold}
+        if len(near) > 1:
+            self._beside[key] = near
+        else:
+            del self._beside[key]
+
+    def _collect(self) -> None:
+        key, version = self._graves.popitem(last=False)
+        self._beside.pop(key, None)
+        self.raise_floor(bucket_of(key), version.time)
+        self.collected += 1

@@ -1,0 +1,293 @@
+"""What nodes say to each other once they are linked, as bodies of frames: arrays of msgpack that begin with their type.
+
+This file must not know what is done with a message. What it decodes is of the right types and within the limits, or was
+refused with `ProtocolError`; whether it makes sense is for others. Fields that follow the known ones, and kinds of
+events and types of messages that are not known, are passed over, so that the protocol can grow. docs/protocol.md
+describes the bytes.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from msgpack import packb, unpackb  # type: ignore[import-untyped]
+
+from lru_cache.errors import ProtocolError
+from lru_cache.replication.forgetting import BUCKETS
+from lru_cache.replication.version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version
+
+MAXIMUM_EVENTS = 64  # in one message: larger ones gain nothing
+MAXIMUM_KEY_BYTES = 65_536
+MAXIMUM_LIFE_MS = 1 << 53
+MAXIMUM_ORIGINS = 4_096  # in one message
+FRAME_MARGIN_BYTES = 1 << 20  # beyond the largest value: keys, columns, a chunk of an announcement
+MAXIMUM_REASON_CHARACTERS = 500
+
+
+class Type(IntEnum):
+    """The first item of a message. 0 and 1 belong to the handshake."""
+
+    EVENTS = 2
+    SEEN = 3
+    FLOORS = 4
+    PING = 5
+    PONG = 6
+    GOODBYE = 7
+
+
+class Kind(IntEnum):
+    """What an event tells of its key."""
+
+    SET = 0  # a value that an application told
+    INVALIDATE = 1  # the value no longer holds
+    LOAD = 2  # a copy of what a source had when the load began
+    TOUCH = 3  # the value of that version lives so long from now
+
+
+class Event(NamedTuple):
+    """One piece of news. `life_ms` is what remains, None without end."""
+
+    kind: int
+    key: bytes
+    version: Version
+    hops: int = 1
+    payload: bytes | None = None  # SET, LOAD
+    life_ms: int | None = None  # SET, LOAD, TOUCH
+    other: Version = NOTHING  # LOAD: when and by whom it was told; TOUCH: the version that is touched
+
+
+class Seen(NamedTuple):
+    """Up to which time the sender has everything of each node. `whole`: of all it knows, not only what changed."""
+
+    whole: bool
+    times: dict[bytes, int]
+
+
+class FloorRange(NamedTuple):
+    """Neighbouring buckets with one floor, and the sets that the announcer holds there, with their versions."""
+
+    first: int
+    buckets: int
+    floor: int
+    confirmed: dict[bytes, Version]
+
+
+class Floors(NamedTuple):
+    """One chunk of an announcement, with an id, so that each node handles it once."""
+
+    announcer: bytes
+    serial: int
+    hops: int
+    heard: dict[bytes, int]
+    ranges: list[FloorRange]
+
+
+class Ping(NamedTuple):
+    """Is anybody there? Answered by a pong with the same number."""
+
+    number: int
+
+
+class Pong(NamedTuple):
+    """The answer to a ping."""
+
+    number: int
+
+
+class Goodbye(NamedTuple):
+    """The sender ends the link, and says why."""
+
+    reason: str
+
+
+Message = list[Event] | Seen | Floors | Ping | Pong | Goodbye
+
+
+# -- out ---------------------------------------------------------------------------------------------------------------
+
+
+def encode(message: Message) -> bytes:
+    """The body of a frame."""
+    if isinstance(message, list):
+        return _encode_events(message)
+    if isinstance(message, Seen):
+        return _pack([Type.SEEN, message.whole, _flat_times(message.times)])
+    if isinstance(message, Floors):
+        return _encode_floors(message)
+    if isinstance(message, Goodbye):
+        return _pack([Type.GOODBYE, message.reason[:MAXIMUM_REASON_CHARACTERS]])
+    return _pack([Type.PING if isinstance(message, Ping) else Type.PONG, message.number])
+
+
+def _pack(items: list[Any]) -> bytes:
+    packed: bytes = packb(items)
+    return packed
+
+
+def _flat_times(times: dict[bytes, int]) -> list[Any]:
+    return [item for pair in times.items() for item in pair]
+
+
+def _encode_events(events: list[Event]) -> bytes:
+    """A column for each field: a list of small lists would take the codec twice as long."""
+    nodes: dict[bytes, int] = {}
+    others: list[int] = []
+    for event in events:
+        nodes.setdefault(event.version.node, len(nodes))
+        if event.other is not NOTHING:
+            others += (event.other.time, nodes.setdefault(event.other.node, len(nodes)))
+    return _pack(
+        [
+            Type.EVENTS,
+            list(nodes),
+            bytes([event.kind for event in events]),
+            bytes([event.hops for event in events]),
+            bytes([nodes[event.version.node] for event in events]),
+            [event.version.time for event in events],
+            [event.key for event in events],
+            [event.payload for event in events],
+            [event.life_ms for event in events],
+            others,
+        ]
+    )
+
+
+def _encode_floors(floors: Floors) -> bytes:
+    ranges: list[Any] = []
+    for first, buckets, floor, confirmed in floors.ranges:
+        flat = [item for key, (time, node) in confirmed.items() for item in (key, time, node)]
+        ranges += (first, buckets, floor, flat)
+    return _pack([Type.FLOORS, floors.announcer, floors.serial, floors.hops, _flat_times(floors.heard), ranges])
+
+
+# -- in ----------------------------------------------------------------------------------------------------------------
+
+
+def decode(body: bytes) -> Message | None:
+    """The message, or None for a type that is not known here. ProtocolError for anything that is none."""
+    try:
+        items = unpackb(body, raw=False, use_list=True, strict_map_key=False)
+    except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
+        raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
+    if not isinstance(items, list) or not items or type(items[0]) is not int:
+        raise ProtocolError("a message is an array that begins with its type")
+    read = _READERS.get(items[0])
+    return None if read is None else read(_Fields(items))
+
+
+class _Fields:
+    """The items of a message, asked for one after another."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+        self._next = 1
+
+    def take(self, kind: type) -> Any:
+        if self._next >= len(self._items):
+            raise ProtocolError("a message ends before its last field")
+        item = self._items[self._next]
+        self._next += 1
+        if type(item) is not kind:
+            raise ProtocolError(f"a {kind.__name__} was expected, not a {type(item).__name__}")
+        return item
+
+    def number(self, limit: int) -> int:
+        return _number(self.take(int), limit)
+
+    def node(self) -> bytes:
+        return _node(self.take(bytes))
+
+    def times(self) -> dict[bytes, int]:
+        flat = self.take(list)
+        if len(flat) % 2 or len(flat) > 2 * MAXIMUM_ORIGINS:
+            raise ProtocolError("times are pairs of node and time, and not too many")
+        return {_node(flat[i]): _number(flat[i + 1], MAXIMUM_TIME) for i in range(0, len(flat), 2)}
+
+
+def _number(item: Any, limit: int) -> int:
+    if type(item) is not int or not 0 <= item <= limit:
+        raise ProtocolError(f"a number from 0 to {limit} was expected")
+    return item
+
+
+def _node(item: Any) -> bytes:
+    if type(item) is not bytes or len(item) != NODE_BYTES:
+        raise ProtocolError(f"a node is {NODE_BYTES} bytes")
+    return item
+
+
+def _key(item: Any) -> bytes:
+    if type(item) is not bytes or not 0 < len(item) <= MAXIMUM_KEY_BYTES:
+        raise ProtocolError(f"a key is 1 to {MAXIMUM_KEY_BYTES} bytes")
+    return item
+
+
+def _read_events(fields: _Fields) -> list[Event]:
+    nodes = [_node(item) for item in fields.take(list)]
+    kinds, hops, origins = (fields.take(bytes) for _ in range(3))
+    times, keys, payloads, lives = (fields.take(list) for _ in range(4))
+    others = iter(fields.take(list))
+    if len(kinds) > MAXIMUM_EVENTS or {len(c) for c in (hops, origins, times, keys, payloads, lives)} != {len(kinds)}:
+        raise ProtocolError("the columns of events differ in length, or are too long")
+    if origins and max(origins) >= len(nodes):
+        raise ProtocolError("an event of a node that is not listed")
+    events = []
+    for i, kind in enumerate(kinds):
+        other = _other(others, nodes) if kind >= Kind.LOAD else NOTHING
+        if kind > Kind.TOUCH:
+            continue
+        payload, life = payloads[i], lives[i]
+        if (type(payload) is bytes) is not (kind in (Kind.SET, Kind.LOAD)):
+            raise ProtocolError("a value is bytes, and only with a set or a load")
+        if life is not None:
+            _number(life, MAXIMUM_LIFE_MS)
+        version = Version(_number(times[i], MAXIMUM_TIME), nodes[origins[i]])
+        events.append(Event(kind, _key(keys[i]), version, hops[i], payload, life, other))
+    return events
+
+
+def _other(others: Iterator[Any], nodes: list[bytes]) -> Version:
+    """Kinds from LOAD on, known or not, take one pair of time and node."""
+    time, node = next(others, None), next(others, None)
+    if type(node) is not int or not 0 <= node < len(nodes):
+        raise ProtocolError("an event lacks its other version")
+    return Version(_number(time, MAXIMUM_TIME), nodes[node])
+
+
+def _read_seen(fields: _Fields) -> Seen:
+    return Seen(fields.take(bool), fields.times())
+
+
+def _read_floors(fields: _Fields) -> Floors:
+    announcer, serial, hops, heard = fields.node(), fields.number(MAXIMUM_TIME), fields.number(255), fields.times()
+    flat = fields.take(list)
+    if len(flat) % 4:
+        raise ProtocolError("floors are groups of four")
+    return Floors(announcer, serial, hops, heard, [_range(*flat[i : i + 4]) for i in range(0, len(flat), 4)])
+
+
+def _range(first: Any, buckets: Any, floor: Any, flat: Any) -> FloorRange:
+    _number(first, BUCKETS - 1)
+    if not 0 < _number(buckets, BUCKETS) <= BUCKETS - first:
+        raise ProtocolError("floors of buckets that do not exist")
+    if type(flat) is not list or len(flat) % 3:
+        raise ProtocolError("confirmed sets are groups of three")
+    confirmed = {
+        _key(flat[i]): Version(_number(flat[i + 1], MAXIMUM_TIME), _node(flat[i + 2])) for i in range(0, len(flat), 3)
+    }
+    return FloorRange(first, buckets, _number(floor, MAXIMUM_TIME), confirmed)
+
+
+def _read_goodbye(fields: _Fields) -> Goodbye:
+    reason: str = fields.take(str)
+    return Goodbye(reason[:MAXIMUM_REASON_CHARACTERS])
+
+
+_READERS: dict[int, Callable[[_Fields], Message]] = {
+    Type.EVENTS: _read_events,
+    Type.SEEN: _read_seen,
+    Type.FLOORS: _read_floors,
+    Type.PING: lambda fields: Ping(fields.number(MAXIMUM_TIME)),
+    Type.PONG: lambda fields: Pong(fields.number(MAXIMUM_TIME)),
+    Type.GOODBYE: _read_goodbye,
+}

@@ -1,0 +1,36 @@
+"""What a replica remembers of the node at the other end of a link, for as long as the link is up. State, no rules."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from lru_cache.replication.outbox import Outbox
+
+if TYPE_CHECKING:
+    from lru_cache.replication.resync import Resync
+
+
+class Neighbour:
+    """One link's end. `seen` is None until the neighbour has said what it has; nothing is told before that."""
+
+    def __init__(
+        self, link: Hashable, node: bytes, capacity: int, value_limit: int, half_trip: float, outbox_limit: int
+    ) -> None:
+        self.link = link
+        self.node = node
+        self.capacity = capacity
+        self.value_limit = value_limit
+        self.half_trip = half_trip  # seconds that a message to it is on its way, about
+        self.seen: dict[bytes, int] | None = None
+        self.outbox = Outbox(outbox_limit)
+        self.resync: Resync | None = None
+        self.seen_due = False  # our `seen` has changed since it was last put behind the news
+        self.seen_told: dict[bytes, int] = {}
+        self.greeted = False
+
+    @property
+    def queued(self) -> int:
+        """How much it is still to be told, about."""
+        return len(self.outbox) + (len(self.resync) if self.resync is not None else 0)
+
+    def __repr__(self) -> str:
+        return f"<Neighbour {self.node.hex()}: {self.queued} queued>"

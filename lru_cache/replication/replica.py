@@ -1,0 +1,660 @@
+"""What to keep, what to tell and what to believe: the rules of replication, for one node and all of its links.
+
+No sockets, no threads, no clock, no chance: `now` (a monotonic clock's seconds) and the node's id are arguments, and
+messages are bytes that somebody else carries. The network and the simulator are two drivers of this. Every method
+expects the cache's lock held. docs/protocol.md explains the rules to whoever writes another implementation.
+
+Three kinds of news. A *set* and an *invalidation* are authority: an application said so. A *load* is a copy of what a
+source had when the load *began*, which is its version; it is always safe to drop.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lru_cache.errors import ProtocolError
+from lru_cache.replication import messages
+from lru_cache.replication.forgetting import BUCKETS, Forgotten
+from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen
+from lru_cache.replication.neighbour import Neighbour
+from lru_cache.replication.outbox import Telling
+from lru_cache.replication.resync import FOREVER, Resync
+from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.version import NOTHING, HybridClock, Version, seconds_of, span_of
+
+if TYPE_CHECKING:
+    from lru_cache.store import Entry, Gone
+
+MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more than any network is wide
+EVENTS_IN_A_TURN = messages.MAXIMUM_EVENTS
+STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
+ANNOUNCEMENTS_REMEMBERED = 10_000
+HOLD_MARGIN = 0.05  # seconds, beside twice the skew
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a replica goes. Every one of them costs freshness or hits when it is reached, and never truth."""
+
+    graves: int = 50_000
+    outbox: int = 10_000
+    origins: int = 1_024
+    origin_silence: float = 86_400.0  # seconds after which a node that nobody hears of is forgotten
+    value_bytes: int = 8 * 1024 * 1024
+    max_clock_skew: float = 0.5
+    source_lag: float = 0.0
+
+
+@dataclass
+class Counts:
+    """What happened to the replica so far."""
+
+    applied: int = 0
+    repeated: int = 0
+    refused: int = 0  # sets that only a floor stood in the way of
+    resyncs: int = 0
+    overflows: int = 0
+    dropped_by_floors: int = 0
+    loads_left_out: int = 0
+    too_large: int = 0
+
+
+class Replica:
+    """One node. What it holds is on the shelf, what it must not forget in `forgotten`."""
+
+    def __init__(self, node: bytes, shelf: Shelf, now: float, wall: float, limits: Limits) -> None:
+        self.node = node
+        self.limits = limits
+        self.counts = Counts()
+        self.neighbours: dict[Hashable, Neighbour] = {}
+        self.hold = span_of(2 * limits.max_clock_skew + HOLD_MARGIN)
+        self.forgotten = Forgotten(limits.graves, self.hold)
+        self.seen: dict[bytes, int] = {}  # node -> time up to which everything of it is known here
+        self.heard: dict[bytes, int] = {}  # node -> newest time of it that came here, complete or not
+        self._shelf = shelf
+        self._clock = HybridClock(now, wall)
+        self._heard_at: OrderedDict[bytes, float] = OrderedDict()  # node -> when `heard` last rose, oldest first
+        self._departed: set[bytes] = set()  # nodes that said goodbye
+        self._forgot_nodes_at = 0  # our time of the last one; who has not seen that may lack something of theirs
+        self._announced: OrderedDict[tuple[bytes, int], None] = OrderedDict()
+        self._announcements = 0
+
+    # -- what the application does ---------------------------------------------------------------------------------
+
+    def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
+        """A value was told: the stamp to keep it with."""
+        version = self._write(now)
+        self.forgotten.exhume(key)
+        self._tell(key, version, None)
+        return Stamp(key, version, True, payload)
+
+    def invalidate(self, key: bytes, now: float) -> None:
+        """A value no longer holds. The cache drops it."""
+        version = self._write(now)
+        self.forgotten.bury(key, version)
+        self._tell(key, version, None)
+
+    def touch(self, entry: "Entry[Any, Any]", now: float) -> None:
+        """A value's life has begun anew. The cache has changed its deadline."""
+        stamp = entry.version
+        assert isinstance(stamp, Stamp)
+        stamp.life_version = self._write(now)
+        if stamp.payload is not None:
+            self._tell(stamp.key, NOTHING, None, touched=True)
+
+    def clear(self, now: float) -> None:
+        """Everything older than now is dead, everywhere. The cache drops it all."""
+        version = self._write(now)
+        everything = [FloorRange(0, BUCKETS, version.time, {})]
+        self._take_floors(self._announce(everything, dict(self.heard)), None, now)
+
+    def begin_load(self, now: float) -> Version:
+        """A load begins: its version, which is when that was by the clock.
+
+        And not by the times that we give out: after a clock was set back these run ahead of it, and a load that claims
+        to have begun later than it did would survive an invalidation.
+        """
+        return Version(self._clock.present(now), self.node)
+
+    def keep_load(self, key: bytes, payload: bytes | None, began: Version, now: float) -> Stamp | None:
+        """A load that was not fenced has ended: the stamp to keep it with, or None if the source may have lagged."""
+        held = self._shelf.find(key)
+        stamp = held.version if held is not None else None
+        authority = self._authority(key, stamp)
+        if self.limits.source_lag and began.time <= authority + span_of(self.limits.source_lag):
+            return None
+        if isinstance(stamp, Stamp):
+            if stamp.version > began:
+                return None
+            if stamp.is_set:
+                self.forgotten.bury(key, stamp.version)  # a load displaces a set: the set's age stays
+        told = self._write(now)
+        if payload is not None:
+            self._tell(key, NOTHING, None)
+        return Stamp(key, began, False, payload, told)
+
+    def left(self, gone: "Iterable[Gone[Any, Any]]") -> None:
+        """Values were evicted or have expired. They go; what is known of their age does not."""
+        for _, _, stamp, _ in gone:
+            if isinstance(stamp, Stamp) and stamp.is_set:
+                held = self._shelf.find(stamp.key)
+                if held is None or held.version is not stamp:
+                    self._bury_unless_newer(stamp, held)
+
+    def time_passed(self, now: float, wall: float) -> bool:
+        """Call about once a second. True if the clock was set: then loads, kept or in flight, were dropped."""
+        self._forget_silent_nodes(now)
+        if abs(self._clock.drift(now, wall)) <= self.limits.max_clock_skew / 2:
+            return False
+        self._clock.anchor(now, wall)
+        self._shelf.fence_where(lambda _: True)
+        for entry in self._shelf.entries():
+            if not (isinstance(entry.version, Stamp) and entry.version.is_set):
+                self._shelf.drop(entry, now)
+        return True
+
+    # -- links -------------------------------------------------------------------------------------------------------
+
+    def present(self, now: float) -> int:
+        """The time that it is here, to be told in a handshake."""
+        return self._clock.present(now)
+
+    def clock_refusal(self, time: int, half_trip: float, now: float) -> str | None:
+        """Why a node that took this for the present must be refused, if it must."""
+        ahead = seconds_of(time) - seconds_of(self._clock.present(now))
+        if abs(ahead) <= self.limits.max_clock_skew + half_trip:
+            return None
+        return (
+            f"its clock is {abs(ahead):.3f} s {'ahead of' if ahead > 0 else 'behind'} ours, "
+            f"where {self.limits.max_clock_skew} s are allowed"
+        )
+
+    def link_up(self, link: Hashable, node: bytes, capacity: int, value_limit: int, half_trip: float) -> None:
+        """A link is there, and the other end is who it says."""
+        self.neighbours[link] = Neighbour(link, node, capacity, value_limit, half_trip, self.limits.outbox)
+
+    def link_down(self, link: Hashable) -> None:
+        """A link is gone, with all that was on its way."""
+        self.neighbours.pop(link, None)
+
+    def received(self, link: Hashable, body: bytes, now: float) -> Message | None:
+        """A message came. Pings and goodbyes are returned, for the driver to act on; ProtocolError ends the link."""
+        neighbour = self.neighbours[link]
+        message = messages.decode(body)
+        if isinstance(message, list):
+            self._require_present((v for e in message for v in (e.version.time, e.other.time)), neighbour, now)
+            for event in message:
+                self._merge(event, neighbour, now)
+        elif isinstance(message, Seen):
+            self._require_present(message.times.values(), neighbour, now)
+            if message.whole:
+                self._greet(message, neighbour)
+            else:
+                self._take_seen(message, neighbour, now)
+        elif isinstance(message, Floors):
+            self._require_present((r.floor for r in message.ranges), neighbour, now)
+            self._require_present(message.heard.values(), neighbour, now)
+            self._take_floors(message, neighbour, now)
+        elif isinstance(message, Goodbye):
+            self._departed.add(neighbour.node)
+        return message if isinstance(message, Ping | Pong | Goodbye) else None
+
+    def heartbeat(self, now: float) -> None:
+        """Let every neighbour know how far we are, though nothing happened."""
+        self._write(now)
+
+    def to_send(self, link: Hashable, now: float, budget: int) -> list[bytes]:
+        """Messages for a link, of about so many bytes, taken from what is to be told. Empty when that is nothing."""
+        neighbour = self.neighbours[link]
+        if not neighbour.greeted:
+            neighbour.greeted = True
+            return [messages.encode(Seen(True, dict(self.seen)))]
+        bodies: list[bytes] = []
+        while budget > 0 and neighbour.seen is not None:
+            turn = self._turn(neighbour, now)
+            if not turn and neighbour.resync is None:
+                break
+            bodies += turn
+            budget -= sum(map(len, turn)) or EVENTS_IN_A_TURN
+        return bodies
+
+    def has_to_send(self, link: Hashable) -> bool:
+        """Whether `to_send` would have something to do."""
+        neighbour = self.neighbours[link]
+        if not neighbour.greeted:
+            return True
+        waiting = neighbour.queued or neighbour.seen_due or neighbour.outbox.overflowed or neighbour.resync is not None
+        return neighbour.seen is not None and bool(waiting)
+
+    def told_time(self) -> int:
+        """The time of our last write: who has seen it has all of ours."""
+        return self.seen.get(self.node, 0)
+
+    def has_all(self, link: Hashable, time: int) -> bool:
+        """Whether this neighbour is known to have everything of ours up to this time."""
+        seen = self.neighbours[link].seen
+        return seen is not None and seen.get(self.node, 0) >= time
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _write(self, now: float) -> Version:
+        version = Version(self._clock.tick(now), self.node)
+        self.seen[self.node] = self.heard[self.node] = version.time
+        self._seen_changed()
+        return version
+
+    def _seen_changed(self) -> None:
+        for neighbour in self.neighbours.values():
+            neighbour.seen_due = True
+
+    def _tell(
+        self, key: bytes, authority: Version, source: Neighbour | None, hops: int = 0, touched: bool = False
+    ) -> None:
+        """News of a key for all neighbours but the one that it came from."""
+        if hops >= MAXIMUM_HOPS:
+            return
+        for neighbour in self.neighbours.values():
+            if neighbour is not source and neighbour.seen is not None:
+                neighbour.outbox.tell(key, authority, hops, touched)
+
+    def _announce(self, ranges: list[FloorRange], heard: dict[bytes, int]) -> Floors:
+        self._announcements += 1
+        return Floors(self.node, self._announcements, 1, heard, ranges)
+
+    def _turn(self, neighbour: Neighbour, now: float) -> list[bytes]:
+        """A batch of events from the outbox, up to the next remark, and as many from the resync."""
+        if neighbour.resync is None:
+            if neighbour.outbox.overflowed:
+                self.counts.overflows += 1
+                self._begin_resync(neighbour)
+            elif neighbour.seen_due:
+                self._remark_seen(neighbour)
+        bodies = self._drain_outbox(neighbour, now)
+        if neighbour.resync is not None:
+            bodies += self._drain_resync(neighbour, neighbour.resync, now)
+        return bodies
+
+    def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
+        batch = _Batch(neighbour.value_limit)
+        while len(neighbour.outbox) and batch.has_room():
+            item = neighbour.outbox.next()
+            if isinstance(item, bytes):
+                return [*batch.bodies(), item]
+            self._add_events(batch, neighbour, *item, now)
+        return batch.bodies()
+
+    def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
+        batch = _Batch(neighbour.value_limit)
+        for _ in range(STEPS_IN_A_TURN):
+            if not batch.has_room():
+                break
+            try:
+                step = resync.next()
+            except StopIteration:
+                neighbour.resync = None
+                self.counts.loads_left_out += resync.left_out
+                neighbour.seen_told.update(resync.seen)
+                return [*batch.bodies(), messages.encode(Seen(False, resync.seen))]
+            if isinstance(step, list):
+                floors = self._announce(step, resync.heard)
+                self._remember_announcement(floors)
+                return [*batch.bodies(), messages.encode(floors)]
+            if step is not None:
+                self._add_events(batch, neighbour, *step, now)
+        return batch.bodies()
+
+    def _add_events(self, batch: "_Batch", neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> None:
+        for event in self._events(neighbour, key, telling, now):
+            batch.add(event)
+
+    def _events(self, neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> Iterator[Event]:
+        """What is to be said of a key now. Its value may be another than when it became news, or gone."""
+        hops = telling.hops + 1
+        entry = self._shelf.find(key)
+        stamp = entry.version if entry is not None else None
+        if entry is not None and isinstance(stamp, Stamp) and stamp.is_set and stamp.version >= telling.authority:
+            value = None if telling.valueless else self._value_event(stamp, entry, hops, neighbour, now)
+            if value is None:
+                yield Event(Kind.INVALIDATE, key, stamp.version, hops)
+                return
+            yield value
+            if stamp.life_version != stamp.version:
+                yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
+            return
+        dead = {version.node: version for version in self.forgotten.versions(key)}
+        if telling.authority > dead.get(telling.authority.node, NOTHING):
+            dead[telling.authority.node] = telling.authority
+        for version in dead.values():
+            yield Event(Kind.INVALIDATE, key, version, hops)
+        if entry is not None and isinstance(stamp, Stamp) and not stamp.is_set:
+            value = self._value_event(stamp, entry, hops, neighbour, now)
+            if value is not None:
+                yield value
+                if stamp.life_version != stamp.version:
+                    yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
+
+    def _value_event(
+        self, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, neighbour: Neighbour, now: float
+    ) -> Event | None:
+        """The value as an event, unless it cannot be told, has expired, or is more than the neighbour takes."""
+        if stamp.payload is None:
+            return None
+        life = None
+        if entry.deadline != float("inf"):
+            life = int((entry.deadline - now) * 1000)
+            if life <= 0:
+                return None
+        if len(stamp.payload) > neighbour.value_limit:
+            self.counts.too_large += 1
+            return None
+        other = NOTHING if stamp.is_set else stamp.told
+        return Event(stamp.kind, stamp.key, stamp.version, hops, stamp.payload, life, other)
+
+    def _remark_seen(self, neighbour: Neighbour) -> None:
+        """Put our `seen` behind all that it covers: what changed of it, and no change of it before that."""
+        neighbour.seen_due = False
+        changed = {node: time for node, time in self.seen.items() if neighbour.seen_told.get(node, 0) < time}
+        if changed:
+            neighbour.seen_told.update(changed)
+            neighbour.outbox.remark(messages.encode(Seen(False, changed)))
+
+    def _begin_resync(self, neighbour: Neighbour) -> None:
+        """From here on the outbox holds what happens after this moment, and the resync what was before."""
+        assert neighbour.seen is not None
+        self.counts.resyncs += 1
+        neighbour.outbox.restart()
+        neighbour.seen_due = False
+        neighbour.resync = Resync(
+            self._shelf,
+            self.forgotten,
+            neighbour.seen,
+            self._stable_time(neighbour.seen),
+            neighbour.capacity,
+            dict(self.seen),
+            dict(self.heard),
+        )
+
+    def _stable_time(self, peer_seen: dict[bytes, int]) -> int:
+        """Nothing that was forgotten here up to this time can be news to the peer.
+
+        The smallest of what it has seen of those nodes of which it lacks something. If we have forgotten nodes since we
+        last knew it up to date, it may lack anything of theirs.
+        """
+        if peer_seen.get(self.node, 0) < self._forgot_nodes_at:
+            return 0
+        return min(
+            (peer_seen.get(n, 0) for n, time in self.heard.items() if peer_seen.get(n, 0) < time), default=FOREVER
+        )
+
+    # -- believing ---------------------------------------------------------------------------------------------------
+
+    def _require_present(self, times: Iterable[int], neighbour: Neighbour, now: float) -> None:
+        """Refuse times from the future before they move our clock, and with it everybody's."""
+        newest = max(times, default=0)
+        allowed = self._clock.present(now) + span_of(self.limits.max_clock_skew + neighbour.half_trip)
+        if newest > allowed:
+            ahead = seconds_of(newest) - seconds_of(self._clock.present(now))
+            raise ProtocolError(f"it told a time that is {ahead:.3f} s ahead of our clock")
+
+    def _hear(self, version: Version, now: float) -> bool:
+        """Take note of a node's time. False if it is one that we would have forgotten by now."""
+        time, node = version
+        self._clock.hear(time)
+        known = self.heard.get(node)
+        if known is None and time < self._clock.present(now) - span_of(self.limits.origin_silence):
+            self._forgot_nodes_at = self._write(now).time
+            return False
+        if known is None or time > known:
+            self.heard[node] = time
+            if node != self.node:
+                self._heard_at[node] = now
+                self._heard_at.move_to_end(node)
+                if len(self.heard) > self.limits.origins:
+                    self._forget_node(self._least_missed(), now)
+        return True
+
+    def _authority(self, key: bytes, stamp: object) -> int:
+        """The newest time of a set or an invalidation that is known for a key, as far as it is not held as a set."""
+        held = stamp.version.time if isinstance(stamp, Stamp) and stamp.is_set else self.forgotten.floor(key)
+        return max(self.forgotten.grave(key).time, held)
+
+    def _merge(self, event: Event, source: Neighbour, now: float) -> None:
+        counted = event.other if event.kind == Kind.LOAD else event.version
+        self._hear(event.version, now)
+        self._hear(counted, now)
+        if event.kind != Kind.TOUCH and counted.time <= self.seen.get(counted.node, 0):
+            self.counts.repeated += 1
+            return
+        merge = _MERGES.get(event.kind)
+        if merge is not None and merge(self, event, source, now):
+            self.counts.applied += 1
+
+    def _merge_load(self, event: Event, source: Neighbour, now: float) -> bool:
+        entry = self._shelf.find(event.key)
+        stamp = entry.version if entry is not None else None
+        if isinstance(stamp, Stamp) and (stamp.is_set or stamp.version >= event.version):
+            return False  # a copy never replaces what was told, nor a younger copy
+        if event.version.time <= self._authority(event.key, stamp) + self.hold:
+            return False
+        deadline = self._deadline(event, source, now)
+        if deadline <= now:
+            return False
+        assert event.payload is not None
+        self._keep(Stamp(event.key, event.version, False, event.payload, event.other), deadline, now)
+        self._tell(event.key, NOTHING, source, event.hops)
+        return True
+
+    def _merge_touch(self, event: Event, source: Neighbour, now: float) -> bool:
+        entry = self._shelf.find(event.key)
+        stamp = entry.version if entry is not None else None
+        if entry is None or not isinstance(stamp, Stamp):
+            return False
+        if stamp.version != event.other or stamp.life_version >= event.version:
+            return False
+        stamp.life_version = event.version
+        self._shelf.prolong(entry, self._deadline(event, source, now))
+        self._tell(event.key, NOTHING, source, event.hops, touched=True)
+        return True
+
+    def _merge_invalidate(self, event: Event, source: Neighbour, now: float) -> bool:
+        self._shelf.fence(event.key)
+        key, version = event.key, event.version
+        entry = self._shelf.find(key)
+        stamp = entry.version if entry is not None else None
+        grave = self.forgotten.grave(key)
+        if grave is not NOTHING and version <= grave:
+            if version.time <= grave.time - self.hold or self.forgotten.knows(key, version):
+                return False
+            # Older than the grave, but a load may have seen that one and not this one.
+            if entry is not None and not (
+                isinstance(stamp, Stamp) and (stamp.is_set or self._safely_after(stamp, version))
+            ):
+                self._shelf.drop(entry, now)
+        elif isinstance(stamp, Stamp) and stamp.is_set and version <= stamp.version:
+            return False
+        elif entry is not None and not (
+            isinstance(stamp, Stamp) and not stamp.is_set and self._safely_after(stamp, version)
+        ):
+            self._shelf.drop(entry, now)
+        self.forgotten.bury(key, version)
+        self._tell(key, version, source, event.hops)
+        return True
+
+    def _merge_set(self, event: Event, source: Neighbour, now: float) -> bool:
+        self._shelf.fence(event.key)
+        key, version = event.key, event.version
+        entry = self._shelf.find(key)
+        stamp = entry.version if entry is not None else None
+        holds_set = isinstance(stamp, Stamp) and stamp.is_set
+        if isinstance(stamp, Stamp) and holds_set and version <= stamp.version:
+            return False
+        grave = self.forgotten.grave(key)
+        if isinstance(stamp, Stamp) and not holds_set and self._safely_after(stamp, version):
+            if version <= grave:
+                return False
+            # What is loaded here began safely after that write: it stays, and the write is told as past.
+        elif not holds_set and version.time <= self.forgotten.floor(key):
+            # Perhaps superseded by something forgotten. Refuse the value, but let it be known, here and onwards, that
+            # anything older is dead: somebody beyond may hold something older.
+            self.counts.refused += 1
+            if entry is not None:
+                self._shelf.drop(entry, now)
+        elif version <= grave:
+            return False
+        else:
+            deadline = self._deadline(event, source, now)
+            if deadline > now:
+                assert event.payload is not None
+                self.forgotten.exhume(key)
+                self._keep(Stamp(key, version, True, event.payload), deadline, now)
+                self._tell(key, version, source, event.hops)
+                return True
+            if entry is not None:
+                self._shelf.drop(entry, now)
+        self.forgotten.bury(key, version)
+        self._tell(key, version, source, event.hops)
+        return True
+
+    def _safely_after(self, load: Stamp, version: Version) -> bool:
+        """Whether a load began so long after a write that it must have seen it, whatever the clocks."""
+        return load.version.time > version.time + self.hold
+
+    def _deadline(self, event: Event, source: Neighbour, now: float) -> float:
+        return float("inf") if event.life_ms is None else now + event.life_ms / 1000 - source.half_trip
+
+    def _keep(self, stamp: Stamp, deadline: float, now: float) -> None:
+        self.left(self._shelf.keep(stamp, now, deadline))
+
+    def _bury_unless_newer(self, stamp: Stamp, held: "Entry[Any, Any] | None") -> None:
+        """A set has left. If a newer set took its place, that one's age says enough."""
+        newer = held.version if held is not None else None
+        if not (isinstance(newer, Stamp) and newer.is_set and newer.version > stamp.version):
+            self.forgotten.bury(stamp.key, stamp.version)
+
+    def _greet(self, message: Seen, source: Neighbour) -> None:
+        """The neighbour says what it has, which is not yet what we have."""
+        if source.seen is not None:
+            raise ProtocolError("a second greeting")
+        source.seen = dict(message.times)
+        source.seen_told = dict(message.times)
+        self._begin_resync(source)
+
+    def _take_seen(self, message: Seen, source: Neighbour, now: float) -> None:
+        """The neighbour has told us all that this covers, so it is ours as well."""
+        if source.seen is None:
+            raise ProtocolError("the first `seen` of a link must be a greeting")
+        risen = False
+        for node, time in message.times.items():
+            source.seen[node] = max(time, source.seen.get(node, 0))
+            if time > self.seen.get(node, 0) and self._hear(Version(time, node), now):
+                self.seen[node] = time
+                risen = True
+        if risen:
+            self._seen_changed()
+
+    def _take_floors(self, floors: Floors, source: Neighbour | None, now: float) -> None:
+        if not self._remember_announcement(floors):
+            return
+        for node, time in floors.heard.items():  # a floor may stand for anything that its teller had heard
+            self._hear(Version(time, node), now)
+        raised = {
+            bucket: reach for reach in floors.ranges for bucket in range(reach.first, reach.first + reach.buckets)
+        }
+        for entry in self._shelf.entries():
+            if isinstance(entry.version, Stamp) and self._is_doomed(entry.version, raised.get(entry.version.bucket)):
+                self.counts.dropped_by_floors += 1
+                self._shelf.drop(entry, now)
+        self._shelf.fence_where(raised.__contains__)
+        for bucket, reach in raised.items():
+            self._clock.hear(reach.floor)
+            self.forgotten.raise_floor(bucket, reach.floor)
+        if floors.hops < MAXIMUM_HOPS:
+            body = messages.encode(floors._replace(hops=floors.hops + (source is not None)))
+            for neighbour in self.neighbours.values():
+                if neighbour is not source and neighbour.seen is not None:
+                    neighbour.outbox.remark(body)
+
+    def _is_doomed(self, stamp: Stamp, reach: FloorRange | None) -> bool:
+        if reach is None:
+            return False
+        if not stamp.is_set:
+            return stamp.version.time <= reach.floor + self.hold
+        if stamp.version.time > reach.floor:
+            return False
+        confirmed = reach.confirmed.get(stamp.key)
+        return confirmed is None or stamp.version < confirmed
+
+    def _remember_announcement(self, floors: Floors) -> bool:
+        name = (floors.announcer, floors.serial)
+        if name in self._announced:
+            return False
+        self._announced[name] = None
+        if len(self._announced) > ANNOUNCEMENTS_REMEMBERED:
+            self._announced.popitem(last=False)
+        return True
+
+    # -- nodes that are gone -------------------------------------------------------------------------------------------
+
+    def _forget_silent_nodes(self, now: float) -> None:
+        while self._heard_at:
+            node, at = next(iter(self._heard_at.items()))
+            if now - at < self.limits.origin_silence:
+                return
+            self._forget_node(node, now)
+
+    def _least_missed(self) -> bytes:
+        gone = next((node for node in self._heard_at if node in self._departed), None)
+        return next(iter(self._heard_at)) if gone is None else gone
+
+    def _forget_node(self, node: bytes, now: float) -> None:
+        """Let go of a node that is gone. Neighbours that hear of us after this have what we had of it.
+
+        If we never had all of it, what we have is announced once more: after that nobody can tell.
+        """
+        heard, seen = self.heard.pop(node, 0), self.seen.pop(node, 0)
+        self._heard_at.pop(node, None)
+        self._departed.discard(node)
+        for neighbour in self.neighbours.values():
+            neighbour.seen_told.pop(node, None)
+        self._forgot_nodes_at = self._write(now).time
+        if heard > seen:
+            for neighbour in self.neighbours.values():
+                neighbour.outbox.overflow()
+
+
+_MERGES: dict[int, Callable[[Replica, Event, Neighbour, float], bool]] = {
+    Kind.SET: Replica._merge_set,
+    Kind.INVALIDATE: Replica._merge_invalidate,
+    Kind.LOAD: Replica._merge_load,
+    Kind.TOUCH: Replica._merge_touch,
+}
+
+
+class _Batch:
+    """Events on their way into messages, none of which exceeds what the neighbour takes by much."""
+
+    def __init__(self, value_limit: int) -> None:
+        self._limit = value_limit
+        self._bodies: list[bytes] = []
+        self._events: list[Event] = []
+        self._bytes = 0
+
+    def has_room(self) -> bool:
+        return len(self._events) < EVENTS_IN_A_TURN and self._bytes < self._limit and not self._bodies
+
+    def add(self, event: Event) -> None:
+        size = len(event.payload or b"") + len(event.key)
+        if self._events and (len(self._events) == EVENTS_IN_A_TURN or self._bytes + size > self._limit):
+            self._flush()
+        self._events.append(event)
+        self._bytes += size
+
+    def bodies(self) -> list[bytes]:
+        if self._events:
+            self._flush()
+        return self._bodies
+
+    def _flush(self) -> None:
+        self._bodies.append(messages.encode(self._events))
+        self._events, self._bytes = [], 0

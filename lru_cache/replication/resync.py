@@ -1,0 +1,112 @@
+"""Telling a neighbour all that it may lack: a cursor over what was known at one moment, taken a slice at a time.
+
+First the values and graves that the neighbour's `seen` does not cover; then the announcement of what was forgotten,
+with the sets still held; then `seen`, as it was at that moment. What happens later goes through the outbox. Values go
+before the announcement so that a set which only a floor of ours stands above is taken, and then confirmed.
+
+This file must not know how anything is sent or merged.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lru_cache.replication.forgetting import Forgotten
+from lru_cache.replication.messages import FloorRange
+from lru_cache.replication.outbox import Telling
+from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.version import Version
+
+if TYPE_CHECKING:
+    from lru_cache.store import Entry
+
+CHUNK_BYTES = 262_144  # of an announcement; its receiver looks at every entry that it holds for each
+CONFIRMED_BYTES = 24  # of a confirmed set, beside its key
+FOREVER = 1 << 64
+
+
+class Resync:
+    """One pass. `peer_seen` may grow meanwhile: what has become covered is left out."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        forgotten: Forgotten,
+        peer_seen: dict[bytes, int],
+        stable: int,
+        peer_capacity: int,
+        seen: dict[bytes, int],
+        heard: dict[bytes, int],
+    ) -> None:
+        self.seen = seen
+        self.heard = heard
+        self._peer_seen = peer_seen
+        self._peer_capacity = peer_capacity
+        self._entries = shelf.entries()
+        self._graves = [(key, list(forgotten.versions(key))) for key, _ in forgotten.graves()]
+        self._raised = {b: floor for b, floor in enumerate(forgotten.floors) if floor > stable}
+        self._confirmed: dict[int, dict[bytes, Version]] = {}
+        self._todo: list[Stamp] = []
+        self._steps = self._run()
+        self.left_out = 0  # loads that the neighbour has no room for
+
+    def next(self) -> "tuple[bytes, Telling] | list[FloorRange] | None":
+        """The next key to tell, the next chunk of the announcement, or None for a step that found nothing.
+
+        StopIteration at the end, when `seen` is to be sent.
+        """
+        return next(self._steps)
+
+    def __len__(self) -> int:
+        """About how many keys are left."""
+        return len(self._todo)
+
+    def covers(self, version: Version) -> bool:
+        """Whether the neighbour has this already."""
+        return version.time <= self._peer_seen.get(version.node, 0)
+
+    def _run(self) -> "Iterator[tuple[bytes, Telling] | list[FloorRange] | None]":
+        for key, versions in self._graves:
+            if all(map(self.covers, versions)):
+                yield None
+            else:
+                yield key, Telling(max(versions))
+        self._graves = []
+        for entry in self._entries:
+            self._look_at(entry)
+            yield None
+        self._entries = []
+        room, self._todo = self._peer_capacity, self._todo[::-1]
+        while self._todo:
+            stamp = self._todo.pop()  # least recently used first, so that the neighbour's order becomes ours
+            yield self._tell(stamp, len(self._todo) < room)
+        yield from self._announcement()
+
+    def _look_at(self, entry: "Entry[Any, Any]") -> None:
+        stamp = entry.version
+        if not isinstance(stamp, Stamp):
+            return
+        if stamp.is_set and stamp.bucket in self._raised:
+            self._confirmed.setdefault(stamp.bucket, {})[stamp.key] = stamp.version
+        if stamp.payload is not None and not (self.covers(stamp.told) and self.covers(stamp.life_version)):
+            self._todo.append(stamp)
+
+    def _tell(self, stamp: Stamp, room: bool) -> tuple[bytes, Telling] | None:
+        if stamp.is_set:
+            return stamp.key, Telling(stamp.version, valueless=not room)
+        if room:
+            return stamp.key, Telling()
+        self.left_out += 1
+        return None
+
+    def _announcement(self) -> Iterator[list[FloorRange]]:
+        chunk: list[FloorRange] = []
+        size = 0
+        for bucket, floor in self._raised.items():
+            confirmed = self._confirmed.pop(bucket, {})
+            size += CONFIRMED_BYTES + sum(CONFIRMED_BYTES + len(key) for key in confirmed)
+            chunk.append(FloorRange(bucket, 1, floor, confirmed))
+            if size > CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk

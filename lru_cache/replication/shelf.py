@@ -1,0 +1,101 @@
+"""A replica's view of the cache's store: by encoded key, with a stamp on every entry. The store stays the cache's.
+
+Removals that a replica causes are collected here for the cache to tell of. This file must not know links or messages,
+nor decide what is kept.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lru_cache.replication.encoding import decode_key
+from lru_cache.replication.forgetting import bucket_of
+from lru_cache.replication.messages import Kind
+from lru_cache.replication.version import NOTHING, Version
+
+if TYPE_CHECKING:
+    from lru_cache.store import Entry, Gone, Store
+
+NEVER_FRESH = float("-inf")  # a value that came encoded is decoded by the first who reads it, who must not take a hit
+
+
+class Stamp:
+    """What replication knows of a value that the store holds; the store's `version`."""
+
+    __slots__ = ("bucket", "is_set", "key", "life_version", "payload", "told", "version")
+
+    def __init__(
+        self, key: bytes, version: Version, is_set: bool, payload: bytes | None, told: Version = NOTHING
+    ) -> None:
+        self.key = key
+        self.bucket = bucket_of(key)
+        self.version = version
+        self.is_set = is_set  # else it is a load: a copy, which may always be dropped
+        self.payload = payload  # None: a load that cannot be told
+        self.told = version if told is NOTHING else told  # what `seen` counts
+        self.life_version = version  # newer than the version if it was touched since
+
+    @property
+    def kind(self) -> Kind:
+        """What it is told as."""
+        return Kind.SET if self.is_set else Kind.LOAD
+
+    def __repr__(self) -> str:
+        return f"Stamp({self.kind.name}, {self.key!r}, {self.version})"
+
+
+class Shelf:
+    """The store, for a replica. Everything here happens under the cache's lock."""
+
+    def __init__(
+        self,
+        store: "Store[Any, Any]",
+        fence: Callable[[Any], object],
+        loading: Callable[[], list[Any]],
+        encode: Callable[[Any], bytes],
+        remote: Any,
+    ) -> None:
+        self._store = store
+        self._fence = fence  # cancels what is being loaded for a key
+        self._loading = loading  # the keys that are being loaded
+        self._encode = encode
+        self._remote = remote  # the cause of removals that come from here
+        self.gone: list[Gone[Any, Any]] = []
+
+    @property
+    def capacity(self) -> int:
+        """How many entries the store holds at most."""
+        return self._store.capacity
+
+    def find(self, key: bytes) -> "Entry[Any, Any] | None":
+        """What is held for an encoded key, whatever its age."""
+        return self._store.find(decode_key(key))
+
+    def keep(self, stamp: Stamp, now: float, deadline: float) -> "list[Gone[Any, Any]]":
+        """Keep a value that came encoded, and return what left for it."""
+        gone = self._store.put(decode_key(stamp.key), stamp.payload, now, deadline, NEVER_FRESH, stamp)
+        self.gone += gone
+        return gone
+
+    def drop(self, entry: "Entry[Any, Any]", now: float) -> None:
+        """Take a value away."""
+        removed = self._store.remove(entry, self._remote, now)
+        if removed is not None:
+            self.gone.append(removed)
+
+    def prolong(self, entry: "Entry[Any, Any]", deadline: float) -> None:
+        """Give a value another end to its life."""
+        self._store.prolong(entry, deadline, min(entry.fresh_until, deadline))
+
+    def entries(self) -> "list[Entry[Any, Any]]":
+        """A snapshot, least recently used first."""
+        return self._store.entries()
+
+    def fence(self, key: bytes) -> None:
+        """Whatever is being loaded for this key is too old to keep."""
+        self._fence(decode_key(key))
+
+    def fence_where(self, doomed: Callable[[int], bool]) -> None:
+        """Likewise for all keys in such buckets."""
+        for key in self._loading():
+            if doomed(bucket_of(self._encode(key))):
+                self._fence(key)

@@ -1,0 +1,71 @@
+"""When something was written, and by whom; and the clock that says so. It must not read a clock: `now` is an argument.
+
+A *time* is a hybrid logical clock's: 64 bits, milliseconds since 1970 above a counter of 16. A *node* is the random id
+of one process life. A `Version` is both; the newer is the greater, and of two with one time that of the greater node.
+"""
+
+from typing import NamedTuple
+
+COUNTER_BITS = 16
+NODE_BYTES = 8
+MAXIMUM_TIME = (1 << 63) - 1
+
+
+class Version(NamedTuple):
+    """The age of a write. Compares as a tuple, which is the order that every node agrees on."""
+
+    time: int
+    node: bytes
+
+
+NOTHING = Version(0, b"")
+"""Older than every write."""
+
+
+def time_of(seconds: float) -> int:
+    """The first time of this moment, in seconds since 1970."""
+    return int(seconds * 1000) << COUNTER_BITS
+
+
+def seconds_of(time: int) -> float:
+    """The moment of a time, in seconds since 1970."""
+    return (time >> COUNTER_BITS) / 1000
+
+
+def span_of(seconds: float) -> int:
+    """How far apart two times are that are so many seconds apart."""
+    return int(seconds * 1000) << COUNTER_BITS
+
+
+class HybridClock:
+    """Gives out times: each greater than all it gave before or heard of, and near the wall clock's.
+
+    The wall clock is asked once and the passing of time after that, so that an administrator's step does not become
+    ours at once: it is noticed by `drift`, and taken over by `anchor`.
+    """
+
+    def __init__(self, now: float, wall: float) -> None:
+        self._last = 0
+        self.anchor(now, wall)
+
+    def anchor(self, now: float, wall: float) -> None:
+        """Believe the wall clock from here on. Times given out go on from the greatest so far, all the same."""
+        self._offset = wall - now
+
+    def drift(self, now: float, wall: float) -> float:
+        """By how many seconds the wall clock is ahead of what we took it for."""
+        return wall - now - self._offset
+
+    def present(self, now: float) -> int:
+        """The time that it is, whatever was given out or heard."""
+        return time_of(now + self._offset)
+
+    def tick(self, now: float) -> int:
+        """A new time."""
+        self._last = max(self._last + 1, self.present(now))
+        return self._last
+
+    def hear(self, time: int) -> None:
+        """Another node has given out this time: ours from here on are greater."""
+        if time > self._last:
+            self._last = time

@@ -1,0 +1,635 @@
+"""A cluster of replicas in one process, with an adversary: everything that can happen to it, from one seed.
+
+Real replicas, real stores and real frames; simulated are time, links, machines, applications and their database. What
+must hold is checked after every step, and more of it when everything has healed. Under a seed every run is the same.
+
+    Simulation(seed=7).run()            # raises Violation, which names the seed, if a promise is broken
+    Simulation(seed=7, trace="k3").run()   # and prints what happened to one key
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from lru_cache.errors import ProtocolError
+from lru_cache.replication.encoding import encode_key
+from lru_cache.replication.forgetting import bucket_of
+from lru_cache.replication.frames import FrameReader, encode_frame
+from lru_cache.replication.messages import FRAME_MARGIN_BYTES, Event, Kind, decode
+from lru_cache.replication.replica import Limits, Replica
+from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.version import NOTHING, Version
+from lru_cache.store import Entry, RemovalCause, Store
+
+SKEW = 0.5  # seconds that two clocks may differ
+STEPS = 150
+BUCKETS_USED = 3  # few on purpose: keys that share a floor must do each other no harm
+KEYS_IN_A_BUCKET = 4
+FRAME_LIMIT = FRAME_MARGIN_BYTES + 1_000_000
+CHANNEL_BYTES = 20_000  # in flight on one link, after which the sender has to wait
+QUIET_TURNS = 2_000  # after which a healed cluster that still talks is said never to stop
+
+
+class Violation(AssertionError):
+    """A promise was broken. Says which, and how to see it again."""
+
+
+@cache
+def simulated_keys() -> tuple[str, ...]:
+    """Keys that fall into few buckets."""
+    found: dict[int, list[str]] = {bucket: [] for bucket in range(BUCKETS_USED)}
+    number = 0
+    while any(len(keys) < KEYS_IN_A_BUCKET for keys in found.values()):
+        name = f"k{number}"
+        number += 1
+        keys = found.get(bucket_of(encode_key(name)))
+        if keys is not None and len(keys) < KEYS_IN_A_BUCKET:
+            keys.append(name)
+    return tuple(name for names in zip(*found.values(), strict=True) for name in names)
+
+
+@dataclass
+class Tally:
+    """What a run went through."""
+
+    steps: int = 0
+    writes: int = 0
+    events: int = 0
+    messages: int = 0
+    bytes: int = 0
+    partitions: int = 0
+    crashes: int = 0
+    restarts: int = 0
+    clock_jumps: int = 0
+    resyncs: int = 0
+    overflows: int = 0
+
+
+@dataclass
+class Write:
+    """A set, an invalidation or a clear that an application made, as the checks remember it."""
+
+    key: str
+    version: Version
+    kind: Kind
+    payload: bytes = b""
+    lost: bool = False  # it died with the only nodes that knew it
+
+
+@dataclass
+class Load:
+    """A load in flight."""
+
+    began: Version
+    read: bytes | None = None
+
+
+class Node:
+    """A machine: a store, a replica, an application with loads in flight, and clocks of its own."""
+
+    def __init__(self, simulation: "Simulation", name: str, incarnation: int) -> None:
+        chance = simulation.chance
+        self.simulation = simulation
+        self.name = name
+        self.id = name.encode().ljust(4, b"\0") + incarnation.to_bytes(4, "big")
+        self.skew = chance.choice([0.0, 0.0, -SKEW / 2, SKEW / 2]) * 0.98
+        self.jumped = 0.0
+        self.started = chance.uniform(0, 1e6)  # monotonic clocks begin anywhere
+        self.paused_until = 0.0
+        capacity, graves, outbox = simulation.sizes[name]
+        self.store: Store[str, bytes] = Store(capacity)
+        self.loads: dict[str, Load] = {}
+        self.shelf = Shelf(
+            self.store, lambda key: self.loads.pop(key, None), lambda: list(self.loads), encode_key, RemovalCause.REMOTE
+        )
+        limits = Limits(graves=graves, outbox=outbox, max_clock_skew=SKEW, origins=simulation.origins)
+        self.replica = Replica(self.id, self.shelf, self.now, self.wall, limits)
+        self.highest_read: dict[str, Version] = {}
+        self.seen_checked: dict[bytes, int] = {}
+        self.forgot_anything = False
+
+    @property
+    def now(self) -> float:
+        """The monotonic clock."""
+        return self.simulation.now + self.started
+
+    @property
+    def wall(self) -> float:
+        """The wall clock."""
+        return 1.7e9 + self.simulation.now + self.skew + self.jumped
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it does anything at the moment."""
+        return self.paused_until <= self.simulation.now
+
+    # What its application does, as the cache would pass it on.
+
+    def set(self, key: str, payload: bytes, life: float) -> Version:
+        self.loads.pop(key, None)
+        stamp = self.replica.set(encode_key(key), payload, self.now)
+        self.put(key, payload, self.now + life, stamp)
+        return stamp.version
+
+    def invalidate(self, key: str) -> Version:
+        self.loads.pop(key, None)
+        entry = self.store.find(key)
+        if entry is not None:
+            self.store.remove(entry, RemovalCause.INVALIDATED, self.now)
+        self.replica.invalidate(encode_key(key), self.now)
+        return Version(self.replica.told_time(), self.id)
+
+    def clear(self) -> Version:
+        self.loads.clear()
+        self.store.clear(self.now)
+        self.replica.clear(self.now)
+        return Version(self.replica.told_time(), self.id)
+
+    def touch(self, entry: Entry[str, bytes], life: float) -> None:
+        self.store.prolong(entry, self.now + life, self.now + life)
+        self.replica.touch(entry, self.now)
+
+    def begin_load(self, key: str) -> None:
+        if key not in self.loads:
+            self.loads[key] = Load(self.replica.begin_load(self.now))
+
+    def end_load(self, key: str) -> None:
+        load = self.loads.pop(key)
+        assert load.read is not None
+        stamp = self.replica.keep_load(encode_key(key), load.read, load.began, self.now)
+        if stamp is not None:
+            self.put(key, load.read, float("inf"), stamp)
+
+    def forget(self, entry: Entry[str, bytes]) -> None:
+        gone = self.store.remove(entry, RemovalCause.EVICTED, self.now)
+        self.replica.left([gone] if gone is not None else [])
+
+    def put(self, key: str, payload: bytes, deadline: float, stamp: Stamp) -> None:
+        self.replica.left(self.store.put(key, payload, self.now, deadline, deadline, stamp))
+
+    def expire(self) -> None:
+        self.replica.left(self.store.reap(self.now))
+
+    def holds_set(self, key: str) -> Version:
+        """The version of the set that it holds, or NOTHING."""
+        entry = self.store.find(key)
+        stamp = entry.version if entry is not None else None
+        return stamp.version if isinstance(stamp, Stamp) and stamp.is_set else NOTHING
+
+    def knows(self, key: str, version: Version, by_floor: bool = True) -> bool:
+        """Whether nothing older than this can be taken for news here."""
+        encoded = encode_key(key)
+        known = max(self.holds_set(key), self.replica.forgotten.grave(encoded))
+        return known >= version or (by_floor and self.replica.forgotten.floor(encoded) >= version.time)
+
+
+@dataclass
+class Channel:
+    """One direction of a link: bytes in flight, and the end at which they arrive."""
+
+    receiver: Node
+    link: int
+    reader: FrameReader = field(default_factory=lambda: FrameReader(FRAME_LIMIT))
+    frames: deque[bytes] = field(default_factory=deque)
+    size: int = 0
+    stalled_until: float = 0.0
+    crossed: dict[tuple[int, bytes, Version], int] = field(default_factory=dict)
+
+
+class Simulation:
+    """One cluster and its adversary. `mix` overrides how often each act is chosen, by its name."""
+
+    def __init__(
+        self,
+        seed: int,
+        steps: int = STEPS,
+        mix: dict[str, float] | None = None,
+        trace: str | None = None,
+        shape: "Callable[[Simulation], None] | None" = None,
+    ) -> None:
+        self.seed = seed
+        self.steps = steps
+        self.chance = random.Random(seed)
+        self.trace = trace
+        self.now = 100.0
+        self.tally = Tally()
+        self.database: dict[str, int] = {}
+        self.writes: list[Write] = []
+        self.clears: list[tuple[Version, Node]] = []
+        self.unannounced: list[tuple[str, str]] = []  # node and key: the database changed, invalidate() is to come
+        self.unchecked: set[str] = set()  # keys of the database whose invalidation died with a node
+        self.crashed: set[bytes] = set()
+        self.links = 0
+        self.tokens = 0
+        self.origins = 1_024
+        self._choose()
+        if shape is not None:
+            shape(self)
+        self.up: dict[tuple[str, str], int] = {}
+        self.channels: dict[tuple[str, str], Channel] = {}
+        self.incarnations = dict.fromkeys(self.names, 0)
+        self.nodes = {name: Node(self, name, 0) for name in self.names}
+        self.mix |= mix or {}
+
+    def _choose(self) -> None:
+        """Each seed has a network, sizes, keys and a mix of acts of its own: what is rare on average is common somewhere."""
+        chance = self.chance
+        self.names = [f"n{i}" for i in range(chance.randint(2, 5))]
+        edges = {(self.names[chance.randrange(i)], self.names[i]) for i in range(1, len(self.names))}
+        edges |= {(a, b) for i, a in enumerate(self.names) for b in self.names[i + 1 :] if chance.random() < 0.3}
+        self.edges = sorted(edges)
+        keys = list(simulated_keys()[: chance.randint(2, 8)])
+        self.set_keys, self.database_keys = keys[::2], keys[1::2]
+        if chance.random() < 0.5:  # some are set and loaded: with a source, write the source first, then set
+            self.set_keys = sorted({*self.set_keys, *keys[:2]})
+            self.database_keys = sorted({*self.database_keys, *keys[:2]})
+        small = chance.random() < 0.7
+        self.sizes = {
+            name: ((chance.randint(1, 6), chance.randint(1, 4), chance.randint(1, 6)) if small else (50, 50, 50))
+            for name in self.names
+        }
+        usual = {
+            "set": 9, "invalidate": 3, "clear": 0.7, "touch": 2, "change": 8, "announce": 7, "begin": 9, "read": 8,
+            "end": 8, "link": 5, "crash": 1, "deliver": 22, "use": 2, "forget": 3, "expire": 1, "pump": 18, "pause": 0.5,
+            "stall": 1, "jump": 0.3, "tidy": 2, "heartbeat": 1, "wait": 0.5,
+        }  # fmt: skip
+        self.mix = {act: weight * chance.choice([0.1, 1, 1, 4]) for act, weight in usual.items()}
+        self.lives = chance.choice([(float("inf"),), (float("inf"),), (0.5, 3.0, float("inf"))])
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> Tally:
+        """Let the adversary have its way, then heal everything; raise Violation if a promise was broken."""
+        try:
+            acts, weights = list(self.mix), list(self.mix.values())
+            for _ in range(self.steps):
+                self.now += self.chance.choice([0.0, 0.01, 0.02, 0.08])
+                act = self.chance.choices(acts, weights)[0]
+                node = self.nodes[self.chance.choice(self.names)]
+                if node.is_up:
+                    getattr(self, f"act_{act}")(node)
+                self.tally.steps += 1
+                self.check_always()
+            self.heal()
+            self.check_healed()
+        except AssertionError as error:
+            raise Violation(f"seed {self.seed}: {error}; Simulation({self.seed}).run() shows it again") from error
+        for node in self.nodes.values():
+            self.tally.resyncs += node.replica.counts.resyncs
+            self.tally.overflows += node.replica.counts.overflows
+        return self.tally
+
+    def say(self, text: str, key: str | None = None) -> None:
+        """Print what happens, if it is of interest."""
+        if self.trace is not None and (key is None or key == self.trace):
+            print(f"{self.now:9.3f} {text}")  # noqa: T201 - a trace is to be read
+
+    # -- what applications do ----------------------------------------------------------------------------------------
+
+    def act_set(self, node: Node) -> None:
+        key = self.chance.choice(self.set_keys)
+        self.tokens += 1
+        payload = b"set %d" % self.tokens
+        if key in self.database_keys:
+            self.database[key] = self.database.get(key, 0) + 1
+            payload = self.row(key)
+        self.wrote(key, node.set(key, payload, self.chance.choice(self.lives)), Kind.SET, payload)
+
+    def act_invalidate(self, node: Node) -> None:
+        key = self.chance.choice(self.set_keys)
+        self.wrote(key, node.invalidate(key), Kind.INVALIDATE)
+
+    def act_clear(self, node: Node) -> None:
+        self.clears.append((node.clear(), node))
+        self.tally.writes += 1
+        self.say(f"{node.name} clear {self.clears[-1][0]}")
+
+    def act_touch(self, node: Node) -> None:
+        entries = node.store.entries()
+        if entries:
+            entry = self.chance.choice(entries)
+            node.touch(entry, self.chance.choice(self.lives))
+            self.say(f"{node.name} touch {entry.version}", entry.key)
+
+    def act_change(self, node: Node) -> None:
+        key = self.chance.choice(self.database_keys)
+        self.database[key] = self.database.get(key, 0) + 1
+        self.unannounced.append((node.name, key))
+        self.say(f"database {self.database[key]}, {node.name} is to tell", key)
+
+    def act_announce(self, _: Node) -> None:
+        if self.unannounced:
+            self.announce(self.chance.randrange(len(self.unannounced)))
+
+    def announce(self, index: int) -> None:
+        name, key = self.unannounced.pop(index)
+        self.wrote(key, self.nodes[name].invalidate(key), Kind.INVALIDATE)
+
+    def act_begin(self, node: Node) -> None:
+        key = self.chance.choice(self.database_keys)
+        node.begin_load(key)
+        self.say(f"{node.name} begins a load {node.loads[key]}", key)
+
+    def act_read(self, node: Node) -> None:
+        waiting = [key for key, load in node.loads.items() if load.read is None]
+        if waiting:
+            key = self.chance.choice(waiting)
+            node.loads[key].read = self.row(key)
+            self.say(f"{node.name} reads {node.loads[key]}", key)
+
+    def act_end(self, node: Node) -> None:
+        done = [key for key, load in node.loads.items() if load.read is not None]
+        if done:
+            key = self.chance.choice(done)
+            node.end_load(key)
+            self.say(f"{node.name} ends its load", key)
+
+    def act_use(self, node: Node) -> None:
+        if len(node.store):
+            node.store.use(self.chance.choice(node.store.entries()))
+
+    def act_forget(self, node: Node) -> None:
+        if len(node.store):
+            entry = self.chance.choice(node.store.entries())
+            node.forget(entry)
+            self.say(f"{node.name} evicts {entry.version}", entry.key)
+
+    def act_expire(self, node: Node) -> None:
+        node.expire()
+
+    def row(self, key: str) -> bytes:
+        """What the database holds for a key."""
+        return b"row %d" % self.database.get(key, 0)
+
+    def wrote(self, key: str, version: Version, kind: Kind, payload: bytes = b"") -> None:
+        self.writes.append(Write(key, version, kind, payload))
+        self.tally.writes += 1
+        self.say(f"{kind.name} {version} {payload!r}", key)
+
+    # -- what machines and networks do -------------------------------------------------------------------------------
+
+    def act_pump(self, node: Node) -> None:
+        for other in self.names:
+            channel = self.channels.get((node.name, other))
+            if channel is not None and channel.size < CHANNEL_BYTES:
+                budget = self.chance.choice([1, 100, 1_000, 10_000])
+                for body in node.replica.to_send(channel.link, node.now, budget):
+                    self.send(channel, node, body)
+
+    def send(self, channel: Channel, sender: Node, body: bytes) -> None:
+        channel.frames.append(encode_frame(body, FRAME_LIMIT))
+        channel.size += len(body)
+        self.tally.messages += 1
+        self.tally.bytes += len(body)
+        message = decode(body)
+        if isinstance(message, list):
+            self.tally.events += len(message)
+            for event in message:
+                self.crossed(channel, sender, event)
+
+    def crossed(self, channel: Channel, sender: Node, event: Event) -> None:
+        """No event crosses a link again and again: once as news, and once for each time that all is told anew."""
+        name = (event.kind, event.key, event.version)
+        channel.crossed[name] = channel.crossed.get(name, 0) + 1
+        allowed = 4 + 2 * sender.replica.counts.resyncs + self.tally.writes
+        assert channel.crossed[name] <= allowed, f"{event} crossed one link {channel.crossed[name]} times"
+        if self.trace is not None:
+            key = next(key for key in simulated_keys() if encode_key(key) == event.key)
+            self.say(f"{sender.name} -> {channel.receiver.name} {event}", key)
+
+    def act_deliver(self, _: Node) -> None:
+        busy = [c for c in self.channels.values() if c.frames and c.stalled_until <= self.now and c.receiver.is_up]
+        if busy:
+            self.deliver(self.chance.choice(busy))
+
+    def deliver(self, channel: Channel) -> None:
+        """One frame arrives, perhaps in two pieces."""
+        frame = channel.frames.popleft()
+        channel.size -= len(frame) - 4
+        cut = self.chance.randrange(len(frame)) if self.chance.random() < 0.05 else 0
+        for piece in (frame[:cut], frame[cut:]):
+            channel.reader.receive(piece)
+            for body in channel.reader:
+                self.arrive(channel, body)
+
+    def arrive(self, channel: Channel, body: bytes) -> None:
+        try:
+            channel.receiver.replica.received(channel.link, body, channel.receiver.now)
+        except ProtocolError:
+            assert self.tally.clock_jumps, f"{channel.receiver.name} takes what a replica sent for nonsense"
+            self.cut(next(edge for edge, link in self.up.items() if link == channel.link))
+
+    def act_link(self, _: Node) -> None:
+        edge = self.chance.choice(self.edges)
+        if edge not in self.up:
+            self.connect(edge)
+        elif self.chance.random() < 0.5:
+            self.cut(edge)
+            self.tally.partitions += 1
+
+    def connect(self, edge: tuple[str, str]) -> None:
+        here, there = (self.nodes[name] for name in edge)
+        if not (here.is_up and there.is_up):
+            return
+        for one, other in ((here, there), (there, here)):
+            if one.replica.clock_refusal(other.replica.present(other.now), 0.0, one.now) is not None:
+                return
+        self.links += 1
+        self.up[edge] = self.links
+        for one, other in ((here, there), (there, here)):
+            one.replica.link_up(self.links, other.id, other.store.capacity, 1_000_000, 0.0)
+            self.channels[one.name, other.name] = Channel(other, self.links)
+
+    def cut(self, edge: tuple[str, str]) -> None:
+        link = self.up.pop(edge, None)
+        if link is not None:
+            for one, other in (edge, edge[::-1]):
+                self.nodes[one].replica.link_down(link)
+                self.channels.pop((one, other)).frames.clear()  # what was in flight is lost
+
+    def act_crash(self, node: Node) -> None:
+        """It is gone, and comes back with another id and nothing in memory."""
+        for edge in [edge for edge in self.up if node.name in edge]:
+            self.cut(edge)
+        self.crashed.add(node.id)
+        self.unchecked.update(key for name, key in self.unannounced if name == node.name)
+        self.unannounced = [(name, key) for name, key in self.unannounced if name != node.name]
+        self.incarnations[node.name] += 1
+        del self.nodes[node.name]
+        self.mark_lost()
+        self.nodes[node.name] = Node(self, node.name, self.incarnations[node.name])
+        self.tally.crashes += 1
+        self.tally.restarts += 1
+        self.say(f"{node.name} crashes and returns as {self.nodes[node.name].id!r}")
+
+    def mark_lost(self) -> None:
+        """Writes that no living node knows of are nobody's fault any more."""
+        for write in self.writes:
+            if not write.lost and not any(n.knows(write.key, write.version, False) for n in self.nodes.values()):
+                write.lost = True
+                self.unchecked.add(write.key)
+
+    def act_pause(self, node: Node) -> None:
+        node.paused_until = self.now + self.chance.choice([0.1, 1.0, 5.0])
+
+    def act_stall(self, _: Node) -> None:
+        if self.channels:
+            channel = self.channels[self.chance.choice(sorted(self.channels))]
+            channel.stalled_until = self.now + self.chance.choice([0.1, 1.0])
+
+    def act_jump(self, node: Node) -> None:
+        """Somebody sets the clock: wrong, or right again."""
+        node.jumped = self.chance.choice([-10.0, -0.4, 0.0, 0.4, 10.0]) if node.jumped == 0 else 0.0
+        self.tally.clock_jumps += 1
+        self.say(f"{node.name} clock {node.jumped:+}")
+        self.act_tidy(node)
+
+    def act_tidy(self, node: Node) -> None:
+        node.replica.time_passed(node.now, node.wall)
+
+    def act_heartbeat(self, node: Node) -> None:
+        node.replica.heartbeat(node.now)
+
+    def act_wait(self, _: Node) -> None:
+        self.now += self.chance.choice([0.5, 1.5, 4.0])
+
+    # -- healing -----------------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """Clocks are right, links are up, everything that was begun ends; then wait until nobody has anything to say."""
+        for node in self.nodes.values():
+            node.paused_until = 0.0
+            if node.jumped:
+                node.jumped = 0.0
+            self.act_tidy(node)
+        self.now += 11.0  # times given out by a clock that was ahead are past by then
+        while self.unannounced:
+            self.announce(0)
+        for channel in self.channels.values():
+            channel.stalled_until = 0.0
+        self.settle(ending_loads=True)
+        for node in self.nodes.values():
+            node.replica.heartbeat(node.now)
+        before = self.tally.events
+        self.settle(ending_loads=False)
+        assert self.tally.events == before, "a healed cluster still tells the same news"
+
+    def settle(self, ending_loads: bool) -> None:
+        for turn in range(QUIET_TURNS):
+            self.now += 0.01
+            for edge in self.edges:
+                if edge not in self.up:
+                    self.connect(edge)
+            for node in self.nodes.values():
+                if ending_loads:
+                    self.end_loads(node, turn)
+                self.act_pump(node)
+            for channel in list(self.channels.values()):
+                while channel.frames and (turn > 40 or self.chance.random() < 0.7):
+                    self.deliver(channel)
+            if self.is_quiet():
+                return
+        raise AssertionError("the links are never quiet")
+
+    def end_loads(self, node: Node, turn: int) -> None:
+        """Loads in flight end while the news comes in."""
+        for key in list(node.loads):
+            if turn > 40 or self.chance.random() < 0.1:
+                load = node.loads[key]
+                load.read = load.read or self.row(key)
+                node.end_load(key)
+
+    def is_quiet(self) -> bool:
+        return (
+            len(self.up) == len(self.edges)
+            and not any(channel.frames for channel in self.channels.values())
+            and not any(node.loads for node in self.nodes.values())
+            and not any(n.replica.has_to_send(link) for n in self.nodes.values() for link in n.replica.neighbours)
+        )
+
+    # -- what must hold ----------------------------------------------------------------------------------------------
+
+    def check_always(self) -> None:
+        for node in self.nodes.values():
+            self.check_reads_never_go_back(node)
+            self.check_limits(node)
+            self.check_seen(node)
+
+    def check_reads_never_go_back(self, node: Node) -> None:
+        for entry in node.store.entries():
+            stamp = entry.version
+            assert isinstance(stamp, Stamp)
+            if stamp.is_set:
+                highest = node.highest_read.get(entry.key, NOTHING)
+                assert stamp.version >= highest, f"{node.name} reads {stamp.version} of {entry.key} after {highest}"
+                node.highest_read[entry.key] = stamp.version
+
+    def check_limits(self, node: Node) -> None:
+        capacity, graves, outbox = self.sizes[node.name]
+        assert len(node.store) <= capacity, f"{node.name} holds {len(node.store)} of {capacity}"
+        assert len(node.replica.forgotten) <= graves, f"{node.name} remembers too many graves"
+        for neighbour in node.replica.neighbours.values():
+            assert len(neighbour.outbox) <= outbox, f"an outbox of {node.name} is too long"
+        assert len(node.replica.heard) <= node.replica.limits.origins
+
+    def check_seen(self, node: Node) -> None:
+        """What `seen` covers is known: no older news of those keys would be believed."""
+        for origin, time in node.replica.seen.items():
+            before = node.seen_checked.get(origin, 0)
+            if time > before:
+                node.seen_checked[origin] = time
+                for write in self.writes_of(origin, before, time):
+                    assert node.knows(write.key, write.version), f"{node.name} has not seen {write}"
+
+    def writes_of(self, origin: bytes, after: int, upto: int) -> Iterator[Write]:
+        return (w for w in self.writes if w.version.node == origin and after < w.version.time <= upto)
+
+    def check_healed(self) -> None:
+        latest: dict[str, Version] = {}
+        for write in self.writes:
+            if not write.lost:
+                latest[write.key] = max(write.version, latest.get(write.key, NOTHING))
+        held: dict[str, Version] = {}
+        for node in self.nodes.values():
+            for entry in node.store.entries():
+                if entry.deadline > node.now:
+                    self.check_entry(node, entry, latest, held)
+        if self.nothing_was_forgotten():
+            contents = {node.name: self.contents(node) for node in self.nodes.values()}
+            assert len({frozenset(c.items()) for c in contents.values()}) == 1, f"contents differ: {contents}"
+
+    def check_entry(
+        self, node: Node, entry: Entry[str, bytes], latest: dict[str, Version], held: dict[str, Version]
+    ) -> None:
+        stamp: Any = entry.version
+        for clear, clearer in self.clears:
+            if clearer.id not in self.crashed:
+                assert stamp.version.time > clear.time, f"{node.name} holds {stamp} after clear {clear}"
+        if stamp.is_set:
+            assert stamp.version >= latest.get(entry.key, NOTHING), (
+                f"{node.name} holds {stamp}, not {latest[entry.key]}"
+            )
+            other = held.setdefault(entry.key, stamp.version)
+            assert other == stamp.version, f"{node.name} holds {stamp}, another node {other}"
+        elif entry.key not in self.unchecked:
+            assert entry.value == self.row(entry.key), f"{node.name} holds {entry.value!r} of {entry.key}: {stamp}"
+
+    def nothing_was_forgotten(self) -> bool:
+        """Whether no set left any store by anything but a write."""
+        if self.tally.crashes or self.clears or self.lives != (float("inf"),) or self.tally.clock_jumps:
+            return False
+        return all(
+            n.store.evictions == 0 and n.store.expirations == 0 and n.replica.forgotten.collected == 0
+            and not n.forgot_anything
+            for n in self.nodes.values()
+        )  # fmt: skip
+
+    def contents(self, node: Node) -> dict[str, Version]:
+        return {
+            entry.key: entry.version.version
+            for entry in node.store.entries()
+            if isinstance(entry.version, Stamp) and entry.version.is_set
+        }
