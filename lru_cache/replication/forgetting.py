@@ -28,7 +28,8 @@ class Forgotten:
 
     def __init__(self, capacity: int, hold: int) -> None:
         self.capacity = capacity
-        self.floors = [0] * BUCKETS
+        self.base = 0  # the floor of all buckets, as the last clear left it
+        self.floors: dict[int, int] = {}  # of those buckets in which something newer was forgotten
         self.collected = 0  # graves that went into a floor
         self._hold = hold
         self._graves: OrderedDict[bytes, Version] = OrderedDict()  # oldest burial first
@@ -47,7 +48,7 @@ class Forgotten:
 
     def floor(self, key: bytes) -> int:
         """The newest time forgotten in this key's bucket."""
-        return self.floors[bucket_of(key)]
+        return self.floors.get(bucket_of(key), self.base)
 
     def versions(self, key: bytes) -> Iterator[Version]:
         """All that is to be told of a grave: itself, and what is recorded beside it."""
@@ -82,8 +83,14 @@ class Forgotten:
 
     def raise_floor(self, bucket: int, time: int) -> None:
         """Nothing in this bucket up to this time is news any more."""
-        if time > self.floors[bucket]:
+        if time > self.floors.get(bucket, self.base):
             self.floors[bucket] = time
+
+    def raise_all(self, time: int) -> None:
+        """Nothing up to this time is news any more, whatever the key."""
+        if time > self.base:
+            self.base = time
+            self.floors = {bucket: floor for bucket, floor in self.floors.items() if floor > time}
 
     def _record_beside(self, key: bytes, before: Version, version: Version, newest: Version) -> None:
         beside = self._beside.setdefault(key, {})

@@ -558,22 +558,28 @@ class Replica:
             return
         for node, time in floors.heard.items():  # a floor may stand for anything that its teller had heard
             self._hear(Version(time, node), now)
-        raised = {
-            bucket: reach for reach in floors.ranges for bucket in range(reach.first, reach.first + reach.buckets)
-        }
+        everywhere = next((reach for reach in floors.ranges if reach.buckets == BUCKETS), None)
+        raised = {b: reach for reach in floors.ranges if reach is not everywhere for b in _buckets(reach)}
         for entry in self._shelf.entries():
-            if isinstance(entry.version, Stamp) and self._is_doomed(entry.version, raised.get(entry.version.bucket)):
+            stamp = entry.version
+            if isinstance(stamp, Stamp) and self._is_doomed(stamp, raised.get(stamp.bucket, everywhere)):
                 self.counts.dropped_by_floors += 1
                 self._shelf.drop(entry, now)
-        self._shelf.fence_where(raised.__contains__)
-        for bucket, reach in raised.items():
-            self._clock.hear(reach.floor)
-            self.forgotten.raise_floor(bucket, reach.floor)
+        self._shelf.fence_where(lambda bucket: bucket in raised or everywhere is not None)
+        self._raise_floors(raised, everywhere)
         if floors.hops < MAXIMUM_HOPS:
             body = messages.encode(floors._replace(hops=floors.hops + (source is not None)))
             for neighbour in self.neighbours.values():
                 if neighbour is not source and neighbour.seen is not None:
                     neighbour.outbox.remark(body)
+
+    def _raise_floors(self, raised: dict[int, FloorRange], everywhere: FloorRange | None) -> None:
+        if everywhere is not None:
+            self._clock.hear(everywhere.floor)
+            self.forgotten.raise_all(everywhere.floor)
+        for bucket, reach in raised.items():
+            self._clock.hear(reach.floor)
+            self.forgotten.raise_floor(bucket, reach.floor)
 
     def _is_doomed(self, stamp: Stamp, reach: FloorRange | None) -> bool:
         if reach is None:
@@ -629,6 +635,10 @@ _MERGES: dict[int, Callable[[Replica, Event, Neighbour, float], bool]] = {
     Kind.LOAD: Replica._merge_load,
     Kind.TOUCH: Replica._merge_touch,
 }
+
+
+def _buckets(reach: FloorRange) -> range:
+    return range(reach.first, reach.first + reach.buckets)
 
 
 class _Batch:

@@ -10,7 +10,7 @@ This file must not know how anything is sent or merged.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lru_cache.replication.forgetting import Forgotten
+from lru_cache.replication.forgetting import BUCKETS, Forgotten
 from lru_cache.replication.messages import FloorRange
 from lru_cache.replication.outbox import Telling
 from lru_cache.replication.shelf import Shelf, Stamp
@@ -43,7 +43,8 @@ class Resync:
         self._peer_capacity = peer_capacity
         self._entries = shelf.entries()
         self._graves = [(key, list(forgotten.versions(key))) for key, _ in forgotten.graves()]
-        self._raised = {b: floor for b, floor in enumerate(forgotten.floors) if floor > stable}
+        self._base = forgotten.base if forgotten.base > stable else 0
+        self._raised = {bucket: floor for bucket, floor in forgotten.floors.items() if floor > stable}
         self._confirmed: dict[int, dict[bytes, Version]] = {}
         self._todo: list[Stamp] = []
         self._steps = self._run()
@@ -85,7 +86,7 @@ class Resync:
         stamp = entry.version
         if not isinstance(stamp, Stamp):
             return
-        if stamp.is_set and stamp.bucket in self._raised:
+        if stamp.is_set and stamp.version.time <= self._raised.get(stamp.bucket, 0):
             self._confirmed.setdefault(stamp.bucket, {})[stamp.key] = stamp.version
         if stamp.payload is not None and not (self.covers(stamp.told) and self.covers(stamp.life_version)):
             self._todo.append(stamp)
@@ -99,7 +100,7 @@ class Resync:
         return None
 
     def _announcement(self) -> Iterator[list[FloorRange]]:
-        chunk: list[FloorRange] = []
+        chunk = [FloorRange(0, BUCKETS, self._base, {})] if self._base else []  # no set that is held is as old as that
         size = 0
         for bucket, floor in self._raised.items():
             confirmed = self._confirmed.pop(bucket, {})

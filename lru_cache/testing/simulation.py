@@ -607,7 +607,8 @@ class Simulation:
         stamp: Any = entry.version
         for clear, clearer in self.clears:
             if clearer.id not in self.crashed:
-                assert stamp.version.time > clear.time, f"{node.name} holds {stamp} after clear {clear}"
+                since = stamp.version.time - clear.time
+                assert since > 0 or (since == 0 and not stamp.is_set), f"{node.name} holds {stamp} after clear {clear}"
         if stamp.is_set:
             assert stamp.version >= latest.get(entry.key, NOTHING), (
                 f"{node.name} holds {stamp}, not {latest[entry.key]}"
