@@ -425,8 +425,10 @@ def _encode_zone(zone: tzinfo | None) -> bytes:
     if type(zone) is timezone:
         # What it was made of, as it tells pickle: the offset, and the name if one was given.
         offset, *name = cast("Any", zone).__getinitargs__()
-        kind = _NAMED_OFFSET if name else _OFFSET
-        return bytes((kind,)) + _MICROSECONDS.pack(offset // _MICROSECOND) + "".join(name).encode()
+        kind, text = (_NAMED_OFFSET, name[0].encode()) if name else (_OFFSET, b"")
+        if len(text) > MAXIMUM_ZONE_NAME_BYTES:
+            raise ValueError(f" has a time zone whose name has more than {MAXIMUM_ZONE_NAME_BYTES} bytes")
+        return bytes((kind,)) + _MICROSECONDS.pack(offset // _MICROSECOND) + text
     if type(zone) is ZoneInfo and zone.key is not None:
         _require_zone_name(zone.key)
         return bytes((_ZONE,)) + zone.key.encode()
@@ -437,6 +439,8 @@ def _encode_zone(zone: tzinfo | None) -> bytes:
 
 
 def _decode_zone(payload: bytes) -> tzinfo | None:
+    if len(payload) > 1 + _MICROSECONDS.size + MAXIMUM_ZONE_NAME_BYTES:
+        raise ValueError("a time zone whose name is too long")
     kind, rest = payload[0] if payload else None, payload[1:]
     if kind == _NAIVE and not rest:
         return None

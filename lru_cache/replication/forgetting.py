@@ -1,7 +1,7 @@
 """What is known of keys whose values are gone: how old whatever comes for them must not be. Bounded by design.
 
-A *grave* is the newest set or invalidation of a key that the store does not hold as a set. When there are too many the
-oldest goes into the *floor* of its bucket, the newest time forgotten there; so nothing older than what was forgotten is
+A *grave* is the newest set or invalidation of a key that the store does not hold as a set; or, where a set is held, one
+that is older than it by less than the hold. When there are too many the oldest goes into the *floor* of its bucket, the newest time forgotten there; so nothing older than what was forgotten is
 ever taken for news, at the price of refusing a little that is. This file must not know stores, links or messages.
 """
 
@@ -22,8 +22,8 @@ def bucket_of(key: bytes) -> int:
 class Forgotten:
     """The graveyard and the floors of one node. `hold` is a span of times.
 
-    Beside a grave stand the invalidations of other nodes that are older by less than the hold: a load may have seen one
-    and not the other, so each of them has to be told.
+    Beside a grave stand the writes of other nodes that are older by less than the hold: a load may have seen one and not
+    the other, so each of them has to be told.
     """
 
     def __init__(self, capacity: int, hold: int) -> None:
@@ -76,9 +76,11 @@ class Forgotten:
         while len(self._graves) > self.capacity:
             self._collect()
 
-    def exhume(self, key: bytes) -> None:
-        """A newer set is held: its own version says all that the grave did."""
-        if self._graves.pop(key, None) is not None:
+    def exhume(self, key: bytes, version: Version) -> None:
+        """A newer set is held. Its version says all that the grave did, if it is newer by more than the hold."""
+        grave = self._graves.get(key)
+        if grave is not None and grave.time <= version.time - self._hold:
+            del self._graves[key]
             self._beside.pop(key, None)
 
     def raise_floor(self, bucket: int, time: int) -> None:

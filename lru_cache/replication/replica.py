@@ -85,7 +85,7 @@ class Replica:
     def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
         """A value was told: the stamp to keep it with."""
         version = self._write(now)
-        self.forgotten.exhume(key)
+        self.forgotten.exhume(key, version)
         self._tell(key, version, None)
         return Stamp(key, version, True, payload)
 
@@ -315,12 +315,11 @@ class Replica:
         stamp = entry.version if entry is not None else None
         if entry is not None and isinstance(stamp, Stamp) and stamp.is_set and stamp.version >= telling.authority:
             value = None if telling.valueless else self._value_event(stamp, entry, hops, neighbour, now)
-            if value is None:
-                yield Event(Kind.INVALIDATE, key, stamp.version, hops)
-                return
-            yield value
-            if stamp.life_version != stamp.version:
+            yield value or Event(Kind.INVALIDATE, key, stamp.version, hops)
+            if value is not None and stamp.life_version != stamp.version:
                 yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
+            for version in self.forgotten.versions(key):
+                yield Event(Kind.INVALIDATE, key, version, hops)
             return
         dead = {version.node: version for version in self.forgotten.versions(key)}
         if telling.authority > dead.get(telling.authority.node, NOTHING):
@@ -458,63 +457,66 @@ class Replica:
         return True
 
     def _merge_invalidate(self, event: Event, source: Neighbour, now: float) -> bool:
-        self._shelf.fence(event.key)
         key, version = event.key, event.version
+        self._shelf.fence(key)
         entry = self._shelf.find(key)
         stamp = entry.version if entry is not None else None
-        grave = self.forgotten.grave(key)
-        if grave is not NOTHING and version <= grave:
-            if version.time <= grave.time - self.hold or self.forgotten.knows(key, version):
-                return False
-            # Older than the grave, but a load may have seen that one and not this one.
-            if entry is not None and not (
-                isinstance(stamp, Stamp) and (stamp.is_set or self._safely_after(stamp, version))
-            ):
-                self._shelf.drop(entry, now)
-        elif isinstance(stamp, Stamp) and stamp.is_set and version <= stamp.version:
+        newest = max(self._held_set(stamp), self.forgotten.grave(key))
+        if version <= newest and not self._is_concurrent(key, version, newest):
             return False
-        elif entry is not None and not (
-            isinstance(stamp, Stamp) and not stamp.is_set and self._safely_after(stamp, version)
-        ):
-            self._shelf.drop(entry, now)
-        self.forgotten.bury(key, version)
-        self._tell(key, version, source, event.hops)
+        self._drop_unless_newer(entry, version, now)
+        self._pass_on(key, version, source, event.hops)
         return True
 
     def _merge_set(self, event: Event, source: Neighbour, now: float) -> bool:
-        self._shelf.fence(event.key)
         key, version = event.key, event.version
         entry = self._shelf.find(key)
         stamp = entry.version if entry is not None else None
-        holds_set = isinstance(stamp, Stamp) and stamp.is_set
-        if isinstance(stamp, Stamp) and holds_set and version <= stamp.version:
-            return False
-        grave = self.forgotten.grave(key)
-        if isinstance(stamp, Stamp) and not holds_set and self._safely_after(stamp, version):
-            if version <= grave:
-                return False
-            # What is loaded here began safely after that write: it stays, and the write is told as past.
-        elif not holds_set and version.time <= self.forgotten.floor(key):
+        held = self._held_set(stamp)
+        deadline = self._deadline(event, source, now)
+        if held is NOTHING and version.time <= self.forgotten.floor(key) and version > self.forgotten.grave(key):
             # Perhaps superseded by something forgotten. Refuse the value, but let it be known, here and onwards, that
             # anything older is dead: somebody beyond may hold something older.
             self.counts.refused += 1
-            if entry is not None:
-                self._shelf.drop(entry, now)
-        elif version <= grave:
-            return False
-        else:
-            deadline = self._deadline(event, source, now)
-            if deadline > now:
-                assert event.payload is not None
-                self.forgotten.exhume(key)
-                self._keep(Stamp(key, version, True, event.payload), deadline, now)
-                self._tell(key, version, source, event.hops)
-                return True
-            if entry is not None:
-                self._shelf.drop(entry, now)
-        self.forgotten.bury(key, version)
+            return self._merge_invalidate(event, source, now)
+        is_past = isinstance(stamp, Stamp) and not stamp.is_set and self._safely_after(stamp, version)
+        if version <= max(held, self.forgotten.grave(key)) or is_past or deadline <= now:
+            return self._merge_invalidate(event, source, now)  # the value is past, but not that what is older is dead
+        assert event.payload is not None
+        self._shelf.fence(key)
+        self.forgotten.exhume(key, version)
+        self._keep(Stamp(key, version, True, event.payload), deadline, now)
         self._tell(key, version, source, event.hops)
         return True
+
+    def _held_set(self, stamp: object) -> Version:
+        return stamp.version if isinstance(stamp, Stamp) and stamp.is_set else NOTHING
+
+    def _is_concurrent(self, key: bytes, version: Version, newest: Version) -> bool:
+        """Whether a write that is not the newest may still be news: a load may have seen the newest and not this one.
+
+        A node's own writes it has seen in order, so only another node's can be.
+        """
+        near = version.time > newest.time - self.hold and version.node != newest.node
+        return near and not self.forgotten.knows(key, version)
+
+    def _drop_unless_newer(self, entry: "Entry[Any, Any] | None", version: Version, now: float) -> None:
+        """A write came: a set that is newer stays, and so does a load that began safely after it."""
+        if entry is None:
+            return
+        stamp = entry.version
+        if not isinstance(stamp, Stamp):
+            stays = False
+        elif stamp.is_set:
+            stays = stamp.version > version
+        else:
+            stays = self._safely_after(stamp, version)
+        if not stays:
+            self._shelf.drop(entry, now)
+
+    def _pass_on(self, key: bytes, version: Version, source: Neighbour, hops: int) -> None:
+        self.forgotten.bury(key, version)
+        self._tell(key, version, source, hops)
 
     def _safely_after(self, load: Stamp, version: Version) -> bool:
         """Whether a load began so long after a write that it must have seen it, whatever the clocks."""

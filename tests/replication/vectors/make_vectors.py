@@ -114,7 +114,11 @@ KEYS: dict[str, list[str]] = {
     ],
     "aware datetime before 1970": ["datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=timezone.utc)"],
     "date": ["date(2024, 2, 29)"],
-    "time": ["time(1, 2, 3, 4)", "time(1, 2, 3, 4, fold=1)"],
+    "time": [
+        "time(1, 2, 3, 4)",
+        "time(1, 2, 3, 4, fold=1)",
+        "time(1, 2, 3, 4, tzinfo=ZoneInfo('Europe/London'))",  # without a date, that zone has no offset
+    ],
     "time in UTC": ["time(1, tzinfo=timezone.utc)", "time(2, tzinfo=timezone(timedelta(hours=1)))"],
     "time before midnight in UTC": ["time(0, 30, tzinfo=timezone(timedelta(hours=1)))"],
     "time after midnight in UTC": ["time(23, 30, tzinfo=timezone(timedelta(hours=-1)))"],
