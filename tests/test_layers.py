@@ -23,8 +23,8 @@ LAYERS: dict[str, set[str]] = {
     "loading": SHARED | {"removal", "store"},
     "memoize": SHARED | {"loading"},
     "lru_cache": SHARED | {"loading", "memoize", "removal", "stats", "store"},
-    "replication": {"errors"},
-    "testing": SHARED,
+    "replication": {"errors", "store"},
+    "testing": SHARED | {"replication", "store"},
 }
 
 

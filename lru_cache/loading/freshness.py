@@ -50,8 +50,8 @@ class Freshness:
     def ends(self, now: float, life: float | None) -> tuple[float, float]:
         """When a life that begins now ends, and until when a look-up is a plain hit.
 
-        The cache's own life (None) may be shortened by the jitter, others are exact. A hit is plain to the end, or up to
-        the moment from which hits refresh ahead of it.
+        The cache's own life (None) may be shortened by the jitter, others are exact. A hit is plain to the end, or up
+        to the moment from which hits refresh ahead of it.
         """
         if life is None:
             life = self.life

@@ -1,8 +1,9 @@
 """What is known of keys whose values are gone: how old whatever comes for them must not be. Bounded by design.
 
-A *grave* is the newest set or invalidation of a key that the store does not hold as a set; or, where a set is held, one
-that is older than it by less than the hold. When there are too many the oldest goes into the *floor* of its bucket, the newest time forgotten there; so nothing older than what was forgotten is
-ever taken for news, at the price of refusing a little that is. This file must not know stores, links or messages.
+A *grave* is the newest set or invalidation of a key that the store does not hold as a set; or, where it holds one, a
+write that is older than it by less than the hold. When there are too many, the oldest goes into the *floor* of its
+bucket: the newest time forgotten there. So nothing older than what was forgotten is ever taken for news, at the price of
+refusing a little that is. This file must not know stores, links or messages.
 """
 
 from collections import OrderedDict
@@ -22,8 +23,8 @@ def bucket_of(key: bytes) -> int:
 class Forgotten:
     """The graveyard and the floors of one node. `hold` is a span of times.
 
-    Beside a grave stand the writes of other nodes that are older by less than the hold: a load may have seen one and not
-    the other, so each of them has to be told.
+    Beside a grave stand the writes of other nodes that are older by less than the hold. A load may have seen one and
+    not the other, so each of them has to be told.
     """
 
     def __init__(self, capacity: int, hold: int) -> None:

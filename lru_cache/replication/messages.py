@@ -47,7 +47,7 @@ class Kind(IntEnum):
 class Event(NamedTuple):
     """One piece of news. `life_ms` is what remains, None without end."""
 
-    kind: int
+    kind: Kind
     key: bytes
     version: Version
     hops: int = 1
@@ -242,7 +242,7 @@ def _read_events(fields: _Fields) -> list[Event]:
         if life is not None:
             _number(life, MAXIMUM_LIFE_MS)
         version = Version(_number(times[i], MAXIMUM_TIME), nodes[origins[i]])
-        events.append(Event(kind, _key(keys[i]), version, hops[i], payload, life, other))
+        events.append(Event(Kind(kind), _key(keys[i]), version, hops[i], payload, life, other))
     return events
 
 

@@ -9,7 +9,7 @@ source had when the load *began*, which is its version; it is always safe to dro
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,12 @@ class Replica:
         self._forgot_nodes_at = 0  # our time of the last one; who has not seen that may lack something of theirs
         self._announced: OrderedDict[tuple[bytes, int], None] = OrderedDict()
         self._announcements = 0
+        self._merges = {
+            Kind.SET: self._merge_set,
+            Kind.INVALIDATE: self._merge_invalidate,
+            Kind.LOAD: self._merge_load,
+            Kind.TOUCH: self._merge_touch,
+        }
 
     # -- what the application does ---------------------------------------------------------------------------------
 
@@ -425,9 +431,7 @@ class Replica:
         if event.kind != Kind.TOUCH and counted.time <= self.seen.get(counted.node, 0):
             self.counts.repeated += 1
             return
-        merge = _MERGES.get(event.kind)
-        if merge is not None and merge(self, event, source, now):
-            self.counts.applied += 1
+        self.counts.applied += self._merges[event.kind](event, source, now)
 
     def _merge_load(self, event: Event, source: Neighbour, now: float) -> bool:
         entry = self._shelf.find(event.key)
@@ -629,14 +633,6 @@ class Replica:
         if heard > seen:
             for neighbour in self.neighbours.values():
                 neighbour.outbox.overflow()
-
-
-_MERGES: dict[int, Callable[[Replica, Event, Neighbour, float], bool]] = {
-    Kind.SET: Replica._merge_set,
-    Kind.INVALIDATE: Replica._merge_invalidate,
-    Kind.LOAD: Replica._merge_load,
-    Kind.TOUCH: Replica._merge_touch,
-}
 
 
 def _buckets(reach: FloorRange) -> range:
