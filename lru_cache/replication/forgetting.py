@@ -2,8 +2,8 @@
 
 A *grave* is the newest set or invalidation of a key that the store does not hold as a set; or, where it holds one, a
 write that is older than it by less than the hold. When there are too many, the oldest goes into the *floor* of its
-bucket: the newest time forgotten there. So nothing older than what was forgotten is ever taken for news, at the price of
-refusing a little that is. This file must not know stores, links or messages.
+bucket: the newest time forgotten there. So nothing older than what was forgotten is ever taken for news, at the price
+of refusing a little that is. This file must not know stores, links or messages.
 """
 
 from collections import OrderedDict

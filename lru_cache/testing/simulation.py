@@ -562,7 +562,7 @@ class Simulation:
     # -- healing -----------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """Clocks are right, links are up, everything that was begun ends; then wait until nobody has anything to say."""
+        """Clocks are right, links are up, what was begun ends; then wait until nobody has anything to say."""
         for node in self.nodes.values():
             node.paused_until = 0.0
             if node.jumped:
