@@ -13,7 +13,7 @@ import math
 import re
 import reprlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Context, Decimal
 from types import NoneType
@@ -205,9 +205,10 @@ class _Collection:
         self.make = make
 
 
-def _make_dict(pairs: list[tuple[object, object]]) -> dict[object, object]:
-    _limit_collisions([key for key, _ in pairs])
-    return dict(pairs)
+def _make_dict(pairs: Iterable[tuple[object, object]]) -> dict[object, object]:
+    members = list(pairs)  # msgpack before 1.1 in pure Python has an iterator, which gives them only once
+    _limit_collisions([key for key, _ in members])
+    return dict(members)
 
 
 def _make_set(members: list[object]) -> set[object]:

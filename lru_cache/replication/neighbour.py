@@ -13,12 +13,20 @@ class Neighbour:
     """One link's end. `seen` is None until the neighbour has said what it has; nothing is told before that."""
 
     def __init__(
-        self, link: Hashable, node: bytes, capacity: int, value_limit: int, half_trip: float, outbox_limit: int
+        self,
+        link: Hashable,
+        node: bytes,
+        capacity: int,
+        value_limit: int,
+        half_trip: float,
+        dialled_by: bytes,
+        outbox_limit: int,
     ) -> None:
         self.link = link
         self.node = node
         self.capacity = capacity
         self.value_limit = value_limit
+        self.dialled_by = dialled_by
         self.half_trip = half_trip  # seconds that a message to it is on its way, about
         self.seen: dict[bytes, int] | None = None
         self.outbox = Outbox(outbox_limit)

@@ -176,9 +176,33 @@ class Replica:
             f"where {self.limits.max_clock_skew} s are allowed"
         )
 
-    def link_up(self, link: Hashable, node: bytes, capacity: int, value_limit: int, half_trip: float) -> None:
-        """A link is there, and the other end is who it says."""
-        self.neighbours[link] = Neighbour(link, node, capacity, value_limit, half_trip, self.limits.outbox)
+    def link_up(
+        self,
+        link: Hashable,
+        node: bytes,
+        capacity: int,
+        value_limit: int,
+        half_trip: float = 0.0,
+        dialled: bool = True,
+    ) -> tuple[Hashable, str] | None:
+        """A link is there, and the other end is who it says. Returns the link that is to be closed, if one is, and why.
+
+        It may be this one, or an older one to the same node. Both ends come to the same choice: the link that the lower
+        node dialled stays, and of two that one node dialled the younger, since it knows that the older is dead.
+        """
+        if node == self.node:
+            return link, "this is a link to itself"
+        new = Neighbour(
+            link, node, capacity, value_limit, half_trip, self.node if dialled else node, self.limits.outbox
+        )
+        old = next((neighbour for neighbour in self.neighbours.values() if neighbour.node == node), None)
+        if old is not None and old.dialled_by < new.dialled_by:
+            return link, "there is another link to this node"
+        self.neighbours[link] = new
+        if old is None:
+            return None
+        self.link_down(old.link)
+        return old.link, "there is another link to this node"
 
     def link_down(self, link: Hashable) -> None:
         """A link is gone, with all that was on its way."""
