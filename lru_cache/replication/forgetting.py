@@ -31,8 +31,11 @@ class Forgotten:
         self.capacity = capacity
         self.base = 0  # the floor of all buckets, as the last clear left it
         self.floors: dict[int, int] = {}  # of those buckets in which something newer was forgotten
+        self.changes = 0  # of floors, so far
         self.collected = 0  # graves that went into a floor
         self._hold = hold
+        self._changed_at: dict[int, int] = {}  # bucket -> `changes` when its floor last did
+        self._base_changed_at = 0
         self._graves: OrderedDict[bytes, Version] = OrderedDict()  # oldest burial first
         self._beside: dict[bytes, dict[bytes, int]] = {}  # key -> node -> time, where there is more than the grave
 
@@ -88,12 +91,30 @@ class Forgotten:
         """Nothing in this bucket up to this time is news any more."""
         if time > self.floors.get(bucket, self.base):
             self.floors[bucket] = time
+            self.changed(bucket)
+
+    def changed(self, bucket: int) -> None:
+        """Something that this floor stands for was forgotten: who was told of it before must be told again.
+
+        Also if it rose no further, since a set that was confirmed then may be what is forgotten now.
+        """
+        if bucket in self.floors:
+            self.changes += 1
+            self._changed_at[bucket] = self.changes
 
     def raise_all(self, time: int) -> None:
         """Nothing up to this time is news any more, whatever the key."""
         if time > self.base:
+            self.changes += 1
             self.base = time
+            self._base_changed_at = self.changes
             self.floors = {bucket: floor for bucket, floor in self.floors.items() if floor > time}
+            self._changed_at = {bucket: self._changed_at[bucket] for bucket in self.floors}
+
+    def changed_since(self, changes: int, above: int) -> tuple[int, dict[int, int]]:
+        """The base, or 0, and the floors of buckets, that have changed since then and lie above this time."""
+        base = self.base if self._base_changed_at > changes and self.base > above else 0
+        return base, {b: f for b, f in self.floors.items() if f > above and self._changed_at[b] > changes}
 
     def _record_beside(self, key: bytes, before: Version, version: Version, newest: Version) -> None:
         beside = self._beside.setdefault(key, {})
@@ -108,5 +129,7 @@ class Forgotten:
     def _collect(self) -> None:
         key, version = self._graves.popitem(last=False)
         self._beside.pop(key, None)
-        self.raise_floor(bucket_of(key), version.time)
+        bucket = bucket_of(key)
+        self.raise_floor(bucket, version.time)
+        self.changed(bucket)
         self.collected += 1

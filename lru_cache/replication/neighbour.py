@@ -33,6 +33,7 @@ class Neighbour:
         self.resync: Resync | None = None
         self.seen_due = False  # our `seen` has changed since it was last put behind the news
         self.seen_told: dict[bytes, int] = {}
+        self.changes_told = 0  # of our floors: those up to this one were announced on this link
         self.greeted = False
 
     @property

@@ -325,6 +325,7 @@ class Replica:
                 neighbour.resync = None
                 self.counts.loads_left_out += resync.left_out
                 neighbour.seen_told.update(resync.seen)
+                neighbour.changes_told = resync.changes
                 return [*batch.bodies(), messages.encode(Seen(False, resync.seen))]
             if isinstance(step, list):
                 floors = self._announce(step, resync.heard)
@@ -399,6 +400,7 @@ class Replica:
             self.forgotten,
             neighbour.seen,
             self._stable_time(neighbour.seen),
+            neighbour.changes_told,
             neighbour.capacity,
             dict(self.seen),
             dict(self.heard),
@@ -595,6 +597,7 @@ class Replica:
             if isinstance(stamp, Stamp) and self._is_doomed(stamp, raised.get(stamp.bucket, everywhere)):
                 self.counts.dropped_by_floors += 1
                 self._shelf.drop(entry, now)
+                self.forgotten.changed(stamp.bucket)
         self._shelf.fence_where(lambda bucket: bucket in raised or everywhere is not None)
         self._raise_floors(raised, everywhere)
         if floors.hops < MAXIMUM_HOPS:

@@ -33,18 +33,19 @@ class Resync:
         forgotten: Forgotten,
         peer_seen: dict[bytes, int],
         stable: int,
+        changes_told: int,
         peer_capacity: int,
         seen: dict[bytes, int],
         heard: dict[bytes, int],
     ) -> None:
         self.seen = seen
         self.heard = heard
+        self.changes = forgotten.changes
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
         self._entries = shelf.entries()
         self._graves = [(key, list(forgotten.versions(key))) for key, _ in forgotten.graves()]
-        self._base = forgotten.base if forgotten.base > stable else 0
-        self._raised = {bucket: floor for bucket, floor in forgotten.floors.items() if floor > stable}
+        self._base, self._raised = forgotten.changed_since(changes_told, stable)
         self._confirmed: dict[int, dict[bytes, Version]] = {}
         self._todo: list[Stamp] = []
         self._steps = self._run()

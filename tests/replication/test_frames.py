@@ -179,6 +179,17 @@ def test_memory_stays_within_a_frame_and_a_chunk() -> None:
     assert peak < 1.2 * (limit + chunk_bytes) + limit + 10_000
 
 
+def test_nothing_is_kept_between_frames() -> None:
+    reader, frame = FrameReader(1_000_000), encode_frame(bytes(1_000_000), 1_000_000)
+    tracemalloc.start()
+    try:
+        reader.receive(frame)
+        reader.next_frame()
+        assert tracemalloc.get_traced_memory()[0] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_memory_is_not_taken_for_a_frame_that_is_only_claimed() -> None:
     peak, count = peak_while_reading(2**32 - 1, b"\xff\xff\xff\xff" + bytes(1000), 100)
     assert count == 0
