@@ -38,6 +38,9 @@ class _Plan(NamedTuple):
     patience: float | None = None  # run it aside, and wait so many seconds; None: run it here, or wait until it lands
 
 
+_NOTHING = _Plan()
+
+
 class LoadPath(ReadPath[K, V]):
     """A store with loading on a miss, behind one lock."""
 
@@ -72,9 +75,12 @@ class LoadPath(ReadPath[K, V]):
 
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
         loader = self._load_callback if load is None else arguments.function("load", load)
+        if loader is None:
+            plan = self._plan(key, None)
+            return default if plan.answer is MISSING else plan.answer
         within = self._within_lock()
         plan = self._plan(key, loader)
-        while plan.flight is not None and loader is not None:
+        while plan.flight is not None:
             try:
                 answer = self._carry_out(plan, plan.flight, loader, within)
             except BaseException:
@@ -84,7 +90,7 @@ class LoadPath(ReadPath[K, V]):
             if answer is not MISSING:
                 return answer
             plan = self._plan(key, loader, again=True)
-        return default if plan.answer is MISSING else plan.answer
+        return plan.answer
 
     def _carry_out(self, plan: _Plan, flight: Flight[K], loader: Loader[K], within: bool) -> Any:
         """Load, or wait for who does. MISSING: that came to nothing, ask again."""
@@ -143,7 +149,8 @@ class LoadPath(ReadPath[K, V]):
                     removed = self._store.remove(entry, RemovalCause.EXPIRED, now)
                     gone += [] if removed is None else [removed]
                 plan = self._plan_load_locked(key, entry if stale else None, now, loader)
-        self._settle(gone)
+        if self._on_removal is not None:
+            self._settle(gone)
         return plan
 
     def _plan_hit_locked(self, entry: Entry[K, V], now: float, loader: Loader[K] | None) -> _Plan:
@@ -160,7 +167,7 @@ class LoadPath(ReadPath[K, V]):
 
     def _plan_load_locked(self, key: K, stale: Entry[K, V] | None, now: float, loader: Loader[K] | None) -> _Plan:
         if loader is None:
-            return _Plan()
+            return _NOTHING
         if stale is not None and now < stale.retry_at:
             self._stale_served += 1
             self._store.use(stale)
