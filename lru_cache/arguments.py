@@ -76,10 +76,10 @@ def function(name: str, value: Any) -> Any:
 
 
 def moment(name: str, value: Any) -> float:
-    """Read a date as seconds since 1970; naive ones are local time."""
+    """Read a date as seconds since 1970; naive ones are local time. What no clock can show is past, or never comes."""
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
     try:
         return value.timestamp()
     except (OverflowError, OSError, ValueError):
-        raise ValueError(f"{name} is out of the range of this machine's clock: {value!r}") from None
+        return inf if value.year > 1970 else -inf

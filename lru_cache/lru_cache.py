@@ -118,14 +118,14 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def set_many(
         self,
-        pairs: "Pairs[K, V]",
+        mapping: "Pairs[K, V]",
         *,
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
     ) -> None:
         """Keep all values of a mapping, or of pairs, each as `set` does."""
         life = self._life(expire_at, expiration_time)
-        items: list[tuple[K, V]] = list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+        items: list[tuple[K, V]] = list(mapping.items() if isinstance(mapping, Mapping) else mapping)
         if life is not None and life <= 0:
             self.invalidate_many(key for key, _ in items)
             return
@@ -278,16 +278,18 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def popitem(self) -> tuple[K, V]:
         """Invalidate the least recently used entry, and return it."""
-        with self._lock:
-            gone = self._store.pop_oldest(self._monotonic())
-            found = bool(gone) and gone[-1][3] is RemovalCause.INVALIDATED
+        while True:
+            with self._lock:
+                gone = self._store.pop_oldest(self._monotonic())
+                found = bool(gone) and gone[-1][3] is RemovalCause.INVALIDATED
+                if found:
+                    self._flights.fence(gone[-1][0])
+                    self._invalidations += 1
+            self._settle(gone)
             if found:
-                self._flights.fence(gone[-1][0])
-                self._invalidations += 1
-        self._settle(gone)
-        if not found:
-            raise KeyError("popitem(): the cache is empty")
-        return gone[-1][0], gone[-1][1]
+                return gone[-1][0], gone[-1][1]
+            if not gone:
+                raise KeyError("popitem(): the cache is empty")
 
     @overload
     def setdefault(self, key: K, default: None = None) -> V | None: ...

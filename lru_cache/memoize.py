@@ -70,7 +70,7 @@ class _Results:
 
     def __init__(self, cache: MemoizingCache, function: Callable[..., Any], key: Callable[..., Any] | None) -> None:
         self._cache = cache
-        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._name = _name_of(function)
         self._custom_key = key
         self._normalize = _normalizer(function)
         self.calls = 0
@@ -127,16 +127,26 @@ def memoized(
     return cast(Memoized[P, T], wrapper)
 
 
+def _name_of(function: Callable[..., Any]) -> str:
+    """Its module and qualified name, under which its results are kept."""
+    if not hasattr(function, "__qualname__"):
+        raise TypeError(
+            f"memoize keeps results by the function's name, and a {type(function).__name__} has none: wrap it in a def"
+        )
+    return f"{function.__module__}.{function.__qualname__}"
+
+
 def _refuse_what_runs_once(function: Callable[..., Any]) -> None:
     if not callable(function):
         raise TypeError(f"memoize decorates a function, not {type(function).__name__}")
+    name = _name_of(function)
     for what, kind in (
         (inspect.iscoroutinefunction, "coroutine"),
         (inspect.isasyncgenfunction, "asynchronous generator"),
         (inspect.isgeneratorfunction, "generator"),
     ):
         if what(function):
-            raise TypeError(f"memoize cannot keep what {function.__qualname__}() returns: a {kind} runs only once")
+            raise TypeError(f"memoize cannot keep what {name}() returns: a {kind} runs only once")
 
 
 def _normalizer(
@@ -147,7 +157,7 @@ def _normalizer(
     Else `cache_invalidate(1, b=2)` would leave what f(1, 2) has kept. Defaults that are not hashable are left out.
     """
     try:
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, follow_wrapped=False)
     except ValueError:  # some functions written in C do not tell
         return lambda args, kwargs: (args, kwargs)
     parameters = signature.parameters.values()

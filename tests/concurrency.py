@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 30.0  # seconds after which something that should have happened has not; never reached when all is well
+PATIENCE = 10.0  # seconds after which something that should have happened has not; never reached when all is well
 
 
 class Started:

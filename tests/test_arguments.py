@@ -120,7 +120,14 @@ def test_an_end_is_a_datetime(end: Any) -> None:
         cache.set("a", 1, expire_at=end)
 
 
-def test_an_end_out_of_the_clock_s_range_is_refused() -> None:
+@pytest.mark.parametrize(("end", "held"), [(datetime.min, False), (datetime.max, True)])
+def test_an_end_that_no_clock_can_show_is_past_or_never_comes(end: datetime, held: bool) -> None:
     cache: LRUCache[str, int] = LRUCache()
-    with pytest.raises(ValueError, match="expire_at"):
-        cache.set("a", 1, expire_at=datetime.min)
+    cache.set("a", 1, expire_at=end)
+    assert ("a" in cache) is held
+
+
+def test_a_stale_time_without_end_is_refused() -> None:
+    """Such a value would never have expired."""
+    with pytest.raises(ValueError, match="stale_time"):
+        LRUCache(stale_time=float("inf"))

@@ -239,7 +239,7 @@ def test_results_are_refreshed_ahead(clock: ManualClock) -> None:
         return len(calls)
 
     f(1)
-    clock.advance(6)
+    clock.advance(6.1)
     assert f(1) == 1
     eventually(lambda: f(1) == 2)
     assert f.cache_info().misses == 2
@@ -271,3 +271,21 @@ def test_a_function_that_hides_its_signature_is_memoized_as_it_is_called(cache: 
     smallest = cache.memoize()(min)
     assert [smallest(3, 1, 2), smallest(3, 1, 2)] == [1, 1]
     assert smallest.cache_info()[:2] == (1, 1)
+
+
+def test_a_wrapper_that_takes_other_arguments_than_what_it_wraps_keeps_its_own(cache: LRUCache[Any, Any]) -> None:
+    def inner(connection: str, n: int) -> str:
+        return f"{connection} {n}"
+
+    @functools.wraps(inner)
+    def outer(n: int) -> str:
+        return inner("connection", n)
+
+    assert cache.memoize()(outer)(5) == "connection 5"
+
+
+@pytest.mark.parametrize("nameless", [functools.partial(int, base=2), type("Callable", (), {"__call__": int})()])
+def test_what_has_no_name_is_refused_in_words(cache: LRUCache[Any, Any], nameless: Any) -> None:
+    """Two of a kind would share their results."""
+    with pytest.raises(TypeError, match="wrap it in a def"):
+        cache.memoize()(nameless)

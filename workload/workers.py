@@ -50,9 +50,11 @@ class Workers:
         self._errors: list[Exception] = []  # only ever appended to, which needs no lock
         self._threads = [
             # Daemons: one that does not come back from a call must not keep the process from ending.
-            threading.Thread(target=self._work, args=(number, keys), name=f"worker-{number}", daemon=True)
+            threading.Thread(target=self._run, args=(number, keys), name=f"worker-{number}", daemon=True)
             for number, keys in enumerate(sequences, start=1)
         ]
+        # Waited for in place of the threads: before Python 3.13, a join that Ctrl-C interrupts takes them for ended.
+        self._ended = [threading.Event() for _ in self._threads]
 
     @property
     def error(self) -> Exception | None:
@@ -67,9 +69,9 @@ class Workers:
         except RuntimeError as error:  # the machine has no more threads
             self._fail(error)
         self._go.set()
-        for thread in self._threads:
-            while not self._stop.is_set() and thread.is_alive():
-                thread.join(_TICK_SECONDS)
+        for ended in self._ended:
+            while not self._stop.is_set() and not ended.is_set():
+                ended.wait(_TICK_SECONDS)
                 on_tick()
 
     def dismiss(self, grace_seconds: float = _GRACE_SECONDS) -> bool:
@@ -77,10 +79,17 @@ class Workers:
         self._stop.set()
         self._go.set()
         deadline = time.monotonic() + grace_seconds
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return all(
+            ended.wait(max(0.0, deadline - time.monotonic()))
+            for thread, ended in zip(self._threads, self._ended, strict=True)
+            if thread.ident is not None
+        )
+
+    def _run(self, number: int, keys: Iterable[str]) -> None:
+        try:
+            self._work(number, keys)
+        finally:
+            self._ended[number - 1].set()
 
     def _work(self, number: int, keys: Iterable[str]) -> None:
         self._go.wait()

@@ -1,6 +1,7 @@
 """Loads that nobody waits for to the end: a bounded number of daemon threads. It must not know what it runs."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from lru_cache.log import logger
@@ -15,23 +16,25 @@ class BackgroundThreads:
     """
 
     def __init__(self, limit: int) -> None:
-        self._free = threading.BoundedSemaphore(limit)
+        self._free = deque(range(limit))  # a token each; no lock, so that a finalizer may ask for a load from anywhere
 
     def start(self, function: Callable[[], object]) -> bool:
         """Run it soon. False if as many as allowed are running, or the machine gives no thread."""
-        if not self._free.acquire(blocking=False):
+        try:
+            token = self._free.pop()
+        except IndexError:
             return False
         try:
-            threading.Thread(target=self._run, args=(function,), name="lru_cache-load", daemon=True).start()
+            threading.Thread(target=self._run, args=(function, token), name="lru_cache-load", daemon=True).start()
         except RuntimeError:
-            self._free.release()
+            self._free.append(token)
             return False
         return True
 
-    def _run(self, function: Callable[[], object]) -> None:
+    def _run(self, function: Callable[[], object], token: int) -> None:
         try:
             function()
         except BaseException:  # noqa: BLE001 - even SystemExit has nobody to go to in this thread
             logger().exception("a background load ended abnormally")
         finally:
-            self._free.release()
+            self._free.append(token)

@@ -1,6 +1,7 @@
 """How long an answer is good. Pure arithmetic: no clock, no lock, no loader is called from here."""
 
 import random
+from math import inf, isinf, nextafter
 from typing import Any, Generic, TypeVar
 
 from lru_cache import arguments
@@ -43,6 +44,8 @@ class Freshness:
         self.life = arguments.life("expiration_time", expiration_time)
         self.jitter = arguments.fraction("expiration_jitter", expiration_jitter)
         self.stale_time = arguments.seconds("stale_time", stale_time, zero=True)
+        if isinf(self.stale_time):
+            raise ValueError("stale_time must be finite: what may be served for ever has not expired")
         self.refresh_time = arguments.optional_seconds("refresh_time", refresh_time)
         self.load_timeout = arguments.optional_seconds("load_timeout", load_timeout)
         self.retry_time = arguments.seconds("retry_time", retry_time)
@@ -58,4 +61,6 @@ class Freshness:
             if self.jitter:
                 life *= 1.0 - self.jitter * random.random()  # noqa: S311 - spreads expiry, guards nothing
         deadline = now + life
-        return deadline, deadline if self.refresh_time is None else deadline - self.refresh_time
+        if self.refresh_time is None:
+            return deadline, deadline
+        return deadline, nextafter(deadline - self.refresh_time, inf)  # with just as much left it is still a plain hit

@@ -76,21 +76,24 @@ class LoadPath(ReadPath[K, V]):
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
         loader = self._load_callback if load is None else arguments.function("load", load)
         if loader is None:
-            plan = self._plan(key, None)
+            plan = self._plan(key, None, None, False)
             return default if plan.answer is MISSING else plan.answer
         within = self._within_lock()
-        plan = self._plan(key, loader)
-        while plan.flight is not None:
+        again = False
+        while True:
+            own = Flight(self._flights, key, self._monotonic())
             try:
-                answer = self._carry_out(plan, plan.flight, loader, within)
-            except BaseException:
-                if plan.leads and plan.flight.leader is None:
-                    self._abandon(plan.flight)  # interrupted before the load began: nobody else will run it
-                raise
+                plan = self._plan(key, loader, own, again)
+                answer = plan.answer if plan.flight is None else self._carry_out(plan, plan.flight, loader, within)
+            finally:
+                # However this ended, also by Ctrl-C between two steps of ours, and once more if that comes in here.
+                try:
+                    self._give_up(own)
+                finally:
+                    self._give_up(own)
             if answer is not MISSING:
                 return answer
-            plan = self._plan(key, loader, again=True)
-        return plan.answer
+            again = True
 
     def _carry_out(self, plan: _Plan, flight: Flight[K], loader: Loader[K], within: bool) -> Any:
         """Load, or wait for who does. MISSING: that came to nothing, ask again."""
@@ -98,7 +101,7 @@ class LoadPath(ReadPath[K, V]):
             return self._load_aside(plan, flight, loader, 0.0 if within else plan.patience)
         if plan.leads:
             return self._load_here(flight, loader)
-        if within:
+        if within or (flight.leader is None and flight.planner == threading.get_ident()):
             return self._load_alone(flight.key, loader)
         return self._answer_of(flight, flight.wait())
 
@@ -114,9 +117,12 @@ class LoadPath(ReadPath[K, V]):
 
     def _load_aside(self, plan: _Plan, flight: Flight[K], loader: Loader[K], patience: float) -> Any:
         """A refresh that nobody waits for, or a load in whose place a stale value serves once patience ends."""
-        if plan.leads and not self._background.start(lambda: self._lead_quietly(flight, loader)):
-            self._retry_later(flight)
-            self._abandon(flight)
+        if plan.leads:
+            flight.handed_over = True
+            if not self._background.start(lambda: self._lead_quietly(flight, loader)):
+                flight.handed_over = False
+                self._retry_later(flight)
+                self._give_up(flight)
         if plan.answer is not MISSING:
             return plan.answer
         landing = flight.wait(patience)
@@ -135,62 +141,71 @@ class LoadPath(ReadPath[K, V]):
             return value
         return MISSING
 
-    def _plan(self, key: K, loader: Loader[K] | None, again: bool = False) -> _Plan:
+    def _plan(self, key: K, loader: Loader[K] | None, own: Flight[K] | None, again: bool) -> _Plan:
+        # Two locked steps: what is dropped in the first may run a listener or a finalizer, which may ask for this very
+        # key, and so must find no flight that only waits for this thread to begin it.
+        self._drop_expired(key)
+        with self._lock:
+            now = self._monotonic()
+            entry = self._store.find(key)
+            if entry is not None and now < entry.deadline:
+                return self._plan_hit_locked(entry, now, loader, own, again)
+            self._misses += not again
+            stale = entry is not None and now < entry.deadline + self._freshness.stale_time
+            return self._plan_load_locked(entry if stale else None, now, own)
+
+    def _drop_expired(self, key: K) -> None:
         with self._lock:
             now = self._monotonic()
             gone = self._store.reap(now, REAPED_PER_WRITE)
             entry = self._store.find(key)
-            if entry is not None and now < entry.deadline:
-                plan = self._plan_hit_locked(entry, now, loader)
-            else:
-                self._misses += not again
-                stale = entry is not None and now < entry.deadline + self._freshness.stale_time
-                if entry is not None and not stale:
-                    removed = self._store.remove(entry, RemovalCause.EXPIRED, now)
-                    gone += [] if removed is None else [removed]
-                plan = self._plan_load_locked(key, entry if stale else None, now, loader)
-        if self._on_removal is not None:
+            if entry is not None and not now < entry.deadline + self._freshness.stale_time:
+                gone += self._remove_locked(key, RemovalCause.EXPIRED, now)
+        if gone or self._untold:
             self._settle(gone)
-        return plan
 
-    def _plan_hit_locked(self, entry: Entry[K, V], now: float, loader: Loader[K] | None) -> _Plan:
+    def _plan_hit_locked(
+        self, entry: Entry[K, V], now: float, loader: Loader[K] | None, own: Flight[K] | None, again: bool
+    ) -> _Plan:
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
-        next(self._hits_left)
+        if not again:
+            next(self._hits_left)
         self._store.use(entry)
-        if now < entry.fresh_until or (loader is None and self._freshness.refresh_time is not None):
+        refreshes = self._freshness.refresh_time is not None
+        if now < entry.fresh_until or (refreshes and (loader is None or own is None)):
             return _Plan(entry.value)
         entry.fresh_until = entry.deadline  # one refresh is enough: unless it fails, further hits are plain ones
-        if loader is None or self._freshness.refresh_time is None:
+        if not refreshes or own is None:
             return _Plan(entry.value)
-        flight, leads = self._flights.join(entry.key, now)
-        return _Plan(entry.value, flight if leads else None, leads, patience=0.0)
+        flight = self._flights.join(own)
+        return _Plan(entry.value, own, True, patience=0.0) if flight is own else _Plan(entry.value)
 
-    def _plan_load_locked(self, key: K, stale: Entry[K, V] | None, now: float, loader: Loader[K] | None) -> _Plan:
-        if loader is None:
+    def _plan_load_locked(self, stale: Entry[K, V] | None, now: float, own: Flight[K] | None) -> _Plan:
+        if own is None:
             return _NOTHING
         if stale is not None and now < stale.retry_at:
             self._stale_served += 1
             self._store.use(stale)
             return _Plan(stale.value)
-        flight, leads = self._flights.join(key, now)
+        flight = self._flights.join(own)
         timeout = self._freshness.load_timeout
         if stale is None or timeout is None:
-            return _Plan(MISSING, flight, leads)
+            return _Plan(MISSING, flight, flight is own)
         flight.shared = True  # it lands in another thread, also for the look-up that leads it
-        return _Plan(MISSING, flight, leads, patience=max(0.0, flight.started + timeout - now))
+        return _Plan(MISSING, flight, flight is own, patience=max(0.0, flight.started + timeout - now))
 
     # -- the load ----------------------------------------------------------------------------------------------------
 
     def _lead(self, flight: Flight[K], loader: Loader[K]) -> Any:
         """Run the loader, keep what it returns unless the key was written meanwhile, and release who waits."""
         landing, outcome = Landing.ABANDONED, None
+        gone: list[Gone[K, V]] = []  # to be told of, and let go, after the landing: that may take its time
         try:
             with leading(flight):
                 answer = loader(flight.key)
             value, life = value_and_life(answer)
-            outcome = self._keep_load(flight, value, life)
+            outcome = self._keep_load(flight, value, life, gone)
             landing = Landing.VALUE
-            return outcome
         except Exception as error:
             landing, outcome = Landing.FAILURE, error
             self._retry_later(flight)
@@ -200,7 +215,9 @@ class LoadPath(ReadPath[K, V]):
                 self._leave(flight, landing)
             finally:
                 flight.land(landing, outcome)
-                outcome = None  # the exception's traceback holds this frame, which must not hold the exception
+                outcome = outcome if landing is Landing.VALUE else None  # the exception holds this frame
+        self._settle(gone)
+        return outcome
 
     def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
         try:
@@ -216,23 +233,21 @@ class LoadPath(ReadPath[K, V]):
             self._loads += 1
         return value_and_life(loader(key))[0]
 
-    def _keep_load(self, flight: Flight[K], value: Any, life: float | None) -> Any:
+    def _keep_load(self, flight: Flight[K], value: Any, life: float | None, gone: list[Gone[K, V]]) -> Any:
         """Keep what was loaded; if the key was written meanwhile, keep nothing and prefer what was written."""
         with self._lock:
             now = self._monotonic()
-            gone: list[Gone[K, V]] = []
             fenced = flight.fenced
             if fenced:
                 entry = self._store.find(flight.key)
                 if entry is not None and now < entry.deadline:
                     value = entry.value
             else:
-                gone = self._store.put(flight.key, value, now, *self._freshness.ends(now, life))
+                gone += self._store.put(flight.key, value, now, *self._freshness.ends(now, life))
                 fenced = flight.fenced
                 if fenced:  # by the key's own code, while the store compared it
                     gone += self._remove_locked(flight.key, RemovalCause.INVALIDATED, now)
             self._fenced_loads += fenced
-        self._settle(gone)
         return value
 
     def _retry_later(self, flight: Flight[K]) -> None:
@@ -264,13 +279,15 @@ class LoadPath(ReadPath[K, V]):
             if not flight.fenced:
                 self._flights.leave(flight)
 
-    def _abandon(self, flight: Flight[K]) -> None:
-        """Give up a flight that nobody has begun to run. Fenced, in case that somebody does."""
-        with self._lock:
-            if not flight.fenced:
+    def _give_up(self, flight: Flight[K]) -> None:
+        """See to it that a flight of this look-up is over. Fenced, in case that somebody leads it all the same."""
+        if flight.planner is None or flight.handed_over:
+            return
+        if flight.landing is None or self._flights.running.get(flight.key) is flight:
+            with self._lock:
                 flight.fenced = True
                 self._flights.leave(flight)
-        flight.land(Landing.ABANDONED)
+            flight.give_up()
 
     # -- around the lock ---------------------------------------------------------------------------------------------
 

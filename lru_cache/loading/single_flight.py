@@ -25,52 +25,67 @@ class Landing(Enum):
 
 
 class Flight(Generic[K]):
-    """One load in progress."""
+    """One load in progress, or one that may begin."""
 
     __slots__ = (
-        "_latch",
-        "fenced",
-        "key",
-        "landing",
-        "leader",
-        "outcome",
-        "outer",
-        "owner",
-        "shared",
-        "started",
-        "traceback",
-    )
+        "_latch", "_unclaimed", "fenced", "handed_over", "key", "landing", "leader", "outcome", "outer", "owner",
+        "planner", "shared", "started", "traceback",
+    )  # fmt: skip
 
     def __init__(self, owner: object, key: K, started: float) -> None:
-        self.owner = owner  # the cache, only to be compared
+        self.owner = owner  # its cache's flights, only to be compared
         self.key = key
         self.started = started
+        self.planner: int | None = None  # the thread that registered it and is to lead it, or to hand it over
         self.leader: int | None = None  # the loading thread, once it runs
+        self.handed_over = False  # to a thread that leads it in the background
         self.outer: Flight[Any] | None = None  # the load of that thread from within which this one was asked for
         self.fenced = False  # guarded by the cache's lock: its result must not be kept
         self.shared = False  # guarded by the cache's lock: somebody else waits for it, or is about to
         self.landing: Landing | None = None
         self.outcome: Any = None  # the value, or the exception with the traceback that it had
         self.traceback: TracebackType | None = None
+        self._unclaimed = [True]  # taken by who lands it: one step, so that of two only one does
         self._latch = threading.Lock()
         self._latch.acquire()
 
     def land(self, landing: Landing, outcome: Any = None) -> None:
         """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
+        try:
+            self._unclaimed.pop()
+        except IndexError:
+            self._open()
+            return
+        if self.shared:  # else only the leader wants it, whose frames an exception holds: no circle without need
+            self.outcome = outcome
+            self.traceback = outcome.__traceback__ if landing is Landing.FAILURE else None
+        self.landing = landing
+        self._open()
+
+    def give_up(self) -> None:
+        """Land it in any case, also if a landing was interrupted half-way."""
+        self.land(Landing.ABANDONED)
         if self.landing is None:
-            if self.shared:  # else only the leader wants it, whose frames an exception holds: no circle without need
-                self.outcome = outcome
-                self.traceback = outcome.__traceback__ if landing is Landing.FAILURE else None
-            self.landing = landing
-            self._latch.release()
+            self.landing = Landing.ABANDONED
+            self._open()
 
     def wait(self, timeout: float | None = None) -> Landing | None:
         """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
         limit = -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
         with _Waiting(self):
-            if self._latch.acquire(timeout=limit):
-                self._latch.release()
+            try:
+                self._latch.acquire(timeout=limit)
+            finally:
+                self._open()
         return self.landing
+
+    def _open(self) -> None:
+        """Let the next one through, if it has landed. Whoever came through opens again, also if it was interrupted."""
+        if self.landing is not None:
+            try:
+                self._latch.release()
+            except RuntimeError:
+                pass  # it is open
 
     def __repr__(self) -> str:
         return f"Flight({self.key!r}, landing={self.landing}, fenced={self.fenced})"
@@ -82,23 +97,19 @@ class Flights(Generic[K]):
     def __init__(self) -> None:
         self.running: dict[K, Flight[K]] = {}
 
-    def join(self, key: K, started: float) -> tuple[Flight[K], bool]:
-        """Return the flight for a key, and whether it is new and so the caller's to lead."""
-        flight = self.running.get(key)
-        if flight is not None:
-            flight.shared = True
-            return flight, False
-        new = Flight(self, key, started)
-        flight = self.running.setdefault(key, new)
-        if flight is new:
-            try:
-                _refuse_recursion(new)
-            except BaseException:
-                self.leave(new)
-                raise
-            return flight, True
-        flight.shared = True
-        return flight, False
+    def join(self, flight: Flight[K]) -> Flight[K]:
+        """Return the flight for its key that is in the air: this one, if there was none."""
+        other = self.running.get(flight.key)
+        if other is None or other.landing is not None:
+            if other is not None:
+                self.leave(other)  # whose leader was interrupted before it could
+            _refuse_recursion(flight)
+            flight.planner = threading.get_ident()
+            other = self.running.setdefault(flight.key, flight)
+        if other is not flight:
+            flight.planner = None
+            other.shared = True
+        return other
 
     def leave(self, flight: Flight[K]) -> None:
         """It no longer counts as running: the next who asks starts another."""
@@ -139,7 +150,10 @@ class leading:  # noqa: N801 - reads as the statement that it is
         self._flight = flight
 
     def __enter__(self) -> None:
-        self._flight.outer = _innermost.flight
+        outer = _innermost.flight
+        while outer is not None and outer.landing is not None:
+            outer = outer.outer  # its leader was interrupted on its way out
+        self._flight.outer = outer
         self._flight.leader = threading.get_ident()
         _innermost.flight = self._flight
 
@@ -149,7 +163,7 @@ class leading:  # noqa: N801 - reads as the statement that it is
 
 
 def _refuse_recursion(flight: Flight[Any]) -> None:
-    """Raise if this thread is loading the same key already.
+    """Raise if this thread is loading the same key already, in a load that was fenced meanwhile.
 
     `_Waiting` sees a loader that asks for its own key, as long as its flight is registered. It no longer is once it
     was fenced: loader(k) invalidates k, asks for k, so starts loader(k), which invalidates k ... without end.

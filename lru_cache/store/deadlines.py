@@ -8,6 +8,7 @@ found to have longer and gets a new one. Cancelling empties the ticket and leave
 outnumber tickets, the heap is moved to a new one, a few at every change, so that no single call pays for all.
 """
 
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -75,26 +76,31 @@ class Deadlines:
         elif self._shells > SHELLS_TOLERATED and self._shells * 2 > len(self._heap):
             self._leaving, self._heap = self._heap, self._leaving
 
-    def take_due(self, now: float, limit: int | None) -> list[Any]:
-        """Take out the entries whose time has come, looking at no more than `limit` tickets."""
-        due = []
+    def due(self, now: float, limit: int | None) -> Iterator[Any]:
+        """The entries whose time has come, one at a time, looking at no more than `limit` tickets.
+
+        Each is to be cancelled before the next is asked for; one that is not comes again.
+        """
         while limit is None or limit > 0:
+            limit = limit and limit - 1
             heap = self._earliest()
             if not heap or heap[0] > now:
                 break
-            limit = limit and limit - 1
-            ticket = heappop(heap)
+            ticket = heap[0]
             entry = ticket.entry
+            if entry is not None and entry.deadline + self._retention <= now:
+                yield entry
+                if ticket.entry is None and heap and heap[0] is ticket:
+                    heappop(heap)
+                    self._shells -= 1
+                continue
+            heappop(heap)
             if entry is None:
                 self._shells -= 1
-                continue
-            entry.ticket = ticket.entry = None
-            if entry.deadline + self._retention <= now:
-                due.append(entry)
-            else:
-                self.schedule(entry)  # its life was extended since
+            else:  # its life was extended since
+                entry.ticket = ticket.entry = None
+                self.schedule(entry)
         self.earliest = min((heap[0] for heap in (self._heap, self._leaving) if heap), default=NEVER)
-        return due
 
     def count_passed(self, now: float) -> int:
         """Count the entries, among those with a ticket, whose deadline has passed. Visits these and few others."""
@@ -111,15 +117,15 @@ class Deadlines:
 
     def clear(self) -> None:
         """Forget every entry."""
-        for heap in (self._heap, self._leaving):
+        heaps = (self._heap, self._leaving)
+        self._heap, self._leaving = [], []
+        self._shells = 0
+        self.earliest = NEVER
+        for heap in heaps:
             for ticket in heap:
                 if ticket.entry is not None:
                     ticket.entry.ticket = None
                     ticket.entry = None  # else the two would hold each other until a garbage collection
-        self._heap.clear()
-        self._leaving.clear()
-        self._shells = 0
-        self.earliest = NEVER
 
     def _earliest(self) -> list[Ticket]:
         if self._leaving and (not self._heap or self._leaving[0] < self._heap[0]):

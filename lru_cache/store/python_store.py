@@ -10,10 +10,10 @@ So there are two structures, and one of them decides:
 
 - `_index`, a plain dict from key to entry, is the only one that runs a key's code. It may hold *dead* entries.
 - `_order`, an OrderedDict of the entries themselves, compares by identity. An entry is in the store if it stands here.
-  It comes in last, when all else is ready, and goes out first.
+  It comes in when the index has it, and goes out first.
 
-So every entry in `_order` is in `_index`, at every point at which foreign code can run, and an entry that only
-`_index` knows is absent, whoever meets it.
+So every entry in `_order` is in `_index` at every point at which a key's code can run, and an entry that only `_index`
+knows is absent, whoever meets it. Ctrl-C between two steps of ours may leave such a dead entry, until its key is put.
 """
 
 import itertools
@@ -67,7 +67,6 @@ class Store(Generic[K, V]):
         self._index: dict[K, Entry[K, V]] = {}
         self._order: OrderedDict[Entry[K, V], None] = OrderedDict()
         self._deadlines = Deadlines(retention)
-        self._clears = 0
 
     def __len__(self) -> int:
         """All entries in memory, also those that have expired."""
@@ -75,7 +74,7 @@ class Store(Generic[K, V]):
 
     def count(self, now: float) -> int:
         """The entries whose life has not ended."""
-        return len(self._order) - self._deadlines.count_passed(now)
+        return max(0, len(self._order) - self._deadlines.count_passed(now))
 
     def find(self, key: K) -> Entry[K, V] | None:
         """The entry for a key, whatever its age. Not a use."""
@@ -105,19 +104,19 @@ class Store(Generic[K, V]):
     ) -> list[Gone[K, V]]:
         """Keep a value as the most recently used; whatever has expired or finds no room leaves."""
         gone = self.reap(now, REAPED_PER_WRITE)
-        clears = self._clears
-        entry = self._index.get(key)
-        if entry is not None and entry in self._order:
-            self._order.move_to_end(entry)
-            gone.append((entry.key, entry.value, entry.version, self._cause(entry, RemovalCause.REPLACED, now)))
-        else:
-            entry = self._index.setdefault(key, Entry(key, value, version, deadline))
-            if entry not in self._order:
-                while len(self._order) >= self.capacity:
-                    gone.append(self._pop_first(RemovalCause.EVICTED, now))
-                if self._clears != clears:  # a key's own code cleared the store meanwhile, and this entry with it
-                    return gone
+        while True:
+            entry = self._index.get(key)
+            if entry is None:
+                entry = self._index.setdefault(key, Entry(key, value, version, deadline))
+            # The key's code has run. From here to the end of the loop none does, so `entry` is what the index holds.
+            if entry in self._order:
+                self._order.move_to_end(entry)
+                gone.append((entry.key, entry.value, entry.version, self._cause(entry, RemovalCause.REPLACED, now)))
+                break
+            if len(self._order) < self.capacity:
                 self._order[entry] = None
+                break
+            gone += self._pop_first(RemovalCause.EVICTED, now)
         entry.value = value
         entry.version = version
         entry.deadline = deadline
@@ -142,14 +141,14 @@ class Store(Generic[K, V]):
         del self._order[entry]
         return self._left(entry, cause, now)
 
-    def pop_oldest(self, now: float) -> list[Gone[K, V]]:
+    def pop_oldest(self, now: float, limit: int = REAPED_PER_WRITE) -> list[Gone[K, V]]:
         """Take out the least recently used entry that lives, as invalidated. Expired ones that stood before it go too,
-        and stand before it in the list.
+        and stand before it in the list; at most so many, after which it is to be called again.
         """
         gone: list[Gone[K, V]] = []
-        while self._order:
-            gone.append(self._pop_first(RemovalCause.INVALIDATED, now))
-            if gone[-1][3] is RemovalCause.INVALIDATED:
+        while self._order and len(gone) < limit:
+            gone += self._pop_first(RemovalCause.INVALIDATED, now)
+            if gone and gone[-1][3] is RemovalCause.INVALIDATED:
                 break
         return gone
 
@@ -158,7 +157,7 @@ class Store(Generic[K, V]):
         gone: list[Gone[K, V]] = []
         if self._deadlines.earliest > now:
             return gone
-        for entry in self._deadlines.take_due(now, limit):
+        for entry in self._deadlines.due(now, limit):
             removed = self.remove(entry, RemovalCause.EXPIRED, now)
             if removed is not None:
                 gone.append(removed)
@@ -166,19 +165,21 @@ class Store(Generic[K, V]):
 
     def clear(self, now: float) -> list[Gone[K, V]]:
         """Drop everything."""
-        self._clears += 1
         entries = list(self._order)  # holds keys and values, so that none of their finalizers runs in here
-        self._index.clear()
-        self._order.clear()
-        self._deadlines.clear()
         for entry in entries:
             entry.fresh_until = DEAD
+        self._order.clear()
+        self._index.clear()
+        self._deadlines.clear()
         return [(e.key, e.value, e.version, self._cause(e, RemovalCause.CLEARED, now)) for e in entries]
 
-    def _pop_first(self, cause: RemovalCause, now: float) -> Gone[K, V]:
-        entry, _ = self._order.popitem(last=False)
+    def _pop_first(self, cause: RemovalCause, now: float) -> list[Gone[K, V]]:
+        try:
+            entry, _ = self._order.popitem(last=False)
+        except KeyError:
+            return []  # foreign code was quicker
         entry.fresh_until = DEAD
-        return self._left(entry, cause, now)
+        return [self._left(entry, cause, now)]
 
     def _left(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> Gone[K, V]:
         """Tidy up after an entry that has left `_order`."""
@@ -188,8 +189,10 @@ class Store(Generic[K, V]):
             popped = self._index.pop(entry.key, None)
         except Exception:  # noqa: BLE001 - a key that no longer hashes or compares: its dead entry stays, and is absent
             return gone
-        if popped is not None and popped in self._order:  # comparing ran code that brought the key back
-            self._index.setdefault(popped.key, popped)
+        brought_back = popped is not None and popped in self._order  # by code that comparing ran
+        if popped is not None and brought_back and self._index.setdefault(popped.key, popped) is not popped:
+            self._order.pop(popped, None)  # and that brought another in its place
+            self._deadlines.cancel(popped)
         return gone
 
     def _cause(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> RemovalCause:
