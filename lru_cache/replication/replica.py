@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more than any network is wide
 EVENTS_IN_A_TURN = messages.MAXIMUM_EVENTS
 STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
+BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 
@@ -246,7 +247,7 @@ class Replica:
             if not turn and neighbour.resync is None:
                 break
             bodies += turn
-            budget -= sum(map(len, turn)) or EVENTS_IN_A_TURN
+            budget -= sum(map(len, turn)) or BYTES_FOR_AN_EMPTY_TURN
         return bodies
 
     def has_to_send(self, link: Hashable) -> bool:

@@ -44,7 +44,8 @@ class Resync:
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
         self._entries = shelf.entries()
-        self._graves = [(key, list(forgotten.versions(key))) for key, _ in forgotten.graves()]
+        self._forgotten = forgotten
+        self._graves = forgotten.graves()
         self._base, self._raised = forgotten.changed_since(changes_told, stable)
         self._confirmed: dict[int, dict[bytes, Version]] = {}
         self._todo: list[Stamp] = []
@@ -67,7 +68,8 @@ class Resync:
         return version.time <= self._peer_seen.get(version.node, 0)
 
     def _run(self) -> "Iterator[tuple[bytes, Telling] | list[FloorRange] | None]":
-        for key, versions in self._graves:
+        for key, version in self._graves:
+            versions = [version, *self._forgotten.versions(key)]
             if all(map(self.covers, versions)):
                 yield None
             else:

@@ -488,6 +488,7 @@ class Simulation:
     def arrive(self, channel: Channel, body: bytes) -> None:
         try:
             channel.receiver.replica.received(channel.link, body, channel.receiver.now)
+            channel.receiver.shelf.gone.clear()  # which a cache would tell its listener
         except ProtocolError:
             assert self.tally.clock_jumps, f"{channel.receiver.name} takes what a replica sent for nonsense"
             self.cut(next(edge for edge, link in self.up.items() if link == channel.link))
@@ -716,6 +717,8 @@ class Simulation:
 
     def nothing_was_forgotten(self) -> bool:
         """Whether no set left any store by anything but a write."""
+        if {*self.set_keys} & {*self.database_keys}:  # a load may have displaced a set
+            return False
         if self.tally.crashes or self.clears or self.lives != (float("inf"),) or self.tally.clock_jumps:
             return False
         if any(capacity < len(simulated_keys()) for capacity, _, _ in self.sizes.values()):
