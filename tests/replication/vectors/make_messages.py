@@ -82,12 +82,11 @@ ACCEPTED: dict[str, tuple[str, Message | None]] = {
     "a message of a type that nobody knows": ("93cc8001a178", None),
     "a message of a type of the handshake": ("9100", None),
     "a type below zero": ("91ff", None),
-    "a ping with more fields": ("940401c0a178", Ping(1)),
+    "a ping with more fields": ("940501c0a178", Ping(1)),
     "a goodbye with more fields": ("9307a3657865" + "93010203", Goodbye("exe")),
-    "numbers with long headers": ("92d004" + "d30000000000000001", Ping(1)),
+    "numbers with long headers": ("92d005" + "d30000000000000001", Ping(1)),
     "an event of an unknown kind, which takes one other version": (
-        "9a02"
-        + "91c408" + A.hex()
+        "9a0291c408" + A.hex()
         + "c4020401" + "c4020101" + "c4020000"
         + "920203"
         + "92c401aac401bb"
@@ -96,7 +95,7 @@ ACCEPTED: dict[str, tuple[str, Message | None]] = {
         [Event(Kind.INVALIDATE, b"\xbb", Version(3, A))],
     ),
     "a bucket with two floors": (
-        "9603c408" + A.hex() + "01019098" + "07010590" + "07010690",
+        "9604c408" + A.hex() + "01019098" + "07010590" + "07010690",
         Floors(A, 1, 1, {}, [FloorRange(7, 1, 5, {}), FloorRange(7, 1, 6, {})]),
     ),
 }  # fmt: skip
@@ -114,19 +113,19 @@ def one_event(**columns: str) -> str:
 # Bytes that end the link.
 REFUSED: dict[str, str] = {
     "nothing": "",
-    "no array": "04",
+    "no array": "05",
     "an empty array": "90",
     "a type that is no integer": "91a178",
-    "two messages": "920401920401",
-    "not all there": "9204",
-    "a byte that msgpack has no use for": "9204c1",
+    "two messages": "920501920501",
+    "not all there": "9205",
+    "a byte that msgpack has no use for": "9205c1",
     "an array of 2**32 - 1": "ddffffffff",
     "UTF-8 that is none": "9207a1ff",
-    "a ping without a number": "9104",
-    "a ping with a negative number": "9204ff",
-    "a ping with a number beyond 63 bits": "9204cf8000000000000000",
-    "a ping with a float": "9204cb3ff0000000000000",
-    "a ping with a boolean": "9204c3",
+    "a ping without a number": "9105",
+    "a ping with a negative number": "9205ff",
+    "a ping with a number beyond 63 bits": "9205cf8000000000000000",
+    "a ping with a float": "9205cb3ff0000000000000",
+    "a ping with a boolean": "9205c3",
     "a goodbye with bytes": "9207c40178",
     "a seen that says neither": "93030190",
     "a seen with half a pair": "9303c391c408" + A.hex(),
@@ -150,8 +149,8 @@ REFUSED: dict[str, str] = {
     "a life too long": one_event(lives="91cf0020000000000001"),
     "columns of different lengths": one_event(hops="c4020101"),
     "a column too few": "9902" + one_event()[4:-2],
-    "floors in threes": "9603c408" + A.hex() + "010190" + "93070105",
-    "floors with too few fields": "9504c408" + A.hex() + "010190"[:4],
+    "floors in threes": "9604c408" + A.hex() + "010190" + "93070105",
+    "floors with too few fields": "9504c408" + A.hex() + "010190",
     "a floor of no bucket": "9604c408" + A.hex() + "010190" + "9407000590",
     "a floor beyond the last bucket": "9604c408" + A.hex() + "010190" + "94cd4000010590",
     "a floor of too many buckets": "9604c408" + A.hex() + "010190" + "9401cd40000590",

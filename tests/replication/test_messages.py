@@ -1,0 +1,372 @@
+"""Messages come back as they were; a peer's bytes give a message, nothing, or a ProtocolError."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lru_cache.errors import ProtocolError
+from lru_cache.replication.forgetting import BUCKETS
+from lru_cache.replication.messages import (
+    MAXIMUM_EVENTS,
+    MAXIMUM_KEY_BYTES,
+    MAXIMUM_LIFE_MS,
+    MAXIMUM_ORIGINS,
+    MAXIMUM_REASON_CHARACTERS,
+    Event,
+    FloorRange,
+    Floors,
+    Goodbye,
+    Kind,
+    Message,
+    Ping,
+    Pong,
+    Seen,
+    Type,
+    decode,
+    encode,
+)
+from lru_cache.replication.version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "messages.json").read_text())
+A = b"\x81" * NODE_BYTES
+SET = Event(Kind.SET, b"key", Version(5, A), 1, b"value")
+CLEAR = FloorRange(0, BUCKETS, 9, {})
+
+# -- what messages there are -------------------------------------------------------------------------------------------
+
+nodes = st.binary(min_size=NODE_BYTES, max_size=NODE_BYTES)
+some_nodes = st.sampled_from([bytes([i]) * NODE_BYTES for i in range(3)]) | nodes
+numbers = st.integers(0, MAXIMUM_TIME)
+versions = st.builds(Version, numbers, some_nodes)
+keys = st.binary(min_size=1, max_size=40)
+payloads = st.binary(max_size=100)
+lives = st.none() | st.integers(0, MAXIMUM_LIFE_MS)
+hops = st.integers(0, 255)
+nothing = st.just(NOTHING)
+none = st.none()
+events = st.one_of(
+    st.tuples(st.just(Kind.SET), keys, versions, hops, payloads, lives, nothing),
+    st.tuples(st.just(Kind.INVALIDATE), keys, versions, hops, none, none, nothing),
+    st.tuples(st.just(Kind.LOAD), keys, versions, hops, payloads, lives, versions),
+    st.tuples(st.just(Kind.TOUCH), keys, versions, hops, none, lives, versions),
+).map(lambda fields: Event(*fields))
+times = st.dictionaries(nodes, numbers, max_size=8)
+confirmed = st.dictionaries(keys, versions, max_size=4)
+ranges = st.integers(0, BUCKETS - 1).flatmap(
+    lambda first: st.builds(
+        FloorRange,
+        st.just(first),
+        st.integers(1, BUCKETS - first),
+        numbers,
+        st.dictionaries(keys, versions, max_size=4),
+    )
+)
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.lists(events, max_size=8),
+    st.builds(Seen, st.booleans(), times),
+    st.builds(Floors, nodes, numbers, hops, times, st.lists(ranges, max_size=4)),
+    st.builds(Ping, numbers),
+    st.builds(Pong, numbers),
+    st.builds(Goodbye, st.text(max_size=60)),
+)
+
+
+def is_message(message: object) -> bool:
+    """Whether it is what `decode` may give."""
+    if isinstance(message, list):
+        return all(type(event) is Event and type(event.kind) is Kind for event in message)
+    return message is None or isinstance(message, Seen | Floors | Ping | Pong | Goodbye)
+
+
+def packed(*items: Any) -> bytes:
+    body: bytes = msgpack.packb(items)
+    return body
+
+
+# -- there and back ----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(messages)
+def test_a_message_comes_back_as_it_was(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@settings(max_examples=100, deadline=None)
+@given(messages)
+def test_a_message_comes_back_of_the_same_types(message: Message) -> None:
+    assert repr(decode(encode(message))) == repr(message)  # a Ping equals a Pong, as tuples do
+
+
+@given(messages)
+def test_a_message_begins_with_its_type(message: Message) -> None:
+    known = {list: 2, Seen: 3, Floors: 4, Ping: 5, Pong: 6, Goodbye: 7}
+    assert msgpack.unpackb(encode(message), strict_map_key=False)[0] == known[type(message)]
+
+
+def test_as_many_events_as_are_allowed_fit() -> None:
+    assert decode(encode([SET] * MAXIMUM_EVENTS)) == [SET] * MAXIMUM_EVENTS
+
+
+def test_the_longest_key_comes_back() -> None:
+    sent = [Event(Kind.INVALIDATE, b"k" * MAXIMUM_KEY_BYTES, Version(5, A))]
+    assert decode(encode(sent)) == sent
+
+
+def test_every_event_may_be_of_nodes_of_its_own() -> None:
+    sent = [
+        Event(Kind.LOAD, b"k", Version(i, b"began%03d" % i), 1, b"", None, Version(i, b"told_%03d" % i))
+        for i in range(MAXIMUM_EVENTS)
+    ]
+    assert decode(encode(sent)) == sent
+
+
+def test_a_node_is_listed_once_however_many_events_it_has() -> None:
+    assert encode([SET] * 10).count(A) == 1
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert decode(encode(Goodbye("x" * 1000))) == Goodbye("x" * MAXIMUM_REASON_CHARACTERS)
+
+
+def test_a_long_reason_of_a_peer_is_cut() -> None:
+    assert decode(packed(Type.GOODBYE, "x" * 1000)) == Goodbye("x" * MAXIMUM_REASON_CHARACTERS)
+
+
+# -- the vectors -------------------------------------------------------------------------------------------------------
+
+
+def message_of(plain: Any) -> Message | None:
+    """The message that a vector describes."""
+    if plain is None:
+        return None
+    read: dict[str, Callable[[], Message]] = {
+        "events": lambda: [event_of(event) for event in plain["events"]],
+        "seen": lambda: Seen(plain["whole"], times_of(plain["times"])),
+        "floors": lambda: Floors(
+            bytes.fromhex(plain["announcer"]), plain["serial"], plain["hops"], times_of(plain["heard"]),
+            [range_of(reach) for reach in plain["ranges"]],
+        ),
+        "ping": lambda: Ping(plain["number"]),
+        "pong": lambda: Pong(plain["number"]),
+        "goodbye": lambda: Goodbye(plain["reason"]),
+    }  # fmt: skip
+    return read[plain["type"]]()
+
+
+def event_of(plain: Any) -> Event:
+    payload = None if plain["payload"] is None else bytes.fromhex(plain["payload"])
+    other = NOTHING if plain["other"] is None else version_of(plain["other"])
+    kind, key = Kind[plain["kind"].upper()], bytes.fromhex(plain["key"])
+    return Event(kind, key, version_of(plain["version"]), plain["hops"], payload, plain["life_ms"], other)
+
+
+def version_of(plain: Any) -> Version:
+    return Version(int(plain[0]), bytes.fromhex(plain[1]))
+
+
+def times_of(plain: Any) -> dict[bytes, int]:
+    return {bytes.fromhex(node): int(time) for node, time in plain.items()}
+
+
+def range_of(plain: Any) -> FloorRange:
+    confirmed = {bytes.fromhex(key): version_of(version) for key, version in plain["confirmed"].items()}
+    return FloorRange(plain["first"], plain["buckets"], int(plain["floor"]), confirmed)
+
+
+def by_name(vector: Any) -> str:
+    return str(vector["name"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"], ids=by_name)
+def test_a_message_has_the_bytes_of_its_vector(vector: Any) -> None:
+    message = message_of(vector["message"])
+    assert message is not None
+    assert encode(message).hex() == vector["hex"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"] + VECTORS["accepted"], ids=by_name)
+def test_the_bytes_of_a_vector_are_its_message(vector: Any) -> None:
+    assert repr(decode(bytes.fromhex(vector["hex"]))) == repr(message_of(vector["message"]))
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused"], ids=by_name)
+def test_what_is_no_message_is_refused(vector: Any) -> None:
+    with pytest.raises(ProtocolError):
+        decode(bytes.fromhex(vector["hex"]))
+
+
+def test_there_is_a_vector_of_every_type() -> None:
+    first_items = {bytes.fromhex(vector["hex"])[1] for vector in VECTORS["messages"]}
+    assert first_items == set(Type)
+
+
+# -- what is not known is passed over ----------------------------------------------------------------------------------
+
+
+@given(st.integers(-(2**63), 2**64 - 1).filter(lambda number: number not in set(Type)))
+def test_a_message_of_an_unknown_type_is_nothing(number: int) -> None:
+    assert decode(packed(number, "anything")) is None
+
+
+fields = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda members: st.lists(members, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(messages, st.lists(fields, min_size=1, max_size=3))
+def test_fields_that_follow_the_known_ones_are_ignored(message: Message, more: list[Any]) -> None:
+    items = msgpack.unpackb(encode(message), strict_map_key=False)
+    assert decode(packed(*items, *more)) == message
+
+
+def columns(kinds: list[int], others: list[Any]) -> bytes:
+    """Events of one node, of any kinds, without values."""
+    count = len(kinds)
+    return packed(
+        Type.EVENTS, [A], bytes(kinds), bytes(count), bytes(count), list(range(count)), [b"k"] * count,
+        [None] * count, [None] * count, others,
+    )  # fmt: skip
+
+
+@given(st.lists(st.integers(4, 255), max_size=10))
+def test_an_event_of_an_unknown_kind_is_passed_over(kinds: list[int]) -> None:
+    assert decode(columns([Kind.INVALIDATE, *kinds, Kind.INVALIDATE], [7, 0] * len(kinds))) == [
+        Event(Kind.INVALIDATE, b"k", Version(0, A), 0),
+        Event(Kind.INVALIDATE, b"k", Version(len(kinds) + 1, A), 0),
+    ]
+
+
+def test_an_event_of_an_unknown_kind_may_have_a_value_or_none() -> None:
+    assert decode(packed(Type.EVENTS, [A], b"\x09", b"\1", b"\0", [5], [b"k"], [{"any": 1}], [None], [5, 0])) == []
+
+
+def test_an_event_of_an_unknown_kind_takes_its_other_version() -> None:
+    events = decode(columns([200, Kind.TOUCH], [7, 0, 8, 0]))
+    assert events == [Event(Kind.TOUCH, b"k", Version(1, A), 0, None, None, Version(8, A))]
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=200))
+def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
+    try:
+        assert is_message(decode(body))
+    except ProtocolError:
+        pass
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 8), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
+def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -> None:
+    try:
+        assert is_message(decode(packed(number, *items)))
+    except ProtocolError:
+        pass
+
+
+@settings(max_examples=500, deadline=None)
+@given(messages, st.data())
+def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.DataObject) -> None:
+    body = bytearray(encode(message)[:2000])
+    for _ in range(data.draw(st.integers(1, 5))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        assert is_message(decode(bytes(body)))
+    except ProtocolError:
+        pass
+
+
+@settings(max_examples=300, deadline=None)
+@given(messages, st.data())
+def test_a_truncated_message_is_refused(message: Message, data: st.DataObject) -> None:
+    body = encode(message)
+    with pytest.raises(ProtocolError):
+        decode(body[: data.draw(st.integers(0, len(body) - 1))])
+
+
+@given(messages, messages)
+def test_two_messages_in_one_body_are_refused(one: Message, other: Message) -> None:
+    with pytest.raises(ProtocolError):
+        decode(encode(one) + encode(other))
+
+
+def test_too_many_events_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="too long"):
+        decode(columns([Kind.INVALIDATE] * (MAXIMUM_EVENTS + 1), []))
+
+
+def test_a_key_too_long_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="key"):
+        decode(packed(Type.EVENTS, [A], b"\1", b"\1", b"\0", [5], [bytes(MAXIMUM_KEY_BYTES + 1)], [None], [None], []))
+
+
+def test_times_of_too_many_nodes_are_refused() -> None:
+    flat = [item for i in range(MAXIMUM_ORIGINS + 1) for item in (b"%08d" % i, 5)]
+    with pytest.raises(ProtocolError, match="not too many"):
+        decode(packed(Type.SEEN, False, flat))
+
+
+def test_a_refusal_is_one_line() -> None:
+    for vector in VECTORS["refused"]:
+        with pytest.raises(ProtocolError, match=r"^.{5,200}$"):
+            decode(bytes.fromhex(vector["hex"]))
+
+
+# -- what a hostile body costs -----------------------------------------------------------------------------------------
+
+
+def peak_of(body: bytes) -> int:
+    """The bytes that it takes to decode this."""
+    tracemalloc.start()
+    try:
+        decode(body)
+    except ProtocolError:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xdd\xff\xff\xff\xff",
+        b"\x92\x03\xdd\xff\xff\xff\xff",
+        b"\x92\x07\xdb\xff\xff\xff\xff",
+        b"\x92\x07\xc6\xff\xff\xff\xff",
+        b"\x92\x07\xdf\xff\xff\xff\xff",
+        b"\x92\x07\xc9\xff\xff\xff\xff\x01",
+        b"\xdd\x00\x01\x00\x00" * 50,
+    ],
+    ids=["array", "array within", "str", "bin", "map", "extension", "arrays within arrays"],
+)
+def test_a_claimed_size_takes_no_memory(body: bytes) -> None:
+    assert peak_of(body) < 100_000
+
+
+@pytest.mark.parametrize("member", [b"\x90", b"\x80", b"\xa0", b"\xc4\x00", b"\xc0", b"\x01", b"\xcb" + b"\1" * 8])
+def test_a_body_takes_memory_in_proportion_to_its_bytes(member: bytes) -> None:
+    count = 20_000
+    body = b"\x92\x03\xdd" + count.to_bytes(4, "big") + member * count
+    assert peak_of(body) < 120 * len(body)  # an empty list or dict is one byte there and 56 or 64 here, and its place
+
+
+def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
+    with pytest.raises(ProtocolError):
+        decode(b"\x91" * 1_000_000)
