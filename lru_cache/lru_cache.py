@@ -153,11 +153,11 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             now = self._monotonic()
             entry = self._living_locked(key, now)
-            if entry is None:
-                return False
-            self._store.prolong(entry, *self._freshness.ends(now, life))
-            self._store.use(entry)
-            return True
+            if entry is not None:
+                self._store.prolong(entry, *self._freshness.ends(now, life))
+                self._store.use(entry)
+        self._tell_untold()
+        return entry is not None
 
     def expire(self) -> int:
         """Drop everything that has expired (and can no longer be served as stale), and count it."""
@@ -179,18 +179,15 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def peek(self, key: K, default: V | T) -> V | T: ...
     def peek(self, key: K, default: Any = None) -> Any:
         """Return the value if it is held. Neither loads nor counts as a use."""
-        with self._lock:
-            entry = self._living_locked(key, self._monotonic())
-            return default if entry is None else entry.value
+        entry, _ = self._living(key)
+        return default if entry is None else entry.value
 
     def expires_in(self, key: K) -> float | None:
         """Return the seconds of life that an entry has left; None if it has no end. KeyError if none is held."""
-        with self._lock:
-            now = self._monotonic()
-            entry = self._living_locked(key, now)
-            if entry is None:
-                raise KeyError(key)
-            return None if entry.deadline == inf else entry.deadline - now
+        entry, now = self._living(key)
+        if entry is None:
+            raise KeyError(key)
+        return None if entry.deadline == inf else entry.deadline - now
 
     def stats(self) -> "Stats":
         """Return what happened so far."""
@@ -218,7 +215,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     ) -> "Callable[[Callable[P, T]], Memoized[P, T]]":
         """Decorate a function: its results are kept here, under its qualified name and its arguments.
 
-        `key(*args, **kwargs)` may give something hashable to stand for the arguments.
+        `key(*args, **kwargs)` may give something hashable to stand for the arguments. Functions of one name share their
+        results: two lambdas of one function, say, or what two calls of an outer function define.
         """
         from lru_cache.memoize import memoized
 
@@ -244,8 +242,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        with self._lock:
-            return self._living_locked(key, self._monotonic()) is not None
+        return self._living(key)[0] is not None
 
     def __len__(self) -> int:
         with self._lock:
@@ -305,7 +302,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 default = entry.value
             else:
                 self._set(key, default, None)
-        self._settle([])
+        self._tell_untold()
         return default
 
     @property
@@ -364,6 +361,14 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             self._invalidations += 1
         self._settle(gone)
         return gone[0] if gone and gone[0][3] is RemovalCause.INVALIDATED else None
+
+    def _living(self, key: Any) -> tuple[Entry[K, V] | None, float]:
+        """The entry of a key if its life has not ended, and the time at which that was so."""
+        with self._lock:
+            now = self._monotonic()
+            entry = self._living_locked(key, now)
+        self._tell_untold()
+        return entry, now
 
     def _living_locked(self, key: Any, now: float) -> Entry[K, V] | None:
         entry = self._store.find(key)

@@ -239,3 +239,39 @@ def test_a_key_s_comparison_may_nest_to_any_sensible_depth() -> None:
     cache.set(Key("k0"), 0)
     deeper(20)
     check_whole(cache)
+
+
+class Hashed:
+    """A key that does something when it is hashed; `on_hash` runs once."""
+
+    on_hash: Callable[[], Any] | None = None
+
+    def __hash__(self) -> int:
+        if self.on_hash is not None:
+            act, self.on_hash = self.on_hash, None
+            act()
+        return 1
+
+
+def test_a_key_whose_hash_uses_the_cache_while_it_is_evicted_leaves_no_ghost() -> None:
+    """It sets and invalidates the very key for which it has to go."""
+    cache: LRUCache[Any, Any] = LRUCache(maximum_capacity=1)
+    victim = Hashed()
+    cache.set(victim, "old")
+    victim.on_hash = lambda: [cache.set("new", "inner"), cache.invalidate("new")]
+    cache.set("new", "outer")
+    check_whole(cache)
+    assert cache.get("new") == "outer"
+
+
+def test_a_removal_by_a_key_that_is_only_looked_at_is_told_at_once() -> None:
+    told: list[str] = []
+    cache: LRUCache[Any, Any] = LRUCache(on_removal=lambda removal: told.append(str(removal.cause)))
+    for look in (cache.peek, cache.__contains__, cache.touch, cache.expires_in):
+        cache.set(Key("a"), 1)
+        cache.set(Key("b"), 1)
+        told.clear()
+        key = Key("a")
+        key.on_compare = lambda: cache.invalidate(Key("b"))
+        look(key)
+        assert told == ["invalidated"], look

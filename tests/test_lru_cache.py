@@ -10,6 +10,7 @@ import pytest
 
 from lru_cache import LRUCache, Removal, RemovalCause
 from lru_cache.testing import ManualClock
+from tests.concurrency import Gate, eventually
 
 
 @pytest.fixture
@@ -291,6 +292,24 @@ def test_popitem_takes_the_least_recently_used(cache: LRUCache[Any, Any]) -> Non
     assert cache.stats().invalidations == 2
 
 
+def test_popitem_fences_a_refresh_of_what_it_takes(clock: ManualClock) -> None:
+    cache: LRUCache[str, str] = LRUCache(expiration_time=10, refresh_time=5, clock=clock)
+    gate = Gate()
+
+    def slow(key: str) -> str:
+        gate.pass_through()
+        return "refreshed"
+
+    cache.set("a", "old")
+    clock.advance(6)
+    assert cache.get("a", load=slow) == "old"
+    gate.wait_entered()
+    assert cache.popitem() == ("a", "old")
+    gate.open()
+    eventually(lambda: cache.stats().fenced_loads == 1)
+    assert "a" not in cache
+
+
 def test_popitem_passes_over_what_has_expired(cache: LRUCache[Any, Any], clock: ManualClock) -> None:
     cache.set("expired", 1, expiration_time=1)
     cache.set("alive", 2)
@@ -363,6 +382,15 @@ def test_setdefault_keeps_what_is_there(cache: LRUCache[Any, Any]) -> None:
     assert cache.setdefault("a", 2) == 1
     assert cache.setdefault("b") is None
     assert "b" in cache
+
+
+def test_setdefault_is_a_hit_and_a_use_of_what_is_there() -> None:
+    cache: LRUCache[str, int] = LRUCache(maximum_capacity=2)
+    cache.update(a=1, b=2)
+    cache.setdefault("a", 9)
+    cache.set("c", 3)
+    assert list(cache) == ["a", "c"]
+    assert cache.stats().hits == 1
 
 
 def test_setdefault_replaces_what_has_expired(cache: LRUCache[Any, Any], clock: ManualClock) -> None:
@@ -463,6 +491,23 @@ def test_the_listener_is_told_of_every_cause(
         ("c", 4, "expired"),
         ("d", 5, "cleared"),
     ]
+
+
+def test_expire_tells_the_listener(
+    told: LRUCache[Any, Any], removals: list[Removal[Any, Any]], clock: ManualClock
+) -> None:
+    told.set("a", 1)
+    clock.advance(10)
+    told.expire()
+    assert [(r.key, r.cause) for r in removals] == [("a", "expired")]
+
+
+def test_setdefault_tells_the_listener_of_what_it_evicts(
+    told: LRUCache[Any, Any], removals: list[Removal[Any, Any]]
+) -> None:
+    told.update(a=1, b=2)
+    told.setdefault("c", 3)
+    assert [(r.key, r.cause) for r in removals] == [("a", "evicted")]
 
 
 def test_a_removal_is_frozen_and_its_cause_is_its_name() -> None:

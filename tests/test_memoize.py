@@ -183,6 +183,16 @@ def test_cache_clear_clears_this_function_alone(cache: LRUCache[Any, Any]) -> No
     assert g.cache_info().currsize == 1
 
 
+def test_cache_clear_clears_results_of_calls_with_keywords_too(cache: LRUCache[Any, Any]) -> None:
+    @cache.memoize()
+    def f(*, a: int) -> int:
+        return a
+
+    f(a=1)
+    f.cache_clear()
+    assert len(cache) == 0
+
+
 def test_cache_clear_fences_what_is_being_computed(cache: LRUCache[Any, Any], start: Callable[..., Started]) -> None:
     gate = Gate()
 

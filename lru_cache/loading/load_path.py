@@ -164,6 +164,11 @@ class LoadPath(ReadPath[K, V]):
         if gone or self._untold:
             self._settle(gone)
 
+    def _tell_untold(self) -> None:
+        """Tell what a key's own code has removed in a locked step of ours that removed nothing itself."""
+        if self._untold:
+            self._settle([])
+
     def _plan_hit_locked(
         self, entry: Entry[K, V], now: float, loader: Loader[K] | None, own: Flight[K] | None, again: bool
     ) -> _Plan:

@@ -241,6 +241,37 @@ def test_loaders_that_hang_take_a_bounded_number_of_threads(source: Source, cloc
     assert source.reads == reads + BACKGROUND_LOADS
 
 
+def test_background_threads_are_given_back(source: Source, clock: ManualClock) -> None:
+    """After as many refreshes as may run at once, and one more, refreshes still happen."""
+    from lru_cache.loading.load_path import BACKGROUND_LOADS
+
+    cache: LRUCache[str, int] = LRUCache(source.read, expiration_time=10, refresh_time=4, clock=clock)
+    for turn in range(1, BACKGROUND_LOADS + 3):
+        eventually(lambda turn=turn: cache.get("a") >= turn)  # type: ignore[misc, operator]
+        clock.advance(7)
+    assert source.reads > BACKGROUND_LOADS
+
+
+def test_a_failure_of_a_load_that_an_invalidation_fenced_does_not_hold_back_the_next(
+    source: Source, clock: ManualClock, start: Start
+) -> None:
+    cache = cache_of(source, clock, retry_time=50)
+    cache.get("a")
+    clock.advance(10)
+    gate = source.gate = Gate()
+    source.broken = True
+    failing = start(cache.get, "a")
+    gate.wait_entered()
+    source.gate, source.broken = None, False
+    cache.set("a", 77, expiration_time=1)
+    source.broken = True
+    gate.open()
+    assert failing.result() == 77
+    source.broken = False
+    clock.advance(1)
+    assert cache.get("a") == source.reads, "the loader was asked, though one that was fenced had failed"
+
+
 def test_a_swallowed_failure_costs_a_log_line_and_many_cost_one(
     source: Source, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

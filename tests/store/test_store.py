@@ -150,6 +150,32 @@ def test_prolonging_moves_the_end_both_ways() -> None:
     assert len(store.reap(NOW + 5)) == 1
 
 
+def test_a_put_with_an_earlier_end_expires_at_it() -> None:
+    store: Store[str, int] = Store(9)
+    store.put("a", 1, NOW, deadline=NOW + 10)
+    store.put("a", 2, NOW, deadline=NOW + 5)
+    assert store.reap(NOW + 4) == []
+    assert [gone[1] for gone in store.reap(NOW + 5)] == [2]
+
+
+def test_a_put_gives_the_entry_its_new_version_and_forgets_a_failed_load() -> None:
+    store: Store[str, int] = Store(9)
+    store.put("a", 1, NOW, version="old")
+    entry = store.find("a")
+    assert entry is not None
+    entry.retry_at = NOW + 100
+    store.put("a", 2, NOW, version="new")
+    assert (entry.version, entry.retry_at < NOW) == ("new", True)
+
+
+def test_pop_oldest_takes_a_bounded_number_of_expired_entries_at_a_time() -> None:
+    store: Store[int, int] = Store(1000, retention=50)
+    for i in range(100):
+        store.put(i, i, NOW, deadline=NOW + 1)
+    store.put(-1, -1, NOW)
+    assert len(store.pop_oldest(NOW + 1)) == REAPED_PER_WRITE
+
+
 def test_pop_oldest_gives_the_least_recently_used_that_lives() -> None:
     store: Store[str, int] = Store(9, retention=50)
     store.put("expired", 1, NOW, deadline=NOW + 1)
