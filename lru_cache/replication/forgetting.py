@@ -13,6 +13,7 @@ from zlib import crc32
 from lru_cache.replication.version import NOTHING, Version
 
 BUCKETS = 16_384
+BESIDE_LIMIT = 64  # nodes whose writes of one key are remembered within one hold
 
 
 def bucket_of(key: bytes) -> int:
@@ -121,6 +122,8 @@ class Forgotten:
         for other in (before, version):
             beside[other.node] = max(other.time, beside.get(other.node, 0))
         near = {node: time for node, time in beside.items() if time > newest.time - self._hold}
+        if len(near) > BESIDE_LIMIT:
+            near = dict(sorted(near.items(), key=lambda item: item[1])[-BESIDE_LIMIT:])
         if len(near) > 1:
             self._beside[key] = near
         else:

@@ -199,6 +199,7 @@ class Replica:
         old = next((neighbour for neighbour in self.neighbours.values() if neighbour.node == node), None)
         if old is not None and old.dialled_by < new.dialled_by:
             return link, "there is another link to this node"
+        self._departed.discard(node)
         self.neighbours[link] = new
         if old is None:
             return None
@@ -526,10 +527,13 @@ class Replica:
     def _is_concurrent(self, key: bytes, version: Version, newest: Version) -> bool:
         """Whether a write that is not the newest may still be news: a load may have seen the newest and not this one.
 
-        A node's own writes it has seen in order, so only another node's can be.
+        Then others have to be told of both.
         """
-        near = version.time > newest.time - self.hold and version.node != newest.node
-        return near and not self.forgotten.knows(key, version)
+        return self._are_near(version, newest) and not self.forgotten.knows(key, version)
+
+    def _are_near(self, older: Version, newer: Version) -> bool:
+        """Whether a load may have seen the newer write and not the older one. A node sees its own in order."""
+        return older.time > newer.time - self.hold and older.node != newer.node
 
     def _drop_unless_newer(self, entry: "Entry[Any, Any] | None", version: Version, now: float) -> None:
         """A write came: a set that is newer stays, and so does a load that began safely after it."""
@@ -543,6 +547,8 @@ class Replica:
         else:
             stays = self._safely_after(stamp, version)
         if not stays:
+            if isinstance(stamp, Stamp) and stamp.is_set and self._are_near(stamp.version, version):
+                self.forgotten.bury(stamp.key, stamp.version)
             self._shelf.drop(entry, now)
 
     def _pass_on(self, key: bytes, version: Version, source: Neighbour, hops: int) -> None:
@@ -560,9 +566,9 @@ class Replica:
         self.left(self._shelf.keep(stamp, now, deadline))
 
     def _bury_unless_newer(self, stamp: Stamp, held: "Entry[Any, Any] | None") -> None:
-        """A set has left. If a newer set took its place, that one's age says enough."""
-        newer = held.version if held is not None else None
-        if not (isinstance(newer, Stamp) and newer.is_set and newer.version > stamp.version):
+        """A set has left. If a newer set took its place, that one's age says enough, unless the two are concurrent."""
+        newer = self._held_set(held.version if held is not None else None)
+        if newer <= stamp.version or self._are_near(stamp.version, newer):
             self.forgotten.bury(stamp.key, stamp.version)
 
     def _greet(self, message: Seen, source: Neighbour) -> None:

@@ -97,5 +97,9 @@ class Shelf:
     def fence_where(self, doomed: Callable[[int], bool]) -> None:
         """Likewise for all keys in such buckets."""
         for key in self._loading():
-            if doomed(bucket_of(self._encode(key))):
+            try:
+                bucket = bucket_of(self._encode(key))
+            except (TypeError, ValueError):
+                continue  # a key that cannot be encoded is nobody else's business
+            if doomed(bucket):
                 self._fence(key)
