@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from lru_cache.replication.version import NOTHING, Version
 
+ALSO_LIMIT = 16  # nodes that may have written one key before a slow neighbour has heard of the first
+
 
 class Telling(NamedTuple):
     """What is to be told of a key: whatever is held, and that anything older than the authority is dead."""
@@ -18,6 +20,18 @@ class Telling(NamedTuple):
     hops: int = 0  # links that the news has crossed
     touched: bool = False  # its life was changed
     valueless: bool = False  # the peer has no room for the value; the authority alone does
+    also: tuple[Version, ...] = ()  # older authorities of other nodes: a load may have seen the newest and not these
+
+    def joined(self, authority: Version, hops: int, touched: bool) -> "Telling":
+        """What is to be told once there is more news of the key."""
+        newest = max(authority, self.authority)
+        if NOTHING in (authority, self.authority) or authority.node == self.authority.node:
+            also = tuple(version for version in self.also if version.node != newest.node)
+        else:
+            older = min(authority, self.authority)
+            others = (version for version in self.also if version.node not in (newest.node, older.node))
+            also = (older, *others)[:ALSO_LIMIT]
+        return Telling(newest, hops if authority is newest else self.hops, touched or self.touched, False, also)
 
 
 class Outbox:
@@ -38,8 +52,7 @@ class Outbox:
             return
         told = self._items.get(key)
         if isinstance(told, Telling):
-            newest = max(authority, told.authority)
-            self._items[key] = Telling(newest, hops if authority is newest else told.hops, touched or told.touched)
+            self._items[key] = told.joined(authority, hops, touched)
         else:
             self._items[key] = Telling(authority, hops, touched)
             self._limit_reached()

@@ -351,20 +351,25 @@ class Replica:
             yield value or Event(Kind.INVALIDATE, key, stamp.version, hops)
             if value is not None and stamp.life_version != stamp.version:
                 yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
-            for version in self.forgotten.versions(key):
-                yield Event(Kind.INVALIDATE, key, version, hops)
+            yield from self._dead_events(key, telling, hops, stamp.version)
             return
-        dead = {version.node: version for version in self.forgotten.versions(key)}
-        if telling.authority > dead.get(telling.authority.node, NOTHING):
-            dead[telling.authority.node] = telling.authority
-        for version in dead.values():
-            yield Event(Kind.INVALIDATE, key, version, hops)
+        yield from self._dead_events(key, telling, hops, NOTHING)
         if entry is not None and isinstance(stamp, Stamp) and not stamp.is_set:
             value = self._value_event(stamp, entry, hops, neighbour, now)
             if value is not None:
                 yield value
                 if stamp.life_version != stamp.version:
                     yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
+
+    def _dead_events(self, key: bytes, telling: Telling, hops: int, told: Version) -> Iterator[Event]:
+        """All writes that are to be told as invalidations, one for each node, but what was told as a set."""
+        dead: dict[bytes, Version] = {}
+        for version in (*self.forgotten.versions(key), *telling.also, telling.authority):
+            if version is not NOTHING and version > dead.get(version.node, NOTHING):
+                dead[version.node] = version
+        for version in dead.values():
+            if version.node != told.node or version > told:
+                yield Event(Kind.INVALIDATE, key, version, hops)
 
     def _value_event(
         self, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, neighbour: Neighbour, now: float

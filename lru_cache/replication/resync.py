@@ -73,7 +73,8 @@ class Resync:
             if all(map(self.covers, versions)):
                 yield None
             else:
-                yield key, Telling(max(versions))
+                newest = max(versions)
+                yield key, Telling(newest, also=tuple(version for version in versions if version.node != newest.node))
         self._graves = []
         for entry in self._entries:
             self._look_at(entry)
