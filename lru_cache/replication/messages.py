@@ -263,7 +263,18 @@ def _read_floors(fields: _Fields) -> Floors:
     flat = fields.take(list)
     if len(flat) % 4:
         raise ProtocolError("floors are groups of four")
-    return Floors(announcer, serial, hops, heard, [_range(*flat[i : i + 4]) for i in range(0, len(flat), 4)])
+    ranges = [_range(*flat[i : i + 4]) for i in range(0, len(flat), 4)]
+    _require_order(ranges)
+    return Floors(announcer, serial, hops, heard, ranges)
+
+
+def _require_order(ranges: list[FloorRange]) -> None:
+    """Ranges ascend and do not overlap, so that few bytes cannot ask for much work; one of all buckets may go first."""
+    end = 0
+    for reach in ranges[1:] if ranges and ranges[0].buckets == BUCKETS else ranges:
+        if reach.first < end or reach.buckets == BUCKETS:
+            raise ProtocolError("floors of one bucket twice, or out of order")
+        end = reach.first + reach.buckets
 
 
 def _range(first: Any, buckets: Any, floor: Any, flat: Any) -> FloorRange:

@@ -193,6 +193,7 @@ class Replica:
         """
         if node == self.node:
             return link, "this is a link to itself"
+        assert link not in self.neighbours, f"there is a link called {link!r} already"
         new = Neighbour(
             link, node, capacity, value_limit, half_trip, self.node if dialled else node, self.limits.outbox
         )

@@ -106,7 +106,7 @@ class Resync:
     def _announcement(self) -> Iterator[list[FloorRange]]:
         chunk = [FloorRange(0, BUCKETS, self._base, {})] if self._base else []  # no set that is held is as old as that
         size = 0
-        for bucket, floor in self._raised.items():
+        for bucket, floor in sorted(self._raised.items()):
             confirmed = self._confirmed.pop(bucket, {})
             size += CONFIRMED_BYTES + sum(CONFIRMED_BYTES + len(key) for key in confirmed)
             chunk.append(FloorRange(bucket, 1, floor, confirmed))

@@ -94,9 +94,9 @@ ACCEPTED: dict[str, tuple[str, Message | None]] = {
         + "920100",
         [Event(Kind.INVALIDATE, b"\xbb", Version(3, A))],
     ),
-    "a bucket with two floors": (
-        "9604c408" + A.hex() + "01019098" + "07010590" + "07010690",
-        Floors(A, 1, 1, {}, [FloorRange(7, 1, 5, {}), FloorRange(7, 1, 6, {})]),
+    "a floor for all buckets, and another for one": (
+        "9604c408" + A.hex() + "01019098" + "00cd40000590" + "07010690",
+        Floors(A, 1, 1, {}, [FloorRange(0, 16_384, 5, {}), FloorRange(7, 1, 6, {})]),
     ),
 }  # fmt: skip
 
@@ -117,6 +117,9 @@ REFUSED: dict[str, str] = {
     "an empty array": "90",
     "a type that is no integer": "91a178",
     "two messages": "920501920501",
+    "a bucket with two floors": "9604c408" + A.hex() + "01019098" + "07010590" + "07010690",
+    "floors out of order": "9604c408" + A.hex() + "01019098" + "08010590" + "07010690",
+    "floors of all buckets twice": "9604c408" + A.hex() + "01019098" + "00cd40000590" + "00cd40000690",
     "not all there": "9205",
     "a byte that msgpack has no use for": "9205c1",
     "an array of 2**32 - 1": "ddffffffff",
