@@ -78,6 +78,8 @@ class Replica:
         self._heard_at: OrderedDict[bytes, float] = OrderedDict()  # node -> when `heard` last rose, oldest first
         self._departed: set[bytes] = set()  # nodes that said goodbye
         self._forgot_nodes_at = 0  # our time of the last one; who has not seen that may lack something of theirs
+        self._anchored_at = 0  # our time when the clock was last believed anew
+        self._collected_before = 0
         self._announced: OrderedDict[tuple[bytes, int], None] = OrderedDict()
         self._announcements = 0
         self._merges = {
@@ -154,12 +156,40 @@ class Replica:
         self._forget_silent_nodes(now)
         if abs(self._clock.drift(now, wall)) <= self.limits.max_clock_skew / 2:
             return False
+        was_behind = self._clock.drift(now, wall) > self.limits.max_clock_skew  # less than that the hold allows for
         self._clock.anchor(now, wall)
+        if was_behind:
+            self._tell_misdated_again(now)
+        self._anchored_at, self._collected_before = self._clock.tick(now), self.forgotten.collected
         self._shelf.fence_where(lambda _: True)
         for entry in self._shelf.entries():
             if not (isinstance(entry.version, Stamp) and entry.version.is_set):
                 self._shelf.drop(entry, now)
         return True
+
+    def _tell_misdated_again(self, now: float) -> None:
+        """Our clock was behind: loads elsewhere that began before our writes look as if they began safely after them.
+
+        So all that was written by that clock is invalidated once more. What of it is in the floors nobody can tell from
+        the rest, so then everything goes: that costs hits, and a stale load would last.
+        """
+        if self.forgotten.collected > self._collected_before:
+            for entry in self._shelf.entries():
+                self._shelf.drop(entry, now)
+            self.clear(now)
+            return
+
+        def is_misdated(version: Version) -> bool:
+            return version.node == self.node and version.time >= self._anchored_at
+
+        keys = {key for key, _ in self.forgotten.graves() if any(map(is_misdated, self.forgotten.versions(key)))}
+        for entry in self._shelf.entries():
+            stamp = entry.version
+            if isinstance(stamp, Stamp) and stamp.is_set and (stamp.key in keys or is_misdated(stamp.version)):
+                keys.add(stamp.key)
+                self._shelf.drop(entry, now)
+        for key in sorted(keys):
+            self.invalidate(key, now)
 
     # -- links -------------------------------------------------------------------------------------------------------
 

@@ -248,6 +248,11 @@ class Node:
         known = max(self.holds_set(key), self.replica.forgotten.grave(encoded))
         return known >= version or (by_floor and self.replica.forgotten.floor(encoded) >= version.time)
 
+    def cancels_loads_of(self, key: str, version: Version) -> bool:
+        """Whether it would tell others of this write, or of one that is newer by more than the hold."""
+        known = [self.holds_set(key), *self.replica.forgotten.versions(encode_key(key))]
+        return any(v.time >= version.time + (0 if v.node == version.node else self.replica.hold) for v in known)
+
 
 @dataclass
 class Channel:
@@ -565,9 +570,10 @@ class Simulation:
     def mark_lost(self) -> None:
         """Writes that no living node knows of are nobody's fault any more."""
         for write in self.writes:
-            if not write.lost and not any(n.knows(write.key, write.version, False) for n in self.nodes.values()):
-                write.lost = True
+            if not any(n.cancels_loads_of(write.key, write.version) for n in self.nodes.values()):
                 self.unchecked.add(write.key)
+            if not any(n.knows(write.key, write.version, False) for n in self.nodes.values()):
+                write.lost = True
 
     def act_pause(self, node: Node) -> None:
         node.paused_until = self.now + self.chance.choice([0.1, 1.0, 5.0])

@@ -42,6 +42,9 @@ REGRESSIONS = [
     ),  # a set older than a grave was dropped without a word, and a load that it should have cancelled stayed
     (141, None),  # a load begun in the millisecond of a clear
     (1073, None),  # a load begun after a clear by a node whose clock is ahead
+    (332844, None),  # a clock that was behind dated an invalidation too old to cancel a load elsewhere
+    (349558, None),  # the same
+    (325512, None),  # an invalidation that died with its node, where another node knew a newer one
     (104046, None),  # a load displaced a set on one node only: contents differ, and nothing is wrong
     (772, None),  # a neighbour without room gets versions without values
     (166, "cycle"),  # news of a dead node in a ring crosses each link up to eleven times before the hops end it
