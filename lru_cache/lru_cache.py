@@ -162,7 +162,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def expire(self) -> int:
         """Drop everything that has expired (and can no longer be served as stale), and count it."""
         with self._lock:
-            gone = self._store.reap(self._monotonic())
+            gone = self._reap_locked(self._monotonic())
         self._settle(gone)
         return len(gone)
 
@@ -268,7 +268,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         """Invalidate a key and return what it held; else `default`, or KeyError without one."""
         taken = self._take(key)
         if taken is not None:
-            return taken[1]
+            return self._value_of(taken)
         if default is MISSING:
             raise KeyError(key)
         return default
@@ -277,14 +277,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         """Invalidate the least recently used entry, and return it."""
         while True:
             with self._lock:
-                gone = self._store.pop_oldest(self._monotonic())
-                found = bool(gone) and gone[-1][3] is RemovalCause.INVALIDATED
-                if found:
-                    self._flights.fence(gone[-1][0])
-                    self._invalidations += 1
+                gone, found = self._pop_oldest_locked(self._monotonic())
             self._settle(gone)
             if found:
-                return gone[-1][0], gone[-1][1]
+                return gone[-1][0], self._value_of(gone[-1])
             if not gone:
                 raise KeyError("popitem(): the cache is empty")
 
@@ -362,6 +358,18 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self._settle(gone)
         return gone[0] if gone and gone[0][3] is RemovalCause.INVALIDATED else None
 
+    def _pop_oldest_locked(self, now: float) -> tuple[list[Gone[K, V]], bool]:
+        """Invalidate the least recently used entry: what left, and whether it is the last of that."""
+        gone = self._store.pop_oldest(now)
+        found = bool(gone) and gone[-1][3] is RemovalCause.INVALIDATED
+        if found:
+            self._flights.fence(gone[-1][0])
+            self._invalidations += 1
+        return gone, found
+
+    def _value_of(self, gone: Gone[K, V]) -> V:
+        return gone[1]
+
     def _living(self, key: Any) -> tuple[Entry[K, V] | None, float]:
         """The entry of a key if its life has not ended, and the time at which that was so."""
         with self._lock:
@@ -371,7 +379,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return entry, now
 
     def _living_locked(self, key: Any, now: float) -> Entry[K, V] | None:
-        entry = self._store.find(key)
+        entry = self._find_locked(key)
         return entry if entry is not None and now < entry.deadline else None
 
     def keys_known(self) -> list[K]:

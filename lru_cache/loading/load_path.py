@@ -147,7 +147,7 @@ class LoadPath(ReadPath[K, V]):
         self._drop_expired(key)
         with self._lock:
             now = self._monotonic()
-            entry = self._store.find(key)
+            entry = self._find_locked(key)
             if entry is not None and now < entry.deadline:
                 return self._plan_hit_locked(entry, now, loader, own, again)
             self._misses += not again
@@ -157,7 +157,7 @@ class LoadPath(ReadPath[K, V]):
     def _drop_expired(self, key: K) -> None:
         with self._lock:
             now = self._monotonic()
-            gone = self._store.reap(now, REAPED_PER_WRITE)
+            gone = self._reap_locked(now, REAPED_PER_WRITE)
             entry = self._store.find(key)
             if entry is not None and not now < entry.deadline + self._freshness.stale_time:
                 gone += self._remove_locked(key, RemovalCause.EXPIRED, now)
@@ -240,15 +240,16 @@ class LoadPath(ReadPath[K, V]):
 
     def _keep_load(self, flight: Flight[K], value: Any, life: float | None, gone: list[Gone[K, V]]) -> Any:
         """Keep what was loaded; if the key was written meanwhile, keep nothing and prefer what was written."""
+        prepared = self._prepare_load(flight.key, value)
         with self._lock:
             now = self._monotonic()
             fenced = flight.fenced
             if fenced:
-                entry = self._store.find(flight.key)
+                entry = self._find_locked(flight.key)
                 if entry is not None and now < entry.deadline:
                     value = entry.value
             else:
-                gone += self._store.put(flight.key, value, now, *self._freshness.ends(now, life))
+                gone += self._put_load_locked(flight, value, life, now, prepared)
                 fenced = flight.fenced
                 if fenced:  # by the key's own code, while the store compared it
                     gone += self._remove_locked(flight.key, RemovalCause.INVALIDATED, now)
@@ -269,7 +270,7 @@ class LoadPath(ReadPath[K, V]):
         """What can be served in place of a load: a value written meanwhile, or one that expired not too long ago."""
         with self._lock:
             now = self._monotonic()
-            entry = self._store.find(key)
+            entry = self._find_locked(key)
             if entry is None or not now < entry.deadline + self._freshness.stale_time:
                 return MISSING
             self._stale_served += not now < entry.deadline
@@ -294,12 +295,34 @@ class LoadPath(ReadPath[K, V]):
                 self._flights.leave(flight)
             flight.give_up()
 
-    # -- around the lock ---------------------------------------------------------------------------------------------
+    # -- what a cache that is more than local does otherwise ---------------------------------------------------------
+
+    def _find_locked(self, key: K) -> Entry[K, V] | None:
+        """The entry for a key, whatever its age, with a value that can be handed out."""
+        return self._store.find(key)
+
+    def _prepare_load(self, key: K, value: V) -> Any:
+        """Outside the lock, before a load is kept: what `_put_load_locked` will need."""
+
+    def _put_load_locked(
+        self,
+        flight: Flight[K],
+        value: V,
+        life: float | None,
+        now: float,
+        prepared: Any,  # noqa: ARG002 - what `_prepare_load` returned, for who overrides both
+    ) -> list[Gone[K, V]]:
+        return self._store.put(flight.key, value, now, *self._freshness.ends(now, life))
+
+    def _reap_locked(self, now: float, limit: int | None = None) -> list[Gone[K, V]]:
+        return self._store.reap(now, limit)
 
     def _remove_locked(self, key: K, cause: RemovalCause, now: float) -> list[Gone[K, V]]:
         entry = self._store.find(key)
         gone = None if entry is None else self._store.remove(entry, cause, now)
         return [] if gone is None else [gone]
+
+    # -- around the lock ---------------------------------------------------------------------------------------------
 
     def _within_lock(self) -> bool:
         """Whether this thread was in a locked step of ours already when it called, that is, runs a key's own code."""
