@@ -1,12 +1,15 @@
 """A local LRU cache with expiry and loading, and the same cache replicated between regions.
 
     lru_cache.py             LRUCache: what an application does to a cache
+    lru_cache_distributed.py LRUCacheDistributed: its writes become news, and news what it holds
     memoize.py               @cache.memoize()
     store/                   keeping: bounded, ordered by use, with expiry
     loading/                 filling on a miss: one load per key, fenced; stale answers in need
-    testing/                 ManualClock, for your tests too
+    replication/             what to keep, what to tell and what to believe: no sockets, no threads, no clock
+    network/                 links to other nodes: sockets and threads, no rules
+    testing/                 ManualClock, for your tests too; and the simulator that proves the replication
     removal.py stats.py      what a cache tells
-    arguments.py clock.py errors.py log.py    what all of these share
+    arguments.py clock.py errors.py fork.py log.py    what all of these share
 
 Names are imported when they are first used, so that the local cache never imports a socket.
 """
@@ -18,27 +21,38 @@ if TYPE_CHECKING:
     from lru_cache.errors import AddressError, LRUCacheError, ProtocolError, RecursiveLoadError
     from lru_cache.loading.freshness import Loaded
     from lru_cache.lru_cache import LRUCache
+    from lru_cache.lru_cache_distributed import LRUCacheDistributed
+    from lru_cache.network.peer import Peer
+    from lru_cache.network.security import TLS
     from lru_cache.removal import Removal
-    from lru_cache.stats import Stats
+    from lru_cache.stats import DistributedStats, Stats
     from lru_cache.store.removal import RemovalCause
 
 _HOMES = {
     "AddressError": "errors",
+    "DistributedStats": "stats",
     "LRUCache": "lru_cache",
+    "LRUCacheDistributed": "lru_cache_distributed",
     "LRUCacheError": "errors",
     "Loaded": "loading.freshness",
+    "Peer": "network.peer",
     "ProtocolError": "errors",
     "RecursiveLoadError": "errors",
     "Removal": "removal",
     "RemovalCause": "store.removal",
     "Stats": "stats",
+    "TLS": "network.security",
 }
 
 __all__ = [
+    "TLS",
     "AddressError",
+    "DistributedStats",
     "LRUCache",
+    "LRUCacheDistributed",
     "LRUCacheError",
     "Loaded",
+    "Peer",
     "ProtocolError",
     "RecursiveLoadError",
     "Removal",

@@ -9,7 +9,7 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from lru_cache import arguments
+from lru_cache import arguments, fork
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
@@ -74,6 +74,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         )
         self._wall_time = clock.time
         self._invalidations = 0
+        fork.watch(self)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

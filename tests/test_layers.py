@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "lru_cache"
 # What each part may import of the package, beside itself. What is not listed may import nothing.
 SHARED = {"arguments", "clock", "errors", "log"}
 LAYERS: dict[str, set[str]] = {
-    "__init__": SHARED | {"loading", "lru_cache", "removal", "stats", "store"},
+    "__init__": SHARED | {"loading", "lru_cache", "lru_cache_distributed", "network", "removal", "stats", "store"},
     "arguments": set(),
     "clock": set(),
     "errors": set(),
@@ -22,7 +22,10 @@ LAYERS: dict[str, set[str]] = {
     "removal": {"store"},
     "loading": SHARED | {"removal", "store"},
     "memoize": SHARED | {"loading"},
-    "lru_cache": SHARED | {"loading", "memoize", "removal", "stats", "store"},
+    "fork": {"loading"},
+    "lru_cache": SHARED | {"fork", "loading", "memoize", "removal", "stats", "store"},
+    "lru_cache_distributed": SHARED | {"loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
+    "network": SHARED | {"replication"},
     "replication": {"errors", "store"},
     "testing": SHARED | {"replication", "store"},
 }

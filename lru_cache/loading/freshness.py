@@ -61,6 +61,10 @@ class Freshness:
             if self.jitter:
                 life *= 1.0 - self.jitter * random.random()  # noqa: S311 - spreads expiry, guards nothing
         deadline = now + life
+        return deadline, deadline if self.refresh_time is None else self.fresh_until(deadline)
+
+    def fresh_until(self, deadline: float) -> float:
+        """Until when a look-up of what ends then is a plain hit: up to the moment at which hits refresh ahead of it."""
         if self.refresh_time is None:
-            return deadline, deadline
-        return deadline, nextafter(deadline - self.refresh_time, inf)  # with just as much left it is still a plain hit
+            return deadline
+        return nextafter(deadline - self.refresh_time, inf)  # with just as much left it is still a plain hit

@@ -324,6 +324,12 @@ class LoadPath(ReadPath[K, V]):
 
     # -- around the lock ---------------------------------------------------------------------------------------------
 
+    def _after_fork_in_child(self) -> None:
+        """Only the thread that forked is in this process: what the others were loading, nobody is."""
+        self._lock = threading.RLock()
+        self._flights.fence_all()
+        self._background = BackgroundThreads(BACKGROUND_LOADS)
+
     def _within_lock(self) -> bool:
         """Whether this thread was in a locked step of ours already when it called, that is, runs a key's own code."""
         owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # what threading.Condition asks, too

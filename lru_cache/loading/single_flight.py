@@ -175,6 +175,15 @@ def _refuse_recursion(flight: Flight[Any]) -> None:
         outer = outer.outer
 
 
+def forget_other_threads() -> None:
+    """After a fork: none of the threads that waited is in this process."""
+    global _waits_lock
+    _waits_lock = threading.RLock()
+    me = threading.get_ident()
+    for thread in [thread for thread in _waits if thread != me]:
+        del _waits[thread]
+
+
 class _Waiting:
     """While inside, this thread is known to wait for a flight. Entering raises if that flight waits for this thread.
 

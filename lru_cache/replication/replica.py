@@ -31,6 +31,7 @@ EVENTS_IN_A_TURN = messages.MAXIMUM_EVENTS
 STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
+CALM = 8  # things to send at most, for a writer to be asked to send them
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 
 
@@ -241,6 +242,13 @@ class Replica:
         """A link is gone, with all that was on its way."""
         self.neighbours.pop(link, None)
 
+    def renew(self, node: bytes, now: float) -> None:
+        """Be another node with the same memory: the child of a fork. It has no links, and no loads in flight."""
+        self.neighbours.clear()
+        if self.node in self.heard:
+            self._heard_at[self.node] = now  # from here on it is a node like others
+        self.node = node
+
     def received(self, link: Hashable, body: bytes, now: float) -> Message | None:
         """A message came. Pings and goodbyes are returned, for the driver to act on; ProtocolError ends the link."""
         neighbour = self.neighbours[link]
@@ -289,6 +297,20 @@ class Replica:
             return True
         waiting = neighbour.queued or neighbour.seen_due or neighbour.outbox.overflowed or neighbour.resync is not None
         return neighbour.seen is not None and bool(waiting)
+
+    def has_news(self, link: Hashable) -> bool:
+        """Whether there is more to send than that our `seen` has changed."""
+        neighbour = self.neighbours[link]
+        if neighbour.seen is None:
+            return not neighbour.greeted
+        return neighbour.resync is not None or neighbour.outbox.overflowed or len(neighbour.outbox) > 0
+
+    def is_calm(self, link: Hashable) -> bool:
+        """Whether there are so few things to send that whoever made the last of them may as well do it."""
+        neighbour = self.neighbours[link]
+        if neighbour.seen is None or neighbour.resync is not None or neighbour.outbox.overflowed:
+            return False
+        return len(neighbour.outbox) <= CALM
 
     def told_time(self) -> int:
         """The time of our last write: who has seen it has all of ours."""

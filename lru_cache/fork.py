@@ -1,0 +1,61 @@
+"""Fork: every cache's lock is held across it, so that no child begins in the middle of another thread's write.
+
+Web servers fork their workers, and threads do not come along. This file must not know what a cache does about it.
+"""
+
+import itertools
+import os
+from threading import get_ident
+from typing import Any, Protocol
+from weakref import ref
+
+from lru_cache.loading.single_flight import forget_other_threads
+
+LONGEST_WAIT_SECONDS = 5.0  # for a lock: a thread that has it may be waiting for another one that we hold already
+
+
+class Forkable(Protocol):
+    """What is asked of a cache."""
+
+    _lock: Any
+
+    def _after_fork_in_child(self) -> None: ...
+
+
+_caches: dict[int, "ref[Forkable]"] = {}  # by a number, in the order in which they were made; a mapping has no hash
+_numbers = itertools.count()
+_held: dict[int, list[Any]] = {}  # thread -> the locks that it holds for the fork that it is making
+
+
+def watch(cache: Forkable) -> None:
+    """From here on this cache is safe to be forked."""
+    number = next(_numbers)
+    _caches[number] = ref(cache, lambda _: _caches.pop(number, None))
+
+
+def _living() -> list[Forkable]:
+    return [cache for each in list(_caches.values()) if (cache := each()) is not None]
+
+
+def _before() -> None:
+    held = _held[get_ident()] = []
+    for cache in _living():
+        lock = cache._lock
+        if lock.acquire(timeout=LONGEST_WAIT_SECONDS):
+            held.append(lock)
+
+
+def _in_parent() -> None:
+    for lock in reversed(_held.pop(get_ident(), [])):
+        lock.release()
+
+
+def _in_child() -> None:
+    _held.clear()
+    forget_other_threads()
+    for cache in _living():
+        cache._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

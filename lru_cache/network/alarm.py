@@ -1,0 +1,78 @@
+"""Waking a thread that waits for a socket. It must not know what for."""
+
+import os
+import select
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Alarm:
+    """Wait for sockets, or until somebody rings. One thread waits; any thread rings, and does not block."""
+
+    def __init__(self) -> None:
+        self._rung = False  # since the last wait; so that a hundred rings cost one system call
+        # Protects the writing end from being closed while somebody writes, whose bytes could then go into a file that
+        # was given the same number. Reentrant, since a signal's handler may ring too.
+        self._lock = threading.RLock()
+        if hasattr(os, "eventfd"):
+            self._reading = self._writing = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        else:
+            self._reading, self._writing = os.pipe()
+            os.set_blocking(self._reading, False)
+            os.set_blocking(self._writing, False)
+        self._poll = select.poll()
+        self._poll.register(self._reading, select.POLLIN)
+        self._watched: dict[int, int] = {}
+
+    def ring(self) -> None:
+        """Wake who waits, or who will wait next."""
+        if self._rung:
+            return
+        with self._lock:
+            self._rung = True
+            if self._writing >= 0:
+                try:
+                    os.write(self._writing, (1).to_bytes(8, sys.byteorder))
+                except BlockingIOError:
+                    pass  # full, and so it will be read
+
+    def watch(self, sock: "socket.socket", writable: bool = False, readable: bool = True) -> None:
+        """Wait for this socket too: to be readable, writable, or either."""
+        wanted = (select.POLLIN if readable else 0) | (select.POLLOUT if writable else 0)
+        number = sock.fileno()
+        if self._watched.get(number) != wanted:
+            self._poll.register(number, wanted)
+            self._watched[number] = wanted
+
+    def unwatch(self, number: int) -> None:
+        """Wait for it no longer; by number, since it may be closed."""
+        if self._watched.pop(number, None) is not None:
+            self._poll.unregister(number)
+
+    def wait(self, seconds: float) -> dict[int, int]:
+        """Wait so long at most. Which sockets are ready, and for what: `READABLE` and `select.POLLOUT`."""
+        # Rounded up: a poll that ends a fraction of a millisecond early would spin until the moment has come.
+        ready = dict(self._poll.poll(max(0, int(seconds * 1000 + 0.999))))
+        if ready.pop(self._reading, 0):
+            # Read, then cleared: a ring in between writes nothing, and what it was for is seen to after this anyway.
+            # The other way round, a ring in between would be read here and leave `_rung` set for ever.
+            try:
+                os.read(self._reading, 4096)
+            except BlockingIOError:
+                pass
+            self._rung = False
+        return ready
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        with self._lock:
+            ends = {self._reading, self._writing} - {-1}
+            self._reading = self._writing = -1
+        for end in ends:
+            os.close(end)

@@ -1,0 +1,171 @@
+"""A connection: frames in and out of a socket that never blocks, plain or under TLS, sealed once that was agreed.
+
+This file must not know what is in a frame, who is at the other end, or when to read and write; its owner waits for the
+socket. One thread at a time reads, and one at a time sends; under TLS it must be the same thread.
+"""
+
+import socket
+import ssl
+
+from lru_cache.network.security import SEAL_BYTES, Seal
+from lru_cache.replication.frames import NEED_DATA, FrameReader, encode_frame
+
+RECEIVED_AT_ONCE_BYTES = 262_144
+TLS_RECORD_BYTES = 16_384
+TLS_RECORDS_AT_ONCE = 16
+UNSENT_BYTES = 131_072  # in the kernel, on one link: what waits there, a ping cannot overtake
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # Linux; the name came with Python 3.12
+
+
+class ClosedError(ConnectionError):
+    """The other end has closed the connection."""
+
+
+class Connection:
+    """A socket, and what of a frame is on its way in and out."""
+
+    def __init__(
+        self, sock: socket.socket, limit_bytes: int, context: ssl.SSLContext | None = None, accepted: bool = False
+    ) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
+            except OSError:
+                pass  # another system; a ping may then wait behind more data
+        self.is_tls = context is not None
+        if context is not None:
+            sock = context.wrap_socket(sock, server_side=accepted, do_handshake_on_connect=False)
+        self.socket = sock
+        self.sealing: Seal | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.has_more = False  # the last `fill` stopped before the socket was empty, and need not be waited for
+        self._opening: Seal | None = None
+        self._reader = FrameReader(limit_bytes)
+        self._limit_out = limit_bytes
+        self._unsent = memoryview(b"")
+        self._agreed = not self.is_tls
+        self._tls_wants_write = self.is_tls and not accepted
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether it waits for the socket to take more."""
+        return self._tls_wants_write or bool(self._unsent)
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the socket."""
+        return len(self._unsent)
+
+    def agree(self) -> bool:
+        """Go on with the TLS handshake, if there is one. True once it is over. OSError if it failed."""
+        if not self._agreed:
+            assert isinstance(self.socket, ssl.SSLSocket)
+            self._tls_wants_write = False
+            try:
+                self.socket.do_handshake()
+                self._agreed = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLWantWriteError:
+                self._tls_wants_write = True
+        return self._agreed
+
+    def open_up(self, limit_in: int, limit_out: int, opening: Seal | None) -> None:
+        """The handshake is over: longer frames are allowed from here on, and those that come are sealed."""
+        self._opening = opening
+        overhead = SEAL_BYTES if opening is not None else 0
+        self._reader.limit = limit_in + overhead
+        self._limit_out = limit_out + overhead
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Take in what has arrived. ClosedError at the end of the stream."""
+        self.has_more = False
+        try:
+            if self.is_tls:
+                self._fill_from_tls()
+                return
+            chunk = self.socket.recv(RECEIVED_AT_ONCE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        self._take(chunk)
+
+    def next_body(self) -> bytes | None:
+        """The next message that is here completely, or None."""
+        body = self._reader.next_frame()
+        if body is NEED_DATA:
+            return None
+        assert isinstance(body, bytes)
+        return body if self._opening is None else self._opening.open(body)
+
+    def discard(self) -> None:
+        """Throw away what has arrived. ClosedError at the end of the stream."""
+        try:
+            if not self.socket.recv(RECEIVED_AT_ONCE_BYTES):
+                raise ClosedError("it closed the connection")
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+
+    def _fill_from_tls(self) -> None:
+        for _ in range(TLS_RECORDS_AT_ONCE):
+            try:
+                chunk = self.socket.recv(TLS_RECORD_BYTES)
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLWantWriteError:
+                self._tls_wants_write = True
+                return
+            self._take(chunk)
+        self.has_more = True  # perhaps in the SSL object, where the poll cannot see it
+
+    def _take(self, chunk: bytes) -> None:
+        if not chunk:
+            raise ClosedError("it closed the connection")
+        self.bytes_in += len(chunk)
+        self._reader.receive(chunk)
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def send(self, bodies: list[bytes]) -> None:
+        """Send messages, or as much of them as the socket takes now; the rest waits for `flush`."""
+        if self.sealing is not None:
+            bodies = [self.sealing.close(body) for body in bodies]
+        frames = b"".join([encode_frame(body, self._limit_out) for body in bodies])
+        self._unsent = memoryview(bytes(self._unsent) + frames if self._unsent else frames)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        self._tls_wants_write = False
+        while self._unsent:
+            try:
+                sent = self.socket.send(self._unsent)
+            except (BlockingIOError, InterruptedError):
+                return
+            except ssl.SSLWantWriteError:
+                return
+            except ssl.SSLWantReadError:
+                return  # a renegotiation; the next bytes that come let it go on
+            self.bytes_out += sent
+            self._unsent = self._unsent[sent:]
+
+    def finish_sending(self) -> None:
+        """Nothing more will be sent: the other end reads what was, and then the end of the stream."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it is gone already
+
+    def close(self) -> None:
+        """Close it, without a word."""
+        try:
+            self.socket.close()
+        except OSError:
+            pass
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.socket.fileno()}: {self.unsent} bytes unsent, {self._reader!r}>"

@@ -1,0 +1,32 @@
+"""Log lines that strangers can cause: at most one of each kind a second, with the number of those left out.
+
+This file must not know what the lines say.
+"""
+
+import threading
+import time
+
+from lru_cache.log import logger
+
+SECONDS_BETWEEN_LINES = 1.0
+
+
+class Lines:
+    """Writes to the library's logger."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # protects the two below
+        self._next_at: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def warning(self, kind: str, text: str) -> None:
+        """Write a line, unless there was one of this kind within the last second."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next_at.get(kind, 0.0):
+                self._left_out[kind] = self._left_out.get(kind, 0) + 1
+                return
+            self._next_at[kind] = now + SECONDS_BETWEEN_LINES
+            left_out = self._left_out.pop(kind, 0)
+        more = f" ({left_out} more such lines were left out)" if left_out else ""
+        logger().warning("%s%s", text, more)

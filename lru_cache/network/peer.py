@@ -1,0 +1,23 @@
+"""What a cache tells of another node. It must not know how it knows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A neighbour, or an address at which one is looked for."""
+
+    node: str | None
+    """Its id, new for each start of its process. None while it is not known."""
+    region: str | None
+    address: str
+    role: str | None
+    """What it is in its network: "server", "client" or "both"."""
+    state: str
+    """"connected"; "greeting" just before that; "connecting", "unreachable" or "refused" while there is no link."""
+    rtt: float | None
+    """Seconds that a message takes to it and back."""
+    lag: float | None
+    """Seconds since everything that it had written was known here."""
+    queued: int
+    """Keys that it is still to be told of."""
