@@ -8,6 +8,7 @@ import atexit
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -26,6 +27,7 @@ from lru_cache.network.client import Dialler
 from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import LONGEST_NAME_CHARACTERS, PROTOCOL_VERSION, Hello
+from lru_cache.network.lines import Lines
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
@@ -130,6 +132,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         )
         self._replica = Replica(os.urandom(NODE_BYTES), self._shelf, clock.monotonic(), clock.time(), limits)
         self._loads_untold = 0
+        self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
+        self._lines = Lines()
         self._closed = False
         self._closing = threading.Lock()  # held by who closes
         local = None if local_address is None else parse("local_address", local_address)
@@ -261,7 +265,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 self._store.use(entry)
                 if isinstance(entry.version, Stamp):
                     self._replica.touch(entry, now)
-        self._settle([])
+        self._tell_untold()
         self._exchange.tell()
         return entry is not None
 
@@ -419,6 +423,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     # -- values that came encoded --------------------------------------------------------------------------------------
 
+    def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
+        value = super()._miss(key, default, load)
+        if self._undecodable:
+            self._tell_untold()
+        return value
+
     def _find_locked(self, key: K) -> Entry[K, V] | None:
         entry = super()._find_locked(key)
         return entry if entry is None or self._decode_locked(entry) else None
@@ -426,7 +436,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _living_entries(self) -> list[Entry[K, V]]:
         with self._lock:
             living = [entry for entry in super()._living_entries() if self._decode_locked(entry)]
-        self._settle([])
+        self._tell_untold()
         return living
 
     def _decode_locked(self, entry: Entry[K, V]) -> bool:
@@ -440,7 +450,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         try:
             value: Any = decode_value(payload)
         except ProtocolError as error:
-            logger().warning("what came for %r does not decode, and counts as missing: %s", entry.key, error)
+            self._undecodable.append((entry.key, error))
             gone = self._store.remove(entry, RemovalCause.REMOTE, self._monotonic())
             if gone is not None:
                 self._replica.left([gone])
@@ -448,6 +458,15 @@ class LRUCacheDistributed(LRUCache[K, V]):
         entry.value = value
         entry.fresh_until = self._freshness.fresh_until(entry.deadline)
         return True
+
+    def _tell_untold(self) -> None:
+        super()._tell_untold()
+        while self._undecodable:
+            try:
+                key, error = self._undecodable.pop()
+            except IndexError:
+                return  # another thread told it
+            self._lines.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
 
     def _value_of(self, gone: Gone[K, V]) -> V:
         payload = _payload(gone[1], gone[2])
@@ -470,8 +489,6 @@ class LRUCacheDistributed(LRUCache[K, V]):
     # -- the network's questions ---------------------------------------------------------------------------------------
 
     def _introduce(self) -> Hello:
-        with self._lock:
-            present = self._replica.present(self._monotonic())
         return Hello(
             version=PROTOCOL_VERSION,
             cluster=self._cluster,
@@ -479,7 +496,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             region=self._region or "",
             role=self._role,
             capacity=self._store.capacity,
-            present=present,
+            present=self._exchange.present(),
             value_bytes=self._maximum_value_bytes,
             silence_ms=max(1, int(min(self._silence_seconds * 1000, 1 << 53))),
             signed=False,

@@ -72,7 +72,11 @@ class Alarm:
     def close(self) -> None:
         """Give the descriptors back."""
         with self._lock:
-            ends = {self._reading, self._writing} - {-1}
-            self._reading = self._writing = -1
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Likewise in the child of a fork, where a thread that is not in this process may hold the lock for ever."""
+        ends = {self._reading, self._writing} - {-1}
+        self._reading = self._writing = -1
         for end in ends:
             os.close(end)

@@ -50,13 +50,14 @@ class Dialler:
         self._alarm.ring()
 
     def join(self, seconds: float) -> None:
-        """Wait for the thread."""
-        self._thread.join(seconds)
+        """Wait for the thread, if this is another one."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(seconds)
 
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the thread is not in this process."""
         self._stopped = True
-        self._alarm.close()
+        self._alarm.abandon()
 
     def peer(self) -> Peer | None:
         """What is to be told of this address; None while there is a link, which has more to tell."""
@@ -77,6 +78,9 @@ class Dialler:
                     self._note("refused", f"no link to {self.address}: {error}")
             except (OSError, ProtocolError) as error:
                 self._note("unreachable", f"cannot reach {self.address}: {_said(error)}; will go on trying")
+            except Exception:  # noqa: BLE001 - ours, then; the next attempt may do better
+                self.state = "unreachable"
+                logger().exception("dialling %s failed because of a mistake of ours", self.address)
             else:
                 self.state = "connected"
                 logger().info("linked to %s", link)

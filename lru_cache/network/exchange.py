@@ -115,6 +115,18 @@ class Exchange:
 
     # -- for the handshake -------------------------------------------------------------------------------------------
 
+    def present(self) -> int:
+        """The time that it is here, to be told in a handshake: after a look at the wall clock, which may have been set
+        while there was no link to look after it.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            was_set = self._replica.time_passed(now, self._clock.time())
+            present = self._replica.present(now)
+            gone, self._shelf.gone = self._shelf.gone, []
+        self._tell_of_clock(was_set, gone)
+        return present
+
     def judge(self, peer: Hello, half_trip: float, received_at: float) -> str | None:
         """Why a node must be refused for its clock, if it must."""
         with self._lock:
@@ -206,13 +218,17 @@ class Exchange:
             was_set = self._replica.time_passed(self._clock.monotonic(), self._clock.time())
             self._replica.heartbeat(self._clock.monotonic())
             gone, self._shelf.gone = self._shelf.gone, []
-        if was_set:
-            logger().warning("the wall clock was set: loaded values were dropped, and will be loaded again")
-        self._settle(gone)
+        self._tell_of_clock(was_set, gone)
         for link in self._links:
             link.ring()
 
     # -- shared by the above -----------------------------------------------------------------------------------------
+
+    def _tell_of_clock(self, was_set: bool, gone: list[Any]) -> None:
+        if was_set:
+            logger().warning("the wall clock was set: loaded values were dropped, and will be loaded again")
+        if gone:
+            self._settle(gone)
 
     def _connected_locked(self) -> "list[Link]":
         """The links whose two sides know what the other has."""

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lru_cache.errors import ProtocolError
+from lru_cache.log import logger
 from lru_cache.network.alarm import READABLE, Alarm
 from lru_cache.network.connection import ClosedError
 from lru_cache.network.greeting import Greeting
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 BURST_SECONDS = 0.0003  # writes that follow each other faster than this are left to the link's thread, in batches
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
-SEND_BYTES = 262_144  # asked for at once
+SEND_BYTES = 262_144  # at once
+SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
 PINGS_IN_A_SILENCE = 4  # sent in the time after which the other side would take us for dead
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
@@ -109,7 +111,7 @@ class Link:
         """Close what was inherited by a fork: without a word, since the link is the parent's."""
         self._over = True
         self._connection.close()
-        self._alarm.close()
+        self._alarm.abandon()
 
     @property
     def bytes_in(self) -> int:
@@ -132,7 +134,7 @@ class Link:
 
     def run(self) -> str:
         """Carry messages until the link ends. Why it did."""
-        reason = EndedError("it ended in a way that nobody foresaw")
+        reason = EndedError("a mistake of ours")
         try:
             self._take_bodies()  # those that came together with the end of the handshake
             while True:
@@ -145,6 +147,8 @@ class Link:
             reason = EndedError(f"it broke the protocol: {error}")
         except OSError as error:
             reason = EndedError(f"{error.strerror or error}", by_us=False)
+        except Exception:  # noqa: BLE001 - ours, then; the link ends for it, and not the thread that dials anew
+            logger().exception("the link to %s ends because of a mistake of ours", self)
         finally:
             self._exchange.leave(self)
             self._part(reason)
@@ -214,11 +218,19 @@ class Link:
             if urgent:
                 self._connection.send(urgent)
             if not self._connection.wants_write and (news or is_due):
-                bodies = self._exchange.to_send(self, SEND_BYTES)
+                bodies = self._next_bodies()
                 self._seen_at = None
                 if bodies:
                     self._connection.send(bodies)
             return self._exchange.waiting(self)[0] and not self._connection.wants_write
+
+    def _next_bodies(self) -> list[bytes]:
+        bodies: list[bytes] = []
+        size = 0
+        while size < SEND_BYTES and (slice_ := self._exchange.to_send(self, SLICE_BYTES)):
+            bodies += slice_
+            size += sum(map(len, slice_))
+        return bodies
 
     def _urgent(self, now: float) -> list[bytes]:
         """What goes ahead of everything else, so that a backlog never looks like a death."""

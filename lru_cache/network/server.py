@@ -59,10 +59,9 @@ class Server:
         self._alarm.ring()
 
     def join(self, seconds: float) -> None:
-        """Wait for its thread, and those of its links."""
+        """Wait for its thread, and those of its links, but for the calling one."""
         deadline = time.monotonic() + seconds
-        self._thread.join(seconds)
-        for thread in list(self._link_threads):
+        for thread in (self._thread, *self._link_threads - {threading.current_thread()}):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def abandon(self) -> None:
@@ -72,7 +71,7 @@ class Server:
             sock.close()
         for greeting, _ in self._strangers.values():
             greeting.connection.close()
-        self._alarm.close()
+        self._alarm.abandon()
 
     def close_at_once(self) -> None:
         """Undo a construction that was not followed by a start."""
@@ -84,12 +83,19 @@ class Server:
     def _run(self) -> None:
         try:
             while not self._stopped:
-                self._turn()
+                self._turn_or_log()
         finally:
             self._close_sockets()
             for number in list(self._strangers):
                 self._dismiss(number, ProtocolError("this cache is closed"), quiet=True)
             self._alarm.close()
+
+    def _turn_or_log(self) -> None:
+        try:
+            self._turn()
+        except Exception:  # noqa: BLE001 - ours, then; whoever comes next is let in all the same
+            logger().exception("accepting at %s failed because of a mistake of ours", self.address)
+            self._alarm.wait(PAUSE_SECONDS)
 
     def _turn(self) -> None:
         now = time.monotonic()
