@@ -177,6 +177,13 @@ class Exchange:
             self._settle(gone)
         return message
 
+    def measured(self, link: "Link") -> None:
+        """A ping came back: lives are shortened by the shortest time that a message was ever seen to take."""
+        with self._lock:
+            neighbour = self._replica.neighbours.get(link)
+            if neighbour is not None:
+                neighbour.half_trip = min(neighbour.half_trip, link.round_trip / 2)
+
     def spread(self, source: "Link") -> None:
         """News came over a link: let the others know."""
         for link in self._links:

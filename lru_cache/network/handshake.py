@@ -3,14 +3,15 @@
 This file must not know sockets, threads, or what nodes say afterwards. docs/protocol.md describes the bytes.
 
     dialler                          acceptor
-       | -- hello ------------------> |      checks it: version, cluster, whether both have a secret
-       | <------------ hello, proof - |
-       | -- proof ------------------> |
+       | -- hello ------------------> |      each checks the other's: version, cluster, whether both have a secret
+       | <------------------- hello - |
+       | -- proof ------------------> |      then the proof, and with the round trip known, the clock
+       | <------------------- proof - |
        | <====== sealed frames =====> |
 
-The acceptor is silent until it was spoken to. A proof covers both hellos, so also the nonces of both, and names the
-side that makes it: one that was recorded, or is sent back to who made it, proves nothing. Without a secret a proof is
-empty, and only says that its sender is ready.
+Who dials proves first: whoever connects to a node learns nothing from it that was made with the secret. A proof covers
+both hellos, so also the nonces of both, and names the side that makes it: one that was recorded, or is sent back to who
+made it, proves nothing. Without a secret a proof is empty, and only says that its sender is ready.
 """
 
 import os
@@ -116,10 +117,6 @@ class Handshake:
                 raise RefusedError(goodbye.reason, by_peer=True)
         return self._expect(body, now)
 
-    def seal(self, body: bytes) -> bytes:
-        """A body as it is to be sent, sealed once our proof is out."""
-        return body if self.sealing is None else self.sealing.close(body)
-
     # -- the states, each a method that takes the frame it expects ---------------------------------------------------
 
     def _hello_of_dialler(self, body: bytes, now: float) -> list[bytes]:
@@ -127,25 +124,27 @@ class Handshake:
         self._transcript = _joined(body, self._own_bytes)
         self._told_at = now
         self._expect = self._proof_of_dialler
-        return [self._own_bytes, self._prove()]
+        return [self._own_bytes]
 
     def _hello_of_acceptor(self, body: bytes, now: float) -> list[bytes]:
         self._meet(body, now)
         self.half_trip = (now - self._told_at) / 2
         self._transcript = _joined(self._own_bytes, body)
+        self._refuse_clock()
         self._expect = self._proof_of_acceptor
-        return []
+        return [self._prove()]
 
     def _proof_of_acceptor(self, body: bytes, _now: float) -> list[bytes]:
         self._verify(body)
-        self._finish()  # before our proof, after which the peer takes nothing from us that is not sealed
-        return [self._prove()]
+        self._finish()
+        return []
 
     def _proof_of_dialler(self, body: bytes, now: float) -> list[bytes]:
         self.half_trip = (now - self._told_at) / 2
         self._verify(body)
+        self._refuse_clock()
         self._finish()
-        return []
+        return [self._prove()]
 
     def _nothing_more(self, _body: bytes, _now: float) -> list[bytes]:
         raise AssertionError("the handshake is over, this frame is for the link")
@@ -181,11 +180,13 @@ class Handshake:
             raise RefusedError("its secret is not ours")
         self.opening = Seal(secret, other, self._transcript)
 
-    def _finish(self) -> None:
+    def _refuse_clock(self) -> None:
         assert self.peer is not None
         reason = self._judge(self.peer, self.half_trip, self._received_at)
         if reason is not None:
             raise RefusedError(reason)
+
+    def _finish(self) -> None:
         self._expect = self._nothing_more
         self.done = True
 

@@ -195,6 +195,7 @@ class Link:
                 self._pong = message.number
             elif isinstance(message, Pong) and message.number == self._pings:
                 self.round_trip = time.monotonic() - self._pinged_at
+                self._exchange.measured(self)
             elif isinstance(message, Goodbye):
                 raise EndedError(f"it said goodbye: {message.reason}", by_us=False)
         if took:
