@@ -94,7 +94,7 @@ def is_local(family: int, where: Any) -> bool:
 def shown(family: int, where: Any) -> str:
     """A socket address as people write it."""
     if family == socket.AF_UNIX:
-        return where or "a Unix socket"
+        return str(where)
     return str(Address(where[0].removeprefix("::ffff:"), where[1]))
 
 

@@ -84,11 +84,11 @@ class Dialler:
             else:
                 self.state = "connected"
                 logger().info("linked to %s", link)
-                reason = link.run()
+                ending = link.run()
                 self.state = "connecting"
                 if not self._stopped:
-                    level = INFO if self._is_needless() else WARNING
-                    logger().log(level, "lost the link to %s: %s", link, reason)
+                    level = INFO if ending.orderly or self._is_needless() else WARNING
+                    logger().log(level, "the link to %s ended: %s", link, ending)
                 if time.monotonic() - began > self._longest_pause:
                     pause = FIRST_PAUSE_SECONDS  # it was a good link, worth an early try
             self._wait_for_other_link()

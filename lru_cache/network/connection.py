@@ -111,7 +111,7 @@ class Connection:
             pass
 
     def _fill_from_tls(self) -> None:
-        for _ in range(TLS_RECORDS_AT_ONCE):
+        for already in range(TLS_RECORDS_AT_ONCE):
             try:
                 chunk = self.socket.recv(TLS_RECORD_BYTES)
             except ssl.SSLWantReadError:
@@ -119,6 +119,8 @@ class Connection:
             except ssl.SSLWantWriteError:
                 self._tls_wants_write = True
                 return
+            if not chunk and already:
+                break  # the end of the stream; what came before it is to be read first
             self._take(chunk)
         self.has_more = True  # perhaps in the SSL object, where the poll cannot see it
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lru_cache.errors import ProtocolError
 from lru_cache.network.address import is_local, shown
-from lru_cache.network.connection import Connection
+from lru_cache.network.connection import ClosedError, Connection
 from lru_cache.network.handshake import Handshake, Hello, RefusedError, Side
 from lru_cache.network.security import Contexts
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES
@@ -75,13 +75,26 @@ class Greeting:
         if not self._begun:
             self._begun = True
             self._send(self.handshake.begin(self._clock()))
-        self.connection.flush()
-        self.connection.fill()
-        while not self.handshake.done and (body := self.connection.next_body()) is not None:
-            self._send(self.handshake.receive(body, self._clock()))
+        try:
+            self.connection.flush()
+        except OSError:
+            self.connection.fill()  # it has closed; perhaps it had said why
+            self._take_bodies()
+            raise
+        try:
+            self.connection.fill()
+        except ClosedError:
+            if self.connection.bytes_in or self.connection.is_tls:
+                raise
+            raise ClosedError("it closed the connection without a word; perhaps only it has tls") from None
+        self._take_bodies()
         if self.handshake.done:
             self._open_up()
         return self.handshake.done
+
+    def _take_bodies(self) -> None:
+        while not self.handshake.done and (body := self.connection.next_body()) is not None:
+            self._send(self.handshake.receive(body, self._clock()))
 
     def part(self, error: Exception) -> None:
         """Say why, if it is for us to say, and close."""

@@ -35,11 +35,12 @@ PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it 
 
 
 class EndedError(Exception):
-    """A link has come to its end. `by_us`: the other side is to be told why; `alive`: and it is there to hear it."""
+    """A link has come to its end. `by_us`: the other side is to be told why. `orderly`: one of them meant it to end."""
 
-    def __init__(self, reason: str, by_us: bool = True) -> None:
+    def __init__(self, reason: str, by_us: bool = True, orderly: bool = False) -> None:
         super().__init__(reason)
         self.by_us = by_us
+        self.orderly = orderly
 
 
 class Link:
@@ -132,7 +133,7 @@ class Link:
 
     # -- the link's thread -------------------------------------------------------------------------------------------
 
-    def run(self) -> str:
+    def run(self) -> EndedError:
         """Carry messages until the link ends. Why it did."""
         reason = EndedError("a mistake of ours")
         try:
@@ -146,20 +147,30 @@ class Link:
         except ProtocolError as error:
             reason = EndedError(f"it broke the protocol: {error}")
         except OSError as error:
-            reason = EndedError(f"{error.strerror or error}", by_us=False)
+            reason = self._last_words() or EndedError(f"{error.strerror or error}", by_us=False)
         except Exception:  # noqa: BLE001 - ours, then; the link ends for it, and not the thread that dials anew
             logger().exception("the link to %s ends because of a mistake of ours", self)
         finally:
             self._exchange.leave(self)
             self._part(reason)
-        return str(reason)
+        return reason
+
+    def _last_words(self) -> EndedError | None:
+        """Sending failed, since the other side has closed: perhaps it had said why."""
+        try:
+            self._read()
+        except EndedError as error:
+            return error
+        except (OSError, ProtocolError):
+            pass
+        return None
 
     def _turn(self) -> None:
         """Send what there is, wait, and read what came."""
         if self._failure is not None:
             raise self._failure
         if self._parting is not None:
-            raise EndedError(self._parting)
+            raise EndedError(self._parting, orderly=True)
         now = time.monotonic()
         self._exchange.upkeep(now)
         busy = self._send(now)
@@ -197,7 +208,7 @@ class Link:
                 self.round_trip = time.monotonic() - self._pinged_at
                 self._exchange.measured(self)
             elif isinstance(message, Goodbye):
-                raise EndedError(f"it said goodbye: {message.reason}", by_us=False)
+                raise EndedError(f"it said goodbye: {message.reason}", by_us=False, orderly=True)
         if took:
             self._exchange.spread(self)
 

@@ -139,7 +139,7 @@ class Server:
                 sock.send(encode_frame(encode(Goodbye(refusal)), FRAME_LIMIT_BYTES))
             sock.close()
             return
-        address = shown(sock.family, where)
+        address = shown(sock.family, where) if where else str(self.address)  # who dials a path has no address
         try:
             context = self._terms.contexts.server if self._terms.contexts is not None else None
             greeting = self._terms.greet(Connection(sock, FRAME_LIMIT_BYTES, context, accepted=True), Side.ACCEPTOR)
@@ -190,9 +190,11 @@ class Server:
     def _carry(self, link: Link) -> None:
         try:
             logger().info("linked to %s", link)
-            reason = link.run()
-            if not self._stopped and not self._exchange.is_linked_to(link.peer.node):
-                self._lines.warning("lost", f"lost the link to {link}: {reason}")
+            ending = link.run()
+            if ending.orderly or self._exchange.is_linked_to(link.peer.node):
+                logger().info("the link to %s ended: %s", link, ending)
+            elif not self._stopped:
+                self._lines.warning("lost", f"the link to {link} ended: {ending}")
         finally:
             self._link_threads.discard(threading.current_thread())
 
