@@ -493,7 +493,7 @@ class Replica:
         time, node = version
         self._clock.hear(time)
         known = self.heard.get(node)
-        if known is None and time < self._clock.present(now) - span_of(self.limits.origin_silence):
+        if known is None and (self._is_silent(time, now) or self._is_one_too_many(version)):
             self._forgot_nodes_at = self._write(now).time
             return False
         if known is None or time > known:
@@ -707,24 +707,32 @@ class Replica:
                 return
             self._forget_node(node, now)
 
+    def _is_silent(self, time: int, now: float) -> bool:
+        return time < self._clock.present(now) - span_of(self.limits.origin_silence)
+
+    def _is_one_too_many(self, version: Version) -> bool:
+        """Whether the node that would have to go for this one was heard of later than this one ever was.
+
+        Else neighbours that are full of different nodes would remind each other for ever of what the other forgot.
+        """
+        if len(self.heard) < self.limits.origins:
+            return False
+        node = self._least_missed()
+        return node not in self._departed and version < (self.heard[node], node)
+
     def _least_missed(self) -> bytes:
         gone = next((node for node in self._heard_at if node in self._departed), None)
         return next(iter(self._heard_at)) if gone is None else gone
 
     def _forget_node(self, node: bytes, now: float) -> None:
-        """Let go of a node that is gone. Neighbours that hear of us after this have what we had of it.
-
-        If we never had all of it, what we have is announced once more: after that nobody can tell.
-        """
-        heard, seen = self.heard.pop(node, 0), self.seen.pop(node, 0)
+        """Let go of a node that is gone. Neighbours that hear of us after this have what we had of it."""
+        self.heard.pop(node, None)
+        self.seen.pop(node, None)
         self._heard_at.pop(node, None)
         self._departed.discard(node)
         for neighbour in self.neighbours.values():
             neighbour.seen_told.pop(node, None)
         self._forgot_nodes_at = self._write(now).time
-        if heard > seen:
-            for neighbour in self.neighbours.values():
-                neighbour.outbox.overflow()
 
 
 def _buckets(reach: FloorRange) -> range:

@@ -1691,6 +1691,30 @@ def test_of_too_many_nodes_one_that_said_goodbye_is_forgotten_first() -> None:
     assert set(machine.replica.heard) == {machine.id, X, Y}
 
 
+def full_of_nodes(network: Network, name: str, *nodes: bytes) -> Machine:
+    """A machine that heard of these and has not seen all of them, and that can remember no more."""
+    machine = network.machine(name, origins=3)
+    greet(machine, "wire", PEER)
+    machine.receive(*([an_invalidation(number - 5, node, key=node.decode())] for number, node in enumerate(nodes)))
+    machine.replica.link_down("wire")
+    return machine
+
+
+def test_neighbours_full_of_different_nodes_do_not_remind_each_other_for_ever(network: Network) -> None:
+    a, b = full_of_nodes(network, "a", X, Y), full_of_nodes(network, "b", Z, b"origin-w")
+    network.link(a, b)
+    network.settle()
+    a.set("k")
+    network.settle()
+
+
+def test_a_node_that_would_be_one_too_many_does_not_displace_a_younger_one() -> None:
+    machine = alone(origins=3)
+    machine.set("k")
+    machine.receive(Seen(False, {X: at(-5)}), Seen(False, {Y: at(-4)}), Seen(False, {Z: at(-6)}))
+    assert set(machine.replica.heard) == {machine.id, X, Y}
+
+
 # -- links -------------------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,8 @@ REGRESSIONS = [
     (325512, None),  # an invalidation that died with its node, where another node knew a newer one
     (104046, None),  # a load displaced a set on one node only: contents differ, and nothing is wrong
     (772, None),  # a neighbour without room gets versions without values
+    (345446, None),  # a node that had nothing to tell so far was one origin too many, and what was forgotten was told
+    (349870, None),  # news of a dead node went round in a mesh with graveyards of one until its hops ended
     (166, "cycle"),  # news of a dead node in a ring crosses each link up to eleven times before the hops end it
 ]
 
