@@ -53,7 +53,7 @@ class Forgotten:
 
     def floor(self, key: bytes) -> int:
         """The newest time forgotten in this key's bucket."""
-        return self.floors.get(bucket_of(key), self.base)
+        return self.floors.get(bucket_of(key), self.base) if self.floors else self.base
 
     def versions(self, key: bytes) -> Iterator[Version]:
         """All that is to be told of a grave: itself, and what is recorded beside it."""
@@ -116,6 +116,12 @@ class Forgotten:
         """The base, or 0, and the floors of buckets, that have changed since then and lie above this time."""
         base = self.base if self._base_changed_at > changes and self.base > above else 0
         return base, {b: f for b, f in self.floors.items() if f > above and self._changed_at[b] > changes}
+
+    def floor_changed_since(self, key: bytes, changes: int, above: int) -> bool:
+        """Whether the floor of this key's bucket has changed since then and lies above this time."""
+        bucket = bucket_of(key)
+        changed_at = self._changed_at.get(bucket, self._base_changed_at)
+        return changed_at > changes and self.floors.get(bucket, self.base) > above
 
     def _record_beside(self, key: bytes, before: Version, version: Version, newest: Version) -> None:
         beside = self._beside.setdefault(key, {})

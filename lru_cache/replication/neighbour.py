@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from lru_cache.replication.outbox import Outbox
+from lru_cache.replication.version import Version
 
 if TYPE_CHECKING:
     from lru_cache.replication.resync import Resync
@@ -31,10 +32,13 @@ class Neighbour:
         self.seen: dict[bytes, int] | None = None
         self.outbox = Outbox(outbox_limit)
         self.resync: Resync | None = None
-        self.seen_due = False  # our `seen` has changed since it was last put behind the news
-        self.seen_told: dict[bytes, int] = {}
+        self.seen_changed: set[bytes] = set()  # nodes of which our `seen` has risen since it was put behind the news
         self.changes_told = 0  # of our floors: those up to this one were announced on this link
-        self.greeted = False
+        self.greeted = False  # by us
+
+    def covers(self, version: Version) -> bool:
+        """Whether it has this already."""
+        return self.seen is not None and version.time <= self.seen.get(version.node, 0)
 
     @property
     def queued(self) -> int:

@@ -6,11 +6,12 @@ link or a message is.
 """
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lru_cache.replication.version import NOTHING, Version
 
 ALSO_LIMIT = 16  # nodes that may have written one key before a slow neighbour has heard of the first
+_SEEN: Final = 0  # the slot of the one remark that is replaceable; other remarks have the numbers after it
 
 
 class Telling(NamedTuple):
@@ -18,71 +19,108 @@ class Telling(NamedTuple):
 
     authority: Version = NOTHING
     hops: int = 0  # links that the news has crossed
-    touched: bool = False  # its life was changed
+    number: int = 0  # of the news that it was first, among all of this replica
     valueless: bool = False  # the peer has no room for the value; the authority alone does
     also: tuple[Version, ...] = ()  # older authorities of other nodes: a load may have seen the newest and not these
 
-    def joined(self, authority: Version, hops: int, touched: bool) -> "Telling":
+    def joined(self, later: "Telling") -> "Telling":
         """What is to be told once there is more news of the key."""
-        newest = max(authority, self.authority)
-        if NOTHING in (authority, self.authority) or authority.node == self.authority.node:
+        newest = max(later.authority, self.authority)
+        if NOTHING in (later.authority, self.authority) or later.authority.node == self.authority.node:
             also = tuple(version for version in self.also if version.node != newest.node)
         else:
-            older = min(authority, self.authority)
+            older = min(later.authority, self.authority)
             others = (version for version in self.also if version.node not in (newest.node, older.node))
             also = (older, *others)[:ALSO_LIMIT]
-        return Telling(newest, hops if authority is newest else self.hops, touched or self.touched, False, also)
+        return Telling(newest, later.hops if later.authority is newest else self.hops, self.number, False, also)
 
 
 class Outbox:
-    """At most `limit` keys and remarks. Once there were more, it is empty and stays so until it is `restarted`."""
+    """At most `limit` keys and remarks, and one remark of what was seen, which finds room always.
+
+    Once there were more, it is empty and stays so until it is `restarted`.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: OrderedDict[bytes | int, Telling | bytes] = OrderedDict()
-        self._remarks = 0
+        self._remarks = 0  # so far
+        self._remarks_waiting = 0
         self.overflowed = False
+        self.told = 0  # once overflowed: the number of the last news that was taken before the first that was dropped
+        self.remark_dropped = False  # once overflowed: one that cannot be replaced
 
     def __len__(self) -> int:
-        return len(self._items)
+        """How many keys and remarks there are, but for what was seen."""
+        return len(self._items) - self.has_seen
 
-    def tell(self, key: bytes, authority: Version, hops: int, touched: bool = False) -> None:
+    def __bool__(self) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._items)
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether a remark of what was seen waits."""
+        return _SEEN in self._items
+
+    def tell(self, key: bytes, telling: Telling) -> None:
         """Take news of a key. What is to be told already keeps its place."""
         if self.overflowed:
             return
-        told = self._items.get(key)
-        if isinstance(told, Telling):
-            self._items[key] = told.joined(authority, hops, touched)
+        items = self._items
+        told = items.get(key)
+        if told is None:
+            items[key] = telling
+            if len(items) > self._limit:
+                self._limit_reached()
         else:
-            self._items[key] = Telling(authority, hops, touched)
-            self._limit_reached()
+            assert isinstance(told, Telling)
+            items[key] = told.joined(telling)
 
     def remark(self, message: bytes) -> None:
         """Send this message behind all that was told so far."""
         if self.overflowed:
+            self.remark_dropped = True
             return
         self._remarks += 1
+        self._remarks_waiting += 1
         self._items[self._remarks] = message
         self._limit_reached()
+
+    def remark_seen(self, message: bytes) -> None:
+        """Send what was seen behind all that was told so far. One such remark at a time."""
+        assert not self.has_seen
+        if not self.overflowed:
+            self._items[_SEEN] = message
 
     def next(self) -> tuple[bytes, Telling] | bytes:
         """Take the first key with what to tell of it, or the first remark. KeyError if there is nothing."""
         key, item = self._items.popitem(last=False)
-        if isinstance(item, Telling):
-            assert isinstance(key, bytes)
+        if isinstance(key, bytes):
+            assert isinstance(item, Telling)
             return key, item
+        assert isinstance(item, bytes)
+        self._remarks_waiting -= key != _SEEN
         return item
 
     def overflow(self) -> None:
         """Drop it all: nothing is told any more until it is restarted."""
-        self._items.clear()
+        tellings = (item for item in self._items.values() if isinstance(item, Telling))
+        first = next(tellings, None)  # numbers rise from first to last
+        self.told = first.number - 1 if first is not None else 0
+        self.remark_dropped = self._remarks_waiting > 0
+        self._clear()
         self.overflowed = True
 
     def restart(self) -> None:
         """Begin anew: all that was dropped is about to be told in another way."""
+        self._clear()
+        self.overflowed = self.remark_dropped = False
+
+    def _clear(self) -> None:
         self._items.clear()
-        self.overflowed = False
+        self._remarks_waiting = 0
 
     def _limit_reached(self) -> None:
-        if len(self._items) > self._limit:
+        if len(self) > self._limit:
             self.overflow()

@@ -9,16 +9,20 @@ source had when the load *began*, which is its version; it is always safe to dro
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication import messages
+from lru_cache.replication.encoding import decode_key
 from lru_cache.replication.forgetting import BUCKETS, Forgotten
 from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen
 from lru_cache.replication.neighbour import Neighbour
-from lru_cache.replication.outbox import Telling
+from lru_cache.replication.news import News
+from lru_cache.replication.outbox import Outbox, Telling
 from lru_cache.replication.resync import FOREVER, Resync
 from lru_cache.replication.shelf import Shelf, Stamp
 from lru_cache.replication.version import NOTHING, HybridClock, Version, seconds_of, span_of
@@ -33,6 +37,9 @@ BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one cal
 ANNOUNCEMENTS_REMEMBERED = 10_000
 CALM = 8  # things to send at most, for a writer to be asked to send them
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
+FOREVER_ALIVE = float("inf")  # as a deadline
+_VERSION_OF = attrgetter("version")
+_EVENT: "Callable[[tuple[Any, ...]], Event]" = partial(tuple.__new__, Event)  # a third of what Event(...) takes
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class Limits:
     value_bytes: int = 8 * 1024 * 1024
     max_clock_skew: float = 0.5
     source_lag: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.origins <= messages.MAXIMUM_ORIGINS:
+            raise ValueError(f"origins must be 2 to {messages.MAXIMUM_ORIGINS}, which is what a message takes")
 
 
 @dataclass
@@ -75,9 +86,10 @@ class Replica:
         self.seen: dict[bytes, int] = {}  # node -> time up to which everything of it is known here
         self.heard: dict[bytes, int] = {}  # node -> newest time of it that came here, complete or not
         self._shelf = shelf
+        self._news = News(shelf.capacity + limits.graves)
         self._clock = HybridClock(now, wall)
         self._heard_at: OrderedDict[bytes, float] = OrderedDict()  # node -> when `heard` last rose, oldest first
-        self._departed: set[bytes] = set()  # nodes that said goodbye
+        self._departed: dict[bytes, None] = {}  # nodes that said goodbye, and were not heard of since
         self._forgot_nodes_at = 0  # our time of the last one; who has not seen that may lack something of theirs
         self._anchored_at = 0  # our time when the clock was last believed anew
         self._collected_before = 0
@@ -111,7 +123,7 @@ class Replica:
         assert isinstance(stamp, Stamp)
         stamp.life_version = self._write(now)
         if stamp.payload is not None:
-            self._tell(stamp.key, NOTHING, None, touched=True)
+            self._tell(stamp.key, NOTHING, None)
 
     def clear(self, now: float) -> None:
         """Everything older than now is dead, everywhere. The cache drops it all."""
@@ -146,9 +158,9 @@ class Replica:
 
     def left(self, gone: "Iterable[Gone[Any, Any]]") -> None:
         """Values were evicted or have expired. They go; what is known of their age does not."""
-        for _, _, stamp, _ in gone:
+        for name, _, stamp, _ in gone:
             if isinstance(stamp, Stamp) and stamp.is_set:
-                held = self._shelf.find(stamp.key)
+                held = self._shelf.find_named(name)
                 if held is None or held.version is not stamp:
                     self._bury_unless_newer(stamp, held)
 
@@ -231,7 +243,7 @@ class Replica:
         old = next((neighbour for neighbour in self.neighbours.values() if neighbour.node == node), None)
         if old is not None and old.dialled_by < new.dialled_by:
             return link, "there is another link to this node"
-        self._departed.discard(node)
+        self._departed.pop(node, None)
         self.neighbours[link] = new
         if old is None:
             return None
@@ -254,9 +266,7 @@ class Replica:
         neighbour = self.neighbours[link]
         message = messages.decode(body)
         if isinstance(message, list):
-            self._require_present((v for e in message for v in (e.version.time, e.other.time)), neighbour, now)
-            for event in message:
-                self._merge(event, neighbour, now)
+            self._take_events(message, neighbour, now)
         elif isinstance(message, Seen):
             self._require_present(message.times.values(), neighbour, now)
             if message.whole:
@@ -268,7 +278,7 @@ class Replica:
             self._require_present(message.heard.values(), neighbour, now)
             self._take_floors(message, neighbour, now)
         elif isinstance(message, Goodbye):
-            self._departed.add(neighbour.node)
+            self._take_goodbye(neighbour)
         return message if isinstance(message, Ping | Pong | Goodbye) else None
 
     def heartbeat(self, now: float) -> None:
@@ -295,7 +305,8 @@ class Replica:
         neighbour = self.neighbours[link]
         if not neighbour.greeted:
             return True
-        waiting = neighbour.queued or neighbour.seen_due or neighbour.outbox.overflowed or neighbour.resync is not None
+        outbox = neighbour.outbox
+        waiting = outbox or neighbour.seen_changed or outbox.overflowed or neighbour.resync is not None
         return neighbour.seen is not None and bool(waiting)
 
     def has_news(self, link: Hashable) -> bool:
@@ -326,22 +337,22 @@ class Replica:
     def _write(self, now: float) -> Version:
         version = Version(self._clock.tick(now), self.node)
         self.seen[self.node] = self.heard[self.node] = version.time
-        self._seen_changed()
+        self._seen_changed(self.node)
         return version
 
-    def _seen_changed(self) -> None:
+    def _seen_changed(self, node: bytes) -> None:
         for neighbour in self.neighbours.values():
-            neighbour.seen_due = True
+            neighbour.seen_changed.add(node)
 
-    def _tell(
-        self, key: bytes, authority: Version, source: Neighbour | None, hops: int = 0, touched: bool = False
-    ) -> None:
+    def _tell(self, key: bytes, authority: Version, source: Neighbour | None, hops: int = 0) -> None:
         """News of a key for all neighbours but the one that it came from."""
-        if hops >= MAXIMUM_HOPS:
+        if hops >= MAXIMUM_HOPS or not self.neighbours:
             return
+        self._news.add(key)
+        telling = Telling(authority, hops, self._news.count)
         for neighbour in self.neighbours.values():
             if neighbour is not source and neighbour.seen is not None:
-                neighbour.outbox.tell(key, authority, hops, touched)
+                neighbour.outbox.tell(key, telling)
 
     def _announce(self, ranges: list[FloorRange], heard: dict[bytes, int]) -> Floors:
         self._announcements += 1
@@ -352,8 +363,8 @@ class Replica:
         if neighbour.resync is None:
             if neighbour.outbox.overflowed:
                 self.counts.overflows += 1
-                self._begin_resync(neighbour)
-            elif neighbour.seen_due:
+                self._begin_resync(neighbour, self._news_dropped(neighbour.outbox))
+            elif neighbour.seen_changed and not neighbour.outbox.has_seen:
                 self._remark_seen(neighbour)
         bodies = self._drain_outbox(neighbour, now)
         if neighbour.resync is not None:
@@ -362,7 +373,7 @@ class Replica:
 
     def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
         batch = _Batch(neighbour.value_limit)
-        while len(neighbour.outbox) and batch.has_room():
+        while neighbour.outbox and batch.has_room():
             item = neighbour.outbox.next()
             if isinstance(item, bytes):
                 return [*batch.bodies(), item]
@@ -377,11 +388,7 @@ class Replica:
             try:
                 step = resync.next()
             except StopIteration:
-                neighbour.resync = None
-                self.counts.loads_left_out += resync.left_out
-                neighbour.seen_told.update(resync.seen)
-                neighbour.changes_told = resync.changes
-                return [*batch.bodies(), messages.encode(Seen(False, resync.seen))]
+                return [*batch.bodies(), *self._end_resync(neighbour, resync)]
             if isinstance(step, list):
                 floors = self._announce(step, resync.heard)
                 self._remember_announcement(floors)
@@ -391,30 +398,24 @@ class Replica:
         return batch.bodies()
 
     def _add_events(self, batch: "_Batch", neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> None:
-        for event in self._events(neighbour, key, telling, now):
-            batch.add(event)
-
-    def _events(self, neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> Iterator[Event]:
         """What is to be said of a key now. Its value may be another than when it became news, or gone."""
         hops = telling.hops + 1
         entry = self._shelf.find(key)
         stamp = entry.version if entry is not None else None
-        if entry is not None and isinstance(stamp, Stamp) and stamp.is_set and stamp.version >= telling.authority:
-            value = None if telling.valueless else self._value_event(stamp, entry, hops, neighbour, now)
-            yield value or Event(Kind.INVALIDATE, key, stamp.version, hops)
-            if value is not None and stamp.life_version != stamp.version:
-                yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
-            yield from self._dead_events(key, telling, hops, stamp.version)
-            return
-        yield from self._dead_events(key, telling, hops, NOTHING)
-        if entry is not None and isinstance(stamp, Stamp) and not stamp.is_set:
-            value = self._value_event(stamp, entry, hops, neighbour, now)
-            if value is not None:
-                yield value
-                if stamp.life_version != stamp.version:
-                    yield Event(Kind.TOUCH, key, stamp.life_version, hops, None, value.life_ms, stamp.version)
+        if entry is None or not isinstance(stamp, Stamp):
+            self._add_dead(batch, key, telling, hops, NOTHING)
+        elif not stamp.is_set:
+            self._add_dead(batch, key, telling, hops, NOTHING)
+            self._add_value(batch, neighbour, stamp, entry, hops, now)
+        elif stamp.version < telling.authority:
+            self._add_dead(batch, key, telling, hops, NOTHING)
+        else:
+            if telling.valueless or not self._add_value(batch, neighbour, stamp, entry, hops, now):
+                batch.add(Kind.INVALIDATE, key, stamp.version, hops)
+            if telling.also or self.forgotten.grave(key) is not NOTHING:
+                self._add_dead(batch, key, telling, hops, stamp.version)
 
-    def _dead_events(self, key: bytes, telling: Telling, hops: int, told: Version) -> Iterator[Event]:
+    def _add_dead(self, batch: "_Batch", key: bytes, telling: Telling, hops: int, told: Version) -> None:
         """All writes that are to be told as invalidations, one for each node, but what was told as a set."""
         dead: dict[bytes, Version] = {}
         for version in (*self.forgotten.versions(key), *telling.also, telling.authority):
@@ -422,39 +423,62 @@ class Replica:
                 dead[version.node] = version
         for version in dead.values():
             if version.node != told.node or version > told:
-                yield Event(Kind.INVALIDATE, key, version, hops)
+                batch.add(Kind.INVALIDATE, key, version, hops)
 
-    def _value_event(
-        self, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, neighbour: Neighbour, now: float
-    ) -> Event | None:
-        """The value as an event, unless it cannot be told, has expired, or is more than the neighbour takes."""
-        if stamp.payload is None:
-            return None
+    def _add_value(
+        self, batch: "_Batch", neighbour: Neighbour, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, now: float
+    ) -> bool:
+        """The value and what touched it; of one that the neighbour has, the touch alone.
+
+        False if it cannot be told, has expired, or is more than the neighbour takes.
+        """
+        payload = stamp.payload
+        if payload is None:
+            return False
         life = None
-        if entry.deadline != float("inf"):
+        if entry.deadline != FOREVER_ALIVE:
             life = int((entry.deadline - now) * 1000)
             if life <= 0:
-                return None
-        if len(stamp.payload) > neighbour.value_limit:
+                return False
+        if len(payload) > neighbour.value_limit:
             self.counts.too_large += 1
-            return None
-        other = NOTHING if stamp.is_set else stamp.told
-        return Event(stamp.kind, stamp.key, stamp.version, hops, stamp.payload, life, other)
+            return False
+        is_touched = stamp.life_version != stamp.version
+        if not (is_touched and neighbour.covers(stamp.told)):
+            other = NOTHING if stamp.is_set else stamp.told
+            batch.add(stamp.kind, stamp.key, stamp.version, hops, payload, life, other)
+        if is_touched:
+            batch.add(Kind.TOUCH, stamp.key, stamp.life_version, hops, None, life, stamp.version)
+        return True
 
     def _remark_seen(self, neighbour: Neighbour) -> None:
         """Put our `seen` behind all that it covers: what changed of it, and no change of it before that."""
-        neighbour.seen_due = False
-        changed = {node: time for node, time in self.seen.items() if neighbour.seen_told.get(node, 0) < time}
-        if changed:
-            neighbour.seen_told.update(changed)
-            neighbour.outbox.remark(messages.encode(Seen(False, changed)))
+        changed = {node: self.seen[node] for node in neighbour.seen_changed if node in self.seen}
+        neighbour.seen_changed.clear()
+        neighbour.outbox.remark_seen(messages.encode(Seen(False, changed)))
 
-    def _begin_resync(self, neighbour: Neighbour) -> None:
-        """From here on the outbox holds what happens after this moment, and the resync what was before."""
+    def _news_dropped(self, outbox: Outbox) -> list[bytes] | None:
+        """The keys of which an outbox that overflowed would have told, and it alone. None if that is more than keys."""
+        return None if outbox.remark_dropped else self._news.since(outbox.told)
+
+    def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:
+        self.counts.loads_left_out += resync.left_out
+        if resync.lacks_floors:
+            self._begin_resync(neighbour, None)
+            return []
+        neighbour.resync = None
+        neighbour.changes_told = resync.changes
+        return [messages.encode(Seen(False, resync.seen))]
+
+    def _begin_resync(self, neighbour: Neighbour, keys: list[bytes] | None) -> None:
+        """From here on the outbox holds what happens after this moment, and the resync what was before.
+
+        Of these keys only, if the neighbour can lack nothing else.
+        """
         assert neighbour.seen is not None
         self.counts.resyncs += 1
         neighbour.outbox.restart()
-        neighbour.seen_due = False
+        neighbour.seen_changed.clear()
         neighbour.resync = Resync(
             self._shelf,
             self.forgotten,
@@ -464,6 +488,7 @@ class Replica:
             neighbour.capacity,
             dict(self.seen),
             dict(self.heard),
+            keys,
         )
 
     def _stable_time(self, peer_seen: dict[bytes, int]) -> int:
@@ -488,6 +513,17 @@ class Replica:
             ahead = seconds_of(newest) - seconds_of(self._clock.present(now))
             raise ProtocolError(f"it told a time that is {ahead:.3f} s ahead of our clock")
 
+    def _take_events(self, events: list[Event], source: Neighbour, now: float) -> None:
+        versions = list(map(_VERSION_OF, events))
+        versions += [event.other for event in events if event.other is not NOTHING]
+        versions.sort()
+        if versions:
+            self._require_present((versions[-1].time,), source, now)
+        for node, time in {node: time for time, node in versions}.items():  # the newest of each
+            self._hear(Version(time, node), now)
+        for event in events:
+            self._merge(event, source, now)
+
     def _hear(self, version: Version, now: float) -> bool:
         """Take note of a node's time. False if it is one that we would have forgotten by now."""
         time, node = version
@@ -499,9 +535,10 @@ class Replica:
         if known is None or time > known:
             self.heard[node] = time
             if node != self.node:
+                self._departed.pop(node, None)
                 self._heard_at[node] = now
                 self._heard_at.move_to_end(node)
-                if len(self.heard) > self.limits.origins:
+                if len(self._heard_at) >= self.limits.origins:  # one place is our own
                     self._forget_node(self._least_missed(), now)
         return True
 
@@ -511,16 +548,17 @@ class Replica:
         return max(self.forgotten.grave(key).time, held)
 
     def _merge(self, event: Event, source: Neighbour, now: float) -> None:
-        counted = event.other if event.kind == Kind.LOAD else event.version
-        self._hear(event.version, now)
-        self._hear(counted, now)
-        if event.kind != Kind.TOUCH and counted.time <= self.seen.get(counted.node, 0):
+        kind = event.kind
+        time, node = event.other if kind is Kind.LOAD else event.version
+        if time <= self.seen.get(node, 0) and kind is not Kind.TOUCH:
             self.counts.repeated += 1
             return
-        self.counts.applied += self._merges[event.kind](event, source, now)
+        name = decode_key(event.key)
+        self.counts.applied += self._merges[kind](event, name, self._shelf.find_named(name), source, now)
 
-    def _merge_load(self, event: Event, source: Neighbour, now: float) -> bool:
-        entry = self._shelf.find(event.key)
+    def _merge_load(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", source: Neighbour, now: float
+    ) -> bool:
         stamp = entry.version if entry is not None else None
         if isinstance(stamp, Stamp) and (stamp.is_set or stamp.version >= event.version):
             return False  # a copy never replaces what was told, nor a younger copy
@@ -530,12 +568,13 @@ class Replica:
         if deadline <= now:
             return False
         assert event.payload is not None
-        self._keep(Stamp(event.key, event.version, False, event.payload, event.other), deadline, now)
+        self._keep(name, Stamp(event.key, event.version, False, event.payload, event.other), deadline, now)
         self._tell(event.key, NOTHING, source, event.hops)
         return True
 
-    def _merge_touch(self, event: Event, source: Neighbour, now: float) -> bool:
-        entry = self._shelf.find(event.key)
+    def _merge_touch(
+        self, event: Event, _name: object, entry: "Entry[Any, Any] | None", source: Neighbour, now: float
+    ) -> bool:
         stamp = entry.version if entry is not None else None
         if entry is None or not isinstance(stamp, Stamp):
             return False
@@ -543,13 +582,14 @@ class Replica:
             return False
         stamp.life_version = event.version
         self._shelf.prolong(entry, self._deadline(event, source, now))
-        self._tell(event.key, NOTHING, source, event.hops, touched=True)
+        self._tell(event.key, NOTHING, source, event.hops)
         return True
 
-    def _merge_invalidate(self, event: Event, source: Neighbour, now: float) -> bool:
+    def _merge_invalidate(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", source: Neighbour, now: float
+    ) -> bool:
         key, version = event.key, event.version
-        self._shelf.fence(key)
-        entry = self._shelf.find(key)
+        self._shelf.fence(name)
         stamp = entry.version if entry is not None else None
         newest = max(self._held_set(stamp), self.forgotten.grave(key))
         if version <= newest and not self._is_concurrent(key, version, newest):
@@ -558,24 +598,27 @@ class Replica:
         self._pass_on(key, version, source, event.hops)
         return True
 
-    def _merge_set(self, event: Event, source: Neighbour, now: float) -> bool:
+    def _merge_set(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", source: Neighbour, now: float
+    ) -> bool:
         key, version = event.key, event.version
-        entry = self._shelf.find(key)
         stamp = entry.version if entry is not None else None
-        held = self._held_set(stamp)
+        held, grave = self._held_set(stamp), self.forgotten.grave(key)
         deadline = self._deadline(event, source, now)
-        if held is NOTHING and version.time <= self.forgotten.floor(key) and version > self.forgotten.grave(key):
+        if held is NOTHING and version.time <= self.forgotten.floor(key) and version > grave:
             # Perhaps superseded by something forgotten. Refuse the value, but let it be known, here and onwards, that
             # anything older is dead: somebody beyond may hold something older.
             self.counts.refused += 1
-            return self._merge_invalidate(event, source, now)
+            return self._merge_invalidate(event, name, entry, source, now)
         is_past = isinstance(stamp, Stamp) and not stamp.is_set and self._safely_after(stamp, version)
-        if version <= max(held, self.forgotten.grave(key)) or is_past or deadline <= now:
-            return self._merge_invalidate(event, source, now)  # the value is past, but not that what is older is dead
+        if version <= held or version <= grave or is_past or deadline <= now:
+            # The value is past, but not that what is older is dead.
+            return self._merge_invalidate(event, name, entry, source, now)
         assert event.payload is not None
-        self._shelf.fence(key)
-        self.forgotten.exhume(key, version)
-        self._keep(Stamp(key, version, True, event.payload), deadline, now)
+        self._shelf.fence(name)
+        if grave is not NOTHING:
+            self.forgotten.exhume(key, version)
+        self._keep(name, Stamp(key, version, True, event.payload), deadline, now)
         self._tell(key, version, source, event.hops)
         return True
 
@@ -618,10 +661,12 @@ class Replica:
         return load.version.time > version.time + self.hold
 
     def _deadline(self, event: Event, source: Neighbour, now: float) -> float:
-        return float("inf") if event.life_ms is None else now + event.life_ms / 1000 - source.half_trip
+        return FOREVER_ALIVE if event.life_ms is None else now + event.life_ms / 1000 - source.half_trip
 
-    def _keep(self, stamp: Stamp, deadline: float, now: float) -> None:
-        self.left(self._shelf.keep(stamp, now, deadline))
+    def _keep(self, name: object, stamp: Stamp, deadline: float, now: float) -> None:
+        gone = self._shelf.keep(name, stamp, now, deadline)
+        if gone:
+            self.left(gone)
 
     def _bury_unless_newer(self, stamp: Stamp, held: "Entry[Any, Any] | None") -> None:
         """A set has left. If a newer set took its place, that one's age says enough, unless the two are concurrent."""
@@ -634,21 +679,25 @@ class Replica:
         if source.seen is not None:
             raise ProtocolError("a second greeting")
         source.seen = dict(message.times)
-        source.seen_told = dict(message.times)
-        self._begin_resync(source)
+        self._begin_resync(source, None)
 
     def _take_seen(self, message: Seen, source: Neighbour, now: float) -> None:
         """The neighbour has told us all that this covers, so it is ours as well."""
         if source.seen is None:
             raise ProtocolError("the first `seen` of a link must be a greeting")
-        risen = False
         for node, time in message.times.items():
             source.seen[node] = max(time, source.seen.get(node, 0))
             if time > self.seen.get(node, 0) and self._hear(Version(time, node), now):
                 self.seen[node] = time
-                risen = True
-        if risen:
-            self._seen_changed()
+                self._seen_changed(node)
+        if len(source.seen) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
+            for node in source.seen.keys() - self.heard.keys():
+                del source.seen[node]
+
+    def _take_goodbye(self, source: Neighbour) -> None:
+        """It ends this link. It may have another, or be heard of through others: then it is not gone."""
+        if source.node in self._heard_at:
+            self._departed[source.node] = None
 
     def _take_floors(self, floors: Floors, source: Neighbour | None, now: float) -> None:
         if not self._remember_announcement(floors):
@@ -715,23 +764,22 @@ class Replica:
 
         Else neighbours that are full of different nodes would remind each other for ever of what the other forgot.
         """
-        if len(self.heard) < self.limits.origins:
+        if len(self._heard_at) < self.limits.origins - 1:
             return False
         node = self._least_missed()
         return node not in self._departed and version < (self.heard[node], node)
 
     def _least_missed(self) -> bytes:
-        gone = next((node for node in self._heard_at if node in self._departed), None)
-        return next(iter(self._heard_at)) if gone is None else gone
+        return next(iter(self._departed or self._heard_at))
 
     def _forget_node(self, node: bytes, now: float) -> None:
         """Let go of a node that is gone. Neighbours that hear of us after this have what we had of it."""
         self.heard.pop(node, None)
         self.seen.pop(node, None)
         self._heard_at.pop(node, None)
-        self._departed.discard(node)
+        self._departed.pop(node, None)
         for neighbour in self.neighbours.values():
-            neighbour.seen_told.pop(node, None)
+            neighbour.seen_changed.discard(node)
         self._forgot_nodes_at = self._write(now).time
 
 
@@ -751,11 +799,20 @@ class _Batch:
     def has_room(self) -> bool:
         return len(self._events) < EVENTS_IN_A_TURN and self._bytes < self._limit and not self._bodies
 
-    def add(self, event: Event) -> None:
-        size = len(event.payload or b"") + len(event.key)
+    def add(
+        self,
+        kind: Kind,
+        key: bytes,
+        version: Version,
+        hops: int,
+        payload: bytes | None = None,
+        life_ms: int | None = None,
+        other: Version = NOTHING,
+    ) -> None:
+        size = len(key) if payload is None else len(key) + len(payload)
         if self._events and (len(self._events) == EVENTS_IN_A_TURN or self._bytes + size > self._limit):
             self._flush()
-        self._events.append(event)
+        self._events.append(_EVENT((kind, key, version, hops, payload, life_ms, other)))
         self._bytes += size
 
     def bodies(self) -> list[bytes]:

@@ -1,8 +1,11 @@
-"""Telling a neighbour all that it may lack: a cursor over what was known at one moment, taken a slice at a time.
+"""Telling a neighbour what it may lack: a cursor over what was known at one moment, taken a slice at a time.
 
 First the values and graves that the neighbour's `seen` does not cover; then the announcement of what was forgotten,
 with the sets still held; then `seen`, as it was at that moment. What happens later goes through the outbox. Values go
 before the announcement so that a set which only a floor of ours stands above is taken, and then confirmed.
+
+A neighbour that has everything but some news is told of those keys alone, without an announcement. Should the news of
+one of them be found nowhere but in a floor, all has to be told.
 
 This file must not know how anything is sent or merged.
 """
@@ -37,16 +40,22 @@ class Resync:
         peer_capacity: int,
         seen: dict[bytes, int],
         heard: dict[bytes, int],
+        keys: list[bytes] | None,
     ) -> None:
         self.seen = seen
         self.heard = heard
-        self.changes = forgotten.changes
+        self.is_whole = keys is None
+        self.lacks_floors = False  # it found a key whose news may be in a floor, which only a whole one announces
+        self.changes = forgotten.changes if keys is None else changes_told
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
-        self._entries = shelf.entries()
+        self._shelf = shelf
+        self._keys = keys or []
+        self._entries = shelf.entries() if keys is None else []
         self._forgotten = forgotten
-        self._graves = forgotten.graves()
-        self._base, self._raised = forgotten.changed_since(changes_told, stable)
+        self._graves = forgotten.graves() if keys is None else []
+        self._changes_told, self._stable = changes_told, stable
+        self._base, self._raised = forgotten.changed_since(changes_told, stable) if keys is None else (0, {})
         self._confirmed: dict[int, dict[bytes, Version]] = {}
         self._todo: list[Stamp] = []
         self._steps = self._run()
@@ -68,13 +77,13 @@ class Resync:
         return version.time <= self._peer_seen.get(version.node, 0)
 
     def _run(self) -> "Iterator[tuple[bytes, Telling] | list[FloorRange] | None]":
+        for key in self._keys:
+            yield self._look_for(key)
+            if self.lacks_floors:
+                return
+        self._keys = []
         for key, version in self._graves:
-            versions = [version, *self._forgotten.versions(key)]
-            if all(map(self.covers, versions)):
-                yield None
-            else:
-                newest = max(versions)
-                yield key, Telling(newest, also=tuple(version for version in versions if version.node != newest.node))
+            yield self._tell_dead(key, [version, *self._forgotten.versions(key)])
         self._graves = []
         for entry in self._entries:
             self._look_at(entry)
@@ -85,6 +94,24 @@ class Resync:
             stamp = self._todo.pop()  # least recently used first, so that the neighbour's order becomes ours
             yield self._tell(stamp, len(self._todo) < room)
         yield from self._announcement()
+
+    def _look_for(self, key: bytes) -> tuple[bytes, Telling] | None:
+        """What is to be told of a key that was news, as far as that is not a value."""
+        entry = self._shelf.find(key)
+        stamp = None
+        if entry is not None:
+            self._look_at(entry)
+            stamp = entry.version
+        dead = list(self._forgotten.versions(key))
+        if not dead and not (isinstance(stamp, Stamp) and stamp.is_set):
+            self.lacks_floors = self._forgotten.floor_changed_since(key, self._changes_told, self._stable)
+        return self._tell_dead(key, dead)
+
+    def _tell_dead(self, key: bytes, versions: list[Version]) -> tuple[bytes, Telling] | None:
+        if all(map(self.covers, versions)):
+            return None
+        newest = max(versions)
+        return key, Telling(newest, also=tuple(version for version in versions if version.node != newest.node))
 
     def _look_at(self, entry: "Entry[Any, Any]") -> None:
         stamp = entry.version
@@ -107,11 +134,26 @@ class Resync:
         chunk = [FloorRange(0, BUCKETS, self._base, {})] if self._base else []  # no set that is held is as old as that
         size = 0
         for bucket, floor in sorted(self._raised.items()):
-            confirmed = self._confirmed.pop(bucket, {})
-            size += CONFIRMED_BYTES + sum(CONFIRMED_BYTES + len(key) for key in confirmed)
-            chunk.append(FloorRange(bucket, 1, floor, confirmed))
-            if size > CHUNK_BYTES:
+            confirmed, confirmed_bytes = _fitting(self._confirmed.pop(bucket, {}))
+            if size + confirmed_bytes > CHUNK_BYTES and chunk:
                 yield chunk
                 chunk, size = [], 0
+            size += CONFIRMED_BYTES + confirmed_bytes
+            chunk.append(FloorRange(bucket, 1, floor, confirmed))
         if chunk:
             yield chunk
+
+
+def _fitting(confirmed: dict[bytes, Version]) -> tuple[dict[bytes, Version], int]:
+    """As many confirmed sets of one bucket as one chunk has room for, and their bytes. The neighbour drops the others.
+
+    They cannot be split over chunks, since what a chunk does not confirm it dooms.
+    """
+    fitting: dict[bytes, Version] = {}
+    size = 0
+    for key, version in confirmed.items():
+        size += CONFIRMED_BYTES + len(key)
+        if size > CHUNK_BYTES:
+            return fitting, size - CONFIRMED_BYTES - len(key)
+        fitting[key] = version
+    return fitting, size

@@ -1,4 +1,7 @@
-"""A replica's view of the cache's store: by encoded key, with a stamp on every entry. The store stays the cache's.
+"""A replica's view of the cache's store, with a stamp on every entry. The store stays the cache's.
+
+A key is known here by its *name*, which is how the cache knows it, or by its bytes: to decode them costs as much as all
+that a look-up does, so whoever has the name passes it on.
 
 Removals that a replica causes are collected here for the cache to tell of. This file must not know links or messages,
 nor decide what is kept.
@@ -21,18 +24,22 @@ NEVER_FRESH = float("-inf")  # a value that came encoded is decoded by the first
 class Stamp:
     """What replication knows of a value that the store holds; the store's `version`."""
 
-    __slots__ = ("bucket", "is_set", "key", "life_version", "payload", "told", "version")
+    __slots__ = ("is_set", "key", "life_version", "payload", "told", "version")
 
     def __init__(
         self, key: bytes, version: Version, is_set: bool, payload: bytes | None, told: Version = NOTHING
     ) -> None:
         self.key = key
-        self.bucket = bucket_of(key)
         self.version = version
         self.is_set = is_set  # else it is a load: a copy, which may always be dropped
         self.payload = payload  # None: a load that cannot be told
         self.told = version if told is NOTHING else told  # what `seen` counts
         self.life_version = version  # newer than the version if it was touched since
+
+    @property
+    def bucket(self) -> int:
+        """In which bucket's floor its age would go."""
+        return bucket_of(self.key)
 
     @property
     def kind(self) -> Kind:
@@ -70,10 +77,15 @@ class Shelf:
         """What is held for an encoded key, whatever its age."""
         return self._store.find(decode_key(key))
 
-    def keep(self, stamp: Stamp, now: float, deadline: float) -> "list[Gone[Any, Any]]":
+    def find_named(self, name: Any) -> "Entry[Any, Any] | None":
+        """What is held for a key by its name, whatever its age."""
+        return self._store.find(name)
+
+    def keep(self, name: Any, stamp: Stamp, now: float, deadline: float) -> "list[Gone[Any, Any]]":
         """Keep a value that came encoded, and return what left for it."""
-        gone = self._store.put(decode_key(stamp.key), stamp.payload, now, deadline, NEVER_FRESH, stamp)
-        self.gone += gone
+        gone = self._store.put(name, stamp.payload, now, deadline, NEVER_FRESH, stamp)
+        if gone:
+            self.gone += gone
         return gone
 
     def drop(self, entry: "Entry[Any, Any]", now: float) -> None:
@@ -90,9 +102,9 @@ class Shelf:
         """A snapshot, least recently used first."""
         return self._store.entries()
 
-    def fence(self, key: bytes) -> None:
-        """Whatever is being loaded for this key is too old to keep."""
-        self._fence(decode_key(key))
+    def fence(self, name: Any) -> None:
+        """Whatever is being loaded under this name is too old to keep."""
+        self._fence(name)
 
     def fence_where(self, doomed: Callable[[int], bool]) -> None:
         """Likewise for all keys in such buckets."""

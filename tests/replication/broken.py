@@ -46,15 +46,14 @@ def silent_refusal() -> list[Patch]:
     """A set that only a floor stands in the way of is refused, and nobody is told."""
     original = Replica._merge_set
 
-    def patched(self: Replica, event: Event, source: Any, now: float) -> bool:
-        entry = self._shelf.find(event.key)
+    def patched(self: Replica, event: Event, name: Any, entry: Any, source: Any, now: float) -> bool:
         stamp: Any = entry.version if entry is not None else None
         if not (stamp is not None and stamp.is_set) and event.version.time <= self.forgotten.floor(event.key):
-            self._shelf.fence(event.key)
+            self._shelf.fence(name)
             if entry is not None:
                 self._shelf.drop(entry, now)
             return False
-        return original(self, event, source, now)
+        return original(self, event, name, entry, source, now)
 
     return [(Replica, "_merge_set", patched)]
 
@@ -87,8 +86,8 @@ def no_burial() -> list[Patch]:
 def no_hops() -> list[Patch]:
     original = Replica._tell
 
-    def patched(self: Replica, key: Any, authority: Any, source: Any, hops: int = 0, touched: bool = False) -> None:
-        original(self, key, authority, source, 0, touched)
+    def patched(self: Replica, key: Any, authority: Any, source: Any, hops: int = 0) -> None:
+        original(self, key, authority, source, 0)
 
     return [(Replica, "_tell", patched)]
 
@@ -97,8 +96,8 @@ def seen_ahead() -> list[Patch]:
     """`seen` is sent before what it covers."""
 
     def patched(self: Replica, neighbour: Any) -> None:
-        neighbour.seen_due = False
-        neighbour.outbox.remark(encode(Seen(False, dict(self.seen))))
+        neighbour.seen_changed.clear()
+        neighbour.outbox.remark_seen(encode(Seen(False, dict(self.seen))))
         if neighbour.outbox._items:
             neighbour.outbox._items.move_to_end(next(reversed(neighbour.outbox._items)), last=False)
 
@@ -132,7 +131,7 @@ def overflow_forgotten() -> list[Patch]:
     """An outbox that overflows is emptied, and that is all."""
 
     def patched(self: Outbox) -> None:
-        self._items.clear()
+        self._clear()
 
     return [(Outbox, "overflow", patched)]
 

@@ -15,6 +15,10 @@ def outbox(limit: int = 10) -> Outbox:
     return Outbox(limit)
 
 
+def tell(box: Outbox, key: bytes, authority: Version, hops: int = 0, number: int = 0) -> None:
+    box.tell(key, Telling(authority, hops, number))
+
+
 def taken(box: Outbox) -> list[tuple[bytes, Telling] | bytes]:
     return [box.next() for _ in range(len(box))]
 
@@ -31,29 +35,29 @@ def test_an_empty_one_has_nothing_next() -> None:
 def test_tells_keys_in_the_order_in_which_they_became_news() -> None:
     box = outbox()
     for key in (b"b", b"a", b"c"):
-        box.tell(key, OLD, 0)
+        tell(box, key, OLD, 0)
     assert taken_keys(box) == [b"b", b"a", b"c"]
 
 
 def test_a_hot_key_takes_one_slot() -> None:
     box = outbox()
     for time in range(100):
-        box.tell(b"a", Version(time + 1, X), 0)
+        tell(box, b"a", Version(time + 1, X), 0)
     assert len(box) == 1
 
 
 def test_a_key_that_is_told_again_keeps_its_place() -> None:
     box = outbox()
     for key in (b"a", b"b", b"a"):
-        box.tell(key, OLD, 0)
+        tell(box, key, OLD, 0)
     assert taken_keys(box) == [b"a", b"b"]
 
 
 def test_a_key_that_was_taken_becomes_news_again() -> None:
     box = outbox()
-    box.tell(b"a", OLD, 0)
+    tell(box, b"a", OLD, 0)
     box.next()
-    box.tell(b"a", NEW, 0)
+    tell(box, b"a", NEW, 0)
     assert box.next() == (b"a", Telling(NEW, 0))
 
 
@@ -61,30 +65,30 @@ def test_a_key_that_was_taken_becomes_news_again() -> None:
 def test_the_newest_authority_is_told(order: tuple[Version, Version]) -> None:
     box = outbox()
     for version in order:
-        box.tell(b"a", version, 0)
+        tell(box, b"a", version, 0)
     assert box.next() == (b"a", Telling(NEW, 0))
 
 
 def test_a_load_takes_no_authority_away() -> None:
     box = outbox()
-    box.tell(b"a", OLD, 3)
-    box.tell(b"a", NOTHING, 0)
+    tell(box, b"a", OLD, 3)
+    tell(box, b"a", NOTHING, 0)
     assert box.next() == (b"a", Telling(OLD, 3))
 
 
 def test_the_newest_authority_s_hops_are_told() -> None:
     box = outbox()
-    box.tell(b"a", OLD, 7)
-    box.tell(b"a", NEW, 2)
-    box.tell(b"a", OLD, 9)
+    tell(box, b"a", OLD, 7)
+    tell(box, b"a", NEW, 2)
+    tell(box, b"a", OLD, 9)
     assert box.next() == (b"a", Telling(NEW, 2))
 
 
-def test_a_touch_is_not_lost_when_the_key_is_told_again() -> None:
+def test_the_number_is_that_of_the_first_news() -> None:
     box = outbox()
-    box.tell(b"a", NOTHING, 0, touched=True)
-    box.tell(b"a", OLD, 0)
-    assert box.next() == (b"a", Telling(OLD, 0, touched=True))
+    tell(box, b"a", OLD, number=1)
+    tell(box, b"a", NEW, number=2)
+    assert box.next() == (b"a", Telling(NEW, number=1))
 
 
 # -- remarks -----------------------------------------------------------------------------------------------------------
@@ -92,7 +96,7 @@ def test_a_touch_is_not_lost_when_the_key_is_told_again() -> None:
 
 def test_a_remark_goes_behind_what_was_told_before_it() -> None:
     box = outbox()
-    box.tell(b"a", OLD, 0)
+    tell(box, b"a", OLD, 0)
     box.remark(b"remark")
     assert taken_keys(box) == [b"a", b"remark"]
 
@@ -100,7 +104,7 @@ def test_a_remark_goes_behind_what_was_told_before_it() -> None:
 def test_what_is_told_after_a_remark_goes_behind_it() -> None:
     box = outbox()
     box.remark(b"remark")
-    box.tell(b"a", OLD, 0)
+    tell(box, b"a", OLD, 0)
     assert taken_keys(box) == [b"remark", b"a"]
 
 
@@ -109,6 +113,15 @@ def test_equal_remarks_are_all_sent() -> None:
     box.remark(b"remark")
     box.remark(b"remark")
     assert taken_keys(box) == [b"remark", b"remark"]
+
+
+def test_what_was_seen_goes_behind_what_was_told_before_it() -> None:
+    box = outbox()
+    tell(box, b"a", OLD)
+    box.remark_seen(b"seen")
+    tell(box, b"b", OLD)
+    assert taken_keys(box) == [b"a", b"seen"]
+    assert box.next()[0] == b"b"
 
 
 acts = st.lists(st.one_of(st.sampled_from([b"a", b"b", b"c"]), st.just(None)), max_size=30)
@@ -122,7 +135,7 @@ def test_no_remark_overtakes_news_that_came_before_it(sequence: list[bytes | Non
             box.remark(b"%d" % number)
             told_before[b"%d" % number] = set(sequence[:number]) - {None}
         else:
-            box.tell(key, OLD, 0)
+            tell(box, key, OLD, 0)
     out: set[bytes | None] = set()
     for item in taken(box):
         if isinstance(item, bytes):
@@ -138,7 +151,7 @@ def test_remarks_keep_their_order(sequence: list[bytes | None]) -> None:
         if key is None:
             box.remark(b"%03d" % number)
         else:
-            box.tell(key, OLD, 0)
+            tell(box, key, OLD, 0)
     remarks = [item for item in taken(box) if isinstance(item, bytes)]
     assert remarks == sorted(remarks)
 
@@ -148,8 +161,8 @@ def test_remarks_keep_their_order(sequence: list[bytes | None]) -> None:
 
 def full() -> Outbox:
     box = outbox(2)
-    box.tell(b"a", OLD, 0)
-    box.tell(b"b", OLD, 0)
+    tell(box, b"a", OLD, 0)
+    tell(box, b"b", OLD, 0)
     return box
 
 
@@ -159,7 +172,7 @@ def test_as_many_as_the_limit_fit() -> None:
 
 def test_one_more_overflows() -> None:
     box = full()
-    box.tell(b"c", OLD, 0)
+    tell(box, b"c", OLD, 0)
     assert box.overflowed
 
 
@@ -169,15 +182,56 @@ def test_a_remark_too_many_overflows() -> None:
     assert box.overflowed
 
 
+def test_what_was_seen_finds_room_always() -> None:
+    box = full()
+    box.remark_seen(b"seen")
+    assert not box.overflowed
+    assert len(box) == 2
+
+
+def test_what_was_seen_leaves_the_room_to_others() -> None:
+    box = outbox(2)
+    box.remark_seen(b"seen")
+    tell(box, b"a", OLD)
+    tell(box, b"b", OLD)
+    assert not box.overflowed
+
+
+def test_an_overflow_knows_what_was_told_before_it() -> None:
+    box = outbox(2)
+    for number, key in enumerate((b"a", b"b", b"a"), start=8):
+        tell(box, key, OLD, number=number)
+    box.next()
+    tell(box, b"c", OLD, number=11)
+    tell(box, b"d", OLD, number=12)
+    assert box.overflowed
+    assert box.told == 8
+
+
+@pytest.mark.parametrize("when", ["before", "after", "taken"])
+def test_an_overflow_knows_whether_it_dropped_a_remark(when: str) -> None:
+    box = full() if when == "after" else outbox(1)
+    if when != "after":
+        box.remark(b"remark")
+    if when == "taken":
+        box.next()
+        tell(box, b"b", OLD)
+    tell(box, b"c", OLD)
+    assert box.overflowed
+    if when == "after":
+        box.remark(b"remark")
+    assert box.remark_dropped == (when != "taken")
+
+
 def test_a_key_that_has_its_slot_does_not_overflow() -> None:
     box = full()
-    box.tell(b"a", NEW, 0)
+    tell(box, b"a", NEW, 0)
     assert not box.overflowed
 
 
 def overflowed() -> Outbox:
     box = full()
-    box.tell(b"c", OLD, 0)
+    tell(box, b"c", OLD, 0)
     return box
 
 
@@ -187,7 +241,7 @@ def test_an_overflow_drops_everything() -> None:
 
 def test_after_an_overflow_nothing_is_told() -> None:
     box = overflowed()
-    box.tell(b"d", OLD, 0)
+    tell(box, b"d", OLD, 0)
     assert len(box) == 0
 
 
@@ -200,7 +254,7 @@ def test_after_an_overflow_nothing_is_remarked() -> None:
 def test_once_restarted_it_tells_again() -> None:
     box = overflowed()
     box.restart()
-    box.tell(b"d", OLD, 0)
+    tell(box, b"d", OLD, 0)
     assert taken_keys(box) == [b"d"]
 
 
@@ -224,5 +278,5 @@ def test_it_never_holds_more_than_its_limit(sequence: list[bytes], limit: int) -
         if item == b"remark":
             box.remark(item)
         else:
-            box.tell(item, OLD, 0)
+            tell(box, item, OLD, 0)
         assert len(box) <= limit

@@ -4,7 +4,7 @@ What happens in the worst order is the simulator's to find; here is one small ca
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise, permutations
+from itertools import islice, pairwise, permutations
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.forgetting import BUCKETS, bucket_of
+from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
 from lru_cache.replication.messages import (
+    FRAME_MARGIN_BYTES,
     MAXIMUM_EVENTS,
+    MAXIMUM_ORIGINS,
     Event,
     FloorRange,
     Floors,
@@ -29,6 +31,7 @@ from lru_cache.replication.messages import (
     encode,
 )
 from lru_cache.replication.replica import MAXIMUM_HOPS, Limits, Replica
+from lru_cache.replication.resync import Resync
 from lru_cache.replication.shelf import Shelf, Stamp
 from lru_cache.replication.version import NOTHING, Version, span_of, time_of
 from lru_cache.store import FOREVER, Entry, RemovalCause, Store
@@ -894,6 +897,37 @@ def test_a_touch_before_the_link_arrives(network: Network) -> None:
     assert b.stamp("k").life_version == a.stamp("k").life_version > a.stamp("k").version
 
 
+def test_a_touch_of_a_value_that_the_neighbour_has_goes_without_the_value(
+    network: Network, pair: tuple[Machine, Machine]
+) -> None:
+    a, _ = pair
+    a.set("k", life=5)
+    network.settle()
+    network.carried.clear()
+    a.touch("k", 60)
+    network.settle()
+    assert [event.kind for event in network.events()] == [Kind.TOUCH]
+
+
+def test_a_touch_of_a_value_that_the_neighbour_may_lack_goes_with_the_value() -> None:
+    machine = alone()
+    machine.set("k", life=5)
+    machine.send()
+    machine.touch("k", 60)
+    assert [event.kind for event in machine.send_events()] == [Kind.SET, Kind.TOUCH]
+
+
+def test_a_touch_of_a_load_goes_on_without_the_load(network: Network, chain: tuple[Machine, Machine, Machine]) -> None:
+    a, _, c = chain
+    a.load("k", life=5)
+    network.settle()
+    network.carried.clear()
+    a.touch("k", 60)
+    network.settle()
+    assert [event.kind for event in network.events()] == [Kind.TOUCH, Kind.TOUCH]
+    assert c.entry("k").deadline == pytest.approx(c.now + 60)
+
+
 def a_touch(seconds: float, of: Version, life_ms: int | None, node: bytes = X) -> Event:
     return Event(Kind.TOUCH, KEY, Version(at(seconds), node), 1, None, life_ms, of)
 
@@ -1173,6 +1207,24 @@ def test_what_was_forgotten_while_a_peer_was_away_is_announced(network: Network)
     assert b.get("k") is None
 
 
+def test_no_message_of_an_announcement_is_too_long_though_all_that_is_confirmed_is_in_one_bucket() -> None:
+    names = (f"{'k' * 60_000}{number}" for number in range(1_000_000))
+    bucket = bucket_of(encode_key("k"))
+    keys = [name for name in islice(names, 3_000) if bucket_of(encode_key(name)) % 512 == bucket % 512]
+    assert len(keys) > 4
+    forgotten = Forgotten(10, 0)
+    forgotten.raise_floor(bucket, at(0))
+    network = Network()
+    machine = network.machine("a")
+    for key in keys:
+        machine.set(key)
+    resync = Resync(machine.replica._shelf, forgotten, {}, 0, 0, 100, {}, {}, None)
+    resync._confirmed = {bucket: {encode_key(key): machine.stamp(key).version for key in keys}}
+    chunks = list(resync._announcement())
+    assert all(len(encode(Floors(X, 1, 1, {}, chunk))) < FRAME_MARGIN_BYTES for chunk in chunks)
+    assert sum(len(reach.confirmed) for chunk in chunks for reach in chunk) == 4
+
+
 # -- seen --------------------------------------------------------------------------------------------------------------
 
 
@@ -1376,6 +1428,72 @@ def test_an_overflow_in_the_middle_of_a_resync_is_made_good(network: Network) ->
         a.invalidate(f"k{i}")
     network.settle()
     assert a.set_versions() == b.set_versions()
+
+
+def looked_at_by_a_resync_after(network: Network, entries: int, news: int) -> int:
+    """How many entries a machine looks at when news of so many keys has overflowed its outbox."""
+    a, b = network.machine("a", entries, outbox=10), network.machine("b", entries)
+    network.link(a, b)
+    for number in range(entries):
+        a.set(f"k{number}")
+    network.settle()
+    for number in range(news):
+        a.set(f"k{number}")
+    looked_at = 0
+    find, whole = a.store.find, a.store.entries
+
+    def counting_find(key: str) -> Any:
+        nonlocal looked_at
+        looked_at += 1
+        return find(key)
+
+    def counting_entries() -> Any:
+        nonlocal looked_at
+        looked_at += len(a.store)
+        return whole()
+
+    a.store.find, a.store.entries = counting_find, counting_entries  # type: ignore[method-assign]
+    network.settle()
+    by_resync = looked_at
+    assert a.set_versions() == b.set_versions()
+    return by_resync
+
+
+def test_an_overflow_looks_at_what_was_news_and_not_at_the_whole_store(network: Network) -> None:
+    assert looked_at_by_a_resync_after(network, 2_000, 20) <= 3 * 20
+
+
+def test_an_overflow_of_more_news_than_is_remembered_looks_at_the_store(network: Network) -> None:
+    a, b = network.machine("a", 50, outbox=10, graves=20), network.machine("b", 50)
+    network.link(a, b)
+    network.settle()
+    for number in range(200):
+        a.set(f"k{number % 50}")
+    network.settle()
+    assert a.set_versions() == b.set_versions()
+    assert len(b.set_versions()) == 50
+
+
+def test_an_outbox_that_is_full_to_the_brim_does_not_overflow_by_what_was_seen(network: Network) -> None:
+    a, b = network.machine("a", outbox=3), network.machine("b")
+    network.link(a, b)
+    network.settle()
+    for key in "klm":
+        a.set(key)
+    assert a.send(network.name_of_link(a, b)) != []
+    assert a.replica.counts.overflows == 0
+
+
+def test_whoever_has_something_to_send_sends_it(network: Network) -> None:
+    a, b = network.machine("a", outbox=3), network.machine("b")
+    network.link(a, b)
+    network.settle()
+    link = network.name_of_link(a, b)
+    for number in range(20):
+        a.set(f"k{number}")
+        if number % 5 == 0:
+            assert a.replica.has_to_send(link)
+            assert a.send(link) != []
 
 
 # -- resync ------------------------------------------------------------------------------------------------------------
@@ -1713,6 +1831,45 @@ def test_a_node_that_would_be_one_too_many_does_not_displace_a_younger_one() -> 
     machine.set("k")
     machine.receive(Seen(False, {X: at(-5)}), Seen(False, {Y: at(-4)}), Seen(False, {Z: at(-6)}))
     assert set(machine.replica.heard) == {machine.id, X, Y}
+
+
+def test_a_node_that_said_goodbye_and_is_heard_of_since_is_not_forgotten_first() -> None:
+    machine = alone(origins=3)
+    machine.set("k")
+    machine.receive(Seen(False, {X: at(-5)}), Seen(False, {PEER: at(-5)}), Goodbye("closed"))
+    machine.receive(Seen(False, {PEER: at(-4)}), Seen(False, {Y: at(-4)}))
+    assert set(machine.replica.heard) == {machine.id, PEER, Y}
+
+
+def test_nodes_that_said_goodbye_are_bounded() -> None:
+    machine = Network().machine("a", origins=10)
+    for number, node in enumerate(many_nodes()):
+        machine.replica.link_up(number, node, 100, BUDGET)
+        machine.receive(Goodbye("closed"), link=number)
+        machine.replica.link_down(number)
+    assert len(machine.replica._departed) <= 10
+
+
+def test_what_a_neighbour_has_seen_is_remembered_of_so_many_nodes_only() -> None:
+    machine = alone(origins=10)
+    for first in range(0, 3 * MAXIMUM_ORIGINS, 1_000):
+        machine.receive(Seen(False, {b"%08d" % (first + i): at(-5) for i in range(1_000)}))
+    seen = machine.replica.neighbours["wire"].seen
+    assert seen is not None
+    assert len(seen) <= MAXIMUM_ORIGINS
+
+
+@pytest.mark.parametrize("origins", [1, MAXIMUM_ORIGINS + 1])
+def test_no_more_nodes_are_remembered_than_a_message_takes(origins: int) -> None:
+    with pytest.raises(ValueError, match="origins"):
+        Limits(origins=origins)
+
+
+def test_our_own_node_is_one_of_those_that_are_remembered() -> None:
+    machine = alone(origins=3)
+    machine.receive(Seen(False, {X: at(-5)}), Seen(False, {Y: at(-5)}), Seen(False, {Z: at(-5)}))
+    machine.set("k")
+    assert len(machine.replica.heard) == 3
 
 
 # -- links -------------------------------------------------------------------------------------------------------------

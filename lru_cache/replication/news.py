@@ -1,0 +1,30 @@
+"""Which keys were news lately, in order: who missed the last of them is told of those, and not of everything.
+
+This file must not know links, versions or messages.
+"""
+
+from collections import deque
+from itertools import islice
+
+
+class News:
+    """Remembers the last `limit` times that a key was news. So what it costs is never more than was news meanwhile."""
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0  # of all news so far
+        self._keys: deque[bytes] = deque(maxlen=limit)
+
+    def add(self, key: bytes) -> None:
+        """Take note that a key is news."""
+        self.count += 1
+        self._keys.append(key)
+
+    def since(self, count: int) -> list[bytes] | None:
+        """The keys that were news when there had been so many already, each once, the latest last.
+
+        None if it does not remember them all.
+        """
+        missed = self.count - count
+        if missed > len(self._keys):
+            return None
+        return list(dict.fromkeys(islice(reversed(self._keys), missed)))[::-1]
