@@ -86,6 +86,7 @@ class Proxy:
         self.target = target
         self.passed = {Way.OUT: 0, Way.BACK: 0}  # bytes
         self.accepted = 0  # connections
+        self.accepted_at: deque[float] = deque(maxlen=CONNECTIONS)  # on the monotonic clock
         self.recordings: list[dict[Way, bytearray]] = []  # of the connections, oldest first
         self._weather = {Way.OUT: Weather(), Way.BACK: Weather()}
         self._buffer_bytes = buffer_bytes  # of the sockets, or what the system gives
@@ -234,6 +235,7 @@ class Proxy:
             return  # it is gone again
         dialled.setblocking(False)
         self.accepted += 1
+        self.accepted_at.append(time.monotonic())
         answered = self._socket(self.target)
         for each in (dialled, answered):
             if each.family != socket.AF_UNIX:
