@@ -15,16 +15,12 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
-from lru_cache import LRUCacheDistributed
+from lru_cache.lru_cache_distributed import LRUCacheDistributed
 from tests.integration.churn import RECORDS, Churn, Journal
 from tests.integration.source import Source
 
 ABSENT = "(absent)"
 PATIENCE = 30.0  # seconds that a load waits to be let go
-
-
-def as_json(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def as_address(given: Any) -> Any:
@@ -88,6 +84,8 @@ class Acts:
             local_address=as_address(options.pop("local_address", None)),
             **options,
         )
+        self._journal = Journal(f"{self._directory}/{self._name}.journal")
+        self._journal.write(life=self.cache.node)
         self._loads: dict[Hashable, StoppedLoad] = {}
         self._churn: Churn | None = None
 
@@ -147,11 +145,9 @@ class Acts:
 
         threading.Thread(target=compute, daemon=True).start()
 
-    def act_begin_churn(self, index: int, seed: int) -> None:
+    def act_begin_churn(self, index: int, seed: int, clears: bool = False) -> None:
         source = Source(f"{self._directory}/source", RECORDS)
-        journal = Journal(f"{self._directory}/{self._name}.journal")
-        journal.write(life=self.cache.node.hex())
-        self._churn = Churn(self.cache, source, journal, index, self._nodes, seed)
+        self._churn = Churn(self.cache, source, self._journal, index, self._nodes, seed, clears)
 
     def act_end_churn(self) -> Any:
         assert self._churn is not None
@@ -178,7 +174,7 @@ def main() -> None:
             answer = {"result": acts.act(order["act"], order["arguments"], order["options"])}
         except Exception as error:  # noqa: BLE001 - the test wants to know
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer, default=as_json), flush=True)  # noqa: T201
+        print(json.dumps(answer, default=str), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
