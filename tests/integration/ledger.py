@@ -26,11 +26,13 @@ class Ledger:
 
     def __init__(self, directory: Path) -> None:
         self.newest: dict[str, Write] = {}
+        self._lost: dict[str, Write] = {}  # the newest that need not have reached anybody, and may have
         for journal in directory.glob("*.journal"):
-            for write in counting(journal.read_text().splitlines()):
-                known = self.newest.get(write.key)
-                if known is None or write.number > known.number:
-                    self.newest[write.key] = write
+            counted, lost = told(journal.read_text().splitlines())
+            for writes, newest in ((counted, self.newest), (lost, self._lost)):
+                for write in writes:
+                    if write.key not in newest or write.number > newest[write.key].number:
+                        newest[write.key] = write
 
     def faults(self, held: list[dict[str, Any]]) -> list[str]:
         """Why what the nodes hold cannot be, if it cannot."""
@@ -48,7 +50,8 @@ class Ledger:
     def missing(self, held: list[dict[str, Any]]) -> list[str]:
         """Values that were told last and are not everywhere: each is a miss, and allowed, and what it should not be."""
         alive = [w for w in self.newest.values() if not w.dies and kind_of(record_of(w.key)) == "told"]
-        return [w.key for w in alive if not all(w.key in each for each in held)]
+        sure = [w.key for w in alive if w.key not in self._lost or self._lost[w.key].number < w.number]
+        return [key for key in sure if not all(key in each for each in held)]
 
 
 def is_told_dead(write: Write, key: str) -> bool:
@@ -56,15 +59,17 @@ def is_told_dead(write: Write, key: str) -> bool:
     return write.dies and kind_of(record_of(key)) == "told"
 
 
-def counting(lines: list[str]) -> list[Write]:
-    """The writes of a journal that count. The last life is the one that lives; of others, what was flushed."""
+def told(lines: list[str]) -> tuple[list[Write], list[Write]]:
+    """The writes of a journal that count, and the others: what a killed life had not flushed."""
     counted: list[Write] = []
+    lost: list[Write] = []
     pending: list[Write] = []  # of this life, not known to be flushed
     flushing = 0  # how many of these the flush that is under way covers
     life = None
     for line in map(json.loads, lines):
         if "life" in line:
             if line["life"] != life:
+                lost += pending
                 pending, flushing = [], 0
             life = line["life"]
         elif line.get("flush") == "begins":
@@ -74,4 +79,4 @@ def counting(lines: list[str]) -> list[Write]:
             pending, flushing = pending[flushing:], 0
         else:
             pending.append(Write(**line))
-    return counted + pending
+    return counted + pending, lost

@@ -67,3 +67,8 @@ def test_a_life_may_work_twice(tmp_path: Path) -> None:
 def test_names_what_is_missing(tmp_path: Path) -> None:
     book = ledger(tmp_path, LIFE, write("told:0", 5), write("told:3", 6))
     assert book.missing([{"told:0": 5, "told:3": 6}, {"told:0": 5}]) == ["told:3"]
+
+
+def test_what_a_killed_node_may_have_dropped_is_not_missing(tmp_path: Path) -> None:
+    book = ledger(tmp_path, LIFE, write("told:0", 5), BEGINS, DONE, write("told:0", 6, dies=True), NEXT_LIFE)
+    assert book.missing([{}]) == []
