@@ -232,7 +232,9 @@ class Cluster:
         self.proxies[client, server] = made
         return made
 
-    def build(self, links: list[tuple[int, int]], *, family: str = "ipv4", **options: Any) -> "Cluster":
+    def build(
+        self, links: list[tuple[int, int]], *, family: str = "ipv4", buffer_bytes: int | None = None, **options: Any
+    ) -> "Cluster":
         """Nodes that are linked like this, all started and connected."""
         count = 1 + max(max(link) for link in links)
         servers = {server for _, server in links}
@@ -240,7 +242,9 @@ class Cluster:
             local = self.reserve(family) if i in servers else None
             self.add(local_address=local, nodes=count, **options)
         for i, node in enumerate(self.nodes):
-            remotes = [self.proxy(client, server).address for client, server in links if client == i]
+            remotes = [
+                self.proxy(client, server, buffer_bytes=buffer_bytes).address for client, server in links if client == i
+            ]
             node.options["remote_address"] = remotes or None
         self.start()
         self.wait_linked(links)
