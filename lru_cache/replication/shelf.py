@@ -14,6 +14,7 @@ from lru_cache.replication.encoding import decode_key
 from lru_cache.replication.forgetting import bucket_of
 from lru_cache.replication.messages import Kind
 from lru_cache.replication.version import NOTHING, Version
+from lru_cache.store.removal import RemovalCause
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone, Store
@@ -82,8 +83,17 @@ class Shelf:
         return self._store.find(name)
 
     def keep(self, name: Any, stamp: Stamp, now: float, deadline: float) -> "list[Gone[Any, Any]]":
-        """Keep a value that came encoded, and return what left for it."""
-        gone = self._store.put(name, stamp.payload, now, deadline, NEVER_FRESH, stamp)
+        """Keep a value that came encoded, and return what left for it.
+
+        Always in an entry of its own: who reads without the lock and has just found the old one fresh would else be
+        handed bytes.
+        """
+        held, gone = self._store.find(name), []
+        if held is not None:
+            name, removed = held.key, self._store.remove(held, RemovalCause.REPLACED, now)
+            if removed is not None:
+                gone.append(removed)
+        gone += self._store.put(name, stamp.payload, now, deadline, NEVER_FRESH, stamp)
         if gone:
             self.gone += gone
         return gone
