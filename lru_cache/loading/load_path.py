@@ -259,7 +259,7 @@ class LoadPath(ReadPath[K, V]):
     def _retry_later(self, flight: Flight[K]) -> None:
         """The load came to nothing: as long as there is something to serve, ask again only after `retry_time`."""
         with self._lock:
-            entry = None if flight.fenced else self._store.find(flight.key)
+            entry = None if flight.fenced else self._find_locked(flight.key)
             if entry is not None:
                 now = self._monotonic()
                 entry.retry_at = now + self._freshness.retry_time
