@@ -268,8 +268,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def pop(self, key: K, default: Any = MISSING) -> Any:
         """Invalidate a key and return what it held; else `default`, or KeyError without one."""
         taken = self._take(key)
-        if taken is not None:
-            return self._value_of(taken)
+        value = MISSING if taken is None else self._value_of(taken)
+        if value is not MISSING:
+            return value
         if default is MISSING:
             raise KeyError(key)
         return default
@@ -280,8 +281,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             with self._lock:
                 gone, found = self._pop_oldest_locked(self._monotonic())
             self._settle(gone)
-            if found:
-                return gone[-1][0], self._value_of(gone[-1])
+            value = self._value_of(gone[-1]) if found else MISSING
+            if value is not MISSING:
+                return gone[-1][0], value
             if not gone:
                 raise KeyError("popitem(): the cache is empty")
 
@@ -368,7 +370,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             self._invalidations += 1
         return gone, found
 
-    def _value_of(self, gone: Gone[K, V]) -> V:
+    def _value_of(self, gone: Gone[K, V]) -> V | Missing:
+        """The value that left; MISSING if it is none that can be handed out."""
         return gone[1]
 
     def _living(self, key: Any) -> tuple[Entry[K, V] | None, float]:

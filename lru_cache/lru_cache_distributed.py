@@ -468,23 +468,23 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 return  # another thread told it
             self._lines.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
 
-    def _value_of(self, gone: Gone[K, V]) -> V:
+    def _value_of(self, gone: Gone[K, V]) -> V | Missing:
         payload = _payload(gone[1], gone[2])
         if payload is None:
             return gone[1]
-        value: Any = decode_value(payload)
+        try:
+            value: Any = decode_value(payload)
+        except ProtocolError as error:
+            self._undecodable.append((gone[0], error))
+            return MISSING
         return cast("V", value)
 
     def _settle(self, gone: list[Gone[K, V]]) -> None:
         if self._on_removal is not None and gone:
-            gone = [each for each in map(self._readable, gone) if each is not None]
+            values = [(each, self._value_of(each)) for each in gone]
+            # What does not decode nobody ever had as a value.
+            gone = [(key, value, stamp, cause) for (key, _, stamp, cause), value in values if value is not MISSING]
         super()._settle(gone)
-
-    def _readable(self, gone: Gone[K, V]) -> Gone[K, V] | None:
-        try:
-            return gone[0], self._value_of(gone), gone[2], gone[3]
-        except ProtocolError:
-            return None  # nobody ever had it as a value
 
     # -- the network's questions ---------------------------------------------------------------------------------------
 
