@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from math import inf
+from datetime import timedelta
+from math import inf, isinf
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -47,6 +48,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
+LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 CLOSING_SHARE = 0.9  # of `connection_timeout`, for threads to end
 
 
@@ -114,18 +116,18 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._remotes = parse_many("remote_address", remote_address)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
-        self._replicates_loads = bool(replicate_loads)
+        self._replicates_loads = _flag("replicate_loads", replicate_loads)
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
             raise ValueError(f"maximum_value_bytes must be at most {LARGEST_VALUE_BYTES}, got {maximum_value_bytes}")
-        self._insecure = bool(insecure)
+        self._insecure = _flag("insecure", insecure)
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
         limits = Limits(
             graves=self._store.capacity,
             value_bytes=self._maximum_value_bytes,
-            max_clock_skew=arguments.seconds("max_clock_skew", max_clock_skew),
-            source_lag=arguments.seconds("source_lag", source_lag, zero=True),
+            max_clock_skew=_finite("max_clock_skew", max_clock_skew),
+            source_lag=_finite("source_lag", source_lag, zero=True),
         )
         self._shelf = Shelf(
             self._store, self._flights.fence, lambda: list(self._flights.running), encode_key, RemovalCause.REMOTE
@@ -549,14 +551,31 @@ def _name(argument: str, value: Any) -> str:
         raise TypeError(f"{argument} must be a str, not {type(value).__name__}")
     if not 0 < len(value) <= LONGEST_NAME_CHARACTERS:
         raise ValueError(f"{argument} must have 1 to {LONGEST_NAME_CHARACTERS} characters, got {value!r}"[:200])
+    if not value.isprintable():
+        raise ValueError(f"{argument} must be printable, since it is told to others and logged, got {value!r}"[:200])
     return value
 
 
 def _milliseconds(argument: str, value: Any) -> float:
-    """A time in milliseconds (which a timedelta need not say) as seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return arguments.seconds(argument, value) / 1000
-    return arguments.seconds(argument, value)
+    """A time in milliseconds (which a timedelta need not say) as seconds, and no more than polls take."""
+    if isinstance(value, timedelta):
+        return min(arguments.seconds(argument, value), LONGEST_SILENCE_SECONDS)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{argument} must be milliseconds (int, float) or a timedelta, not {type(value).__name__}")
+    return arguments.seconds(argument, min(value, LONGEST_SILENCE_SECONDS * 1000)) / 1000
+
+
+def _finite(argument: str, value: Any, *, zero: bool = False) -> float:
+    seconds = arguments.seconds(argument, value, zero=zero)
+    if isinf(seconds):
+        raise ValueError(f"{argument} must be finite, got {value!r}")
+    return seconds
+
+
+def _flag(argument: str, value: Any) -> bool:
+    if not isinstance(value, bool):  # "false", as it comes from an environment, would be true
+        raise TypeError(f"{argument} must be True or False, not {value!r}"[:200])
+    return value
 
 
 def _timeout(value: Any) -> float | None:

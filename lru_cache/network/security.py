@@ -44,6 +44,8 @@ def read_secret(value: "Secret | None") -> tuple[bytes, ...]:
     """Read the argument, or the environment's where there is none. The first signs, all of them verify."""
     if value is None:
         value = os.environ.get(SECRET_VARIABLE) or ()
+    elif not isinstance(value, Sequence):
+        raise TypeError(f"secret must be str or bytes, or a sequence of them, not {type(value).__name__}")
     elif not value:
         raise ValueError("secret must not be empty; leave it out to have none")
     given = [value] if isinstance(value, str | bytes) else list(value)
@@ -53,7 +55,8 @@ def read_secret(value: "Secret | None") -> tuple[bytes, ...]:
             raise TypeError(f"secret must be str or bytes, or a sequence of them, not {type(secret).__name__}")
         if not secret:
             raise ValueError("secret must not be empty; leave it out to have none")
-        secrets.append(secret.encode() if isinstance(secret, str) else secret)
+        # An environment's bytes that are no UTF-8 are surrogates in a str.
+        secrets.append(secret.encode("utf-8", "surrogateescape") if isinstance(secret, str) else secret)
     if any(len(secret) < SHORT_SECRET_BYTES for secret in secrets):
         logger().warning(
             "a secret of less than %d bytes can be guessed; make one with: "
@@ -91,6 +94,8 @@ def _files(value: Any) -> TLS:
         value = TLS(**value)
     if isinstance(value, str | bytes) or not isinstance(value, Sequence) or len(value) != len(TLS._fields):
         raise TypeError("tls must be TLS(certificate=..., key=..., authority=...): the paths of three PEM files")
+    if not all(isinstance(path, str | os.PathLike) for path in value):
+        raise TypeError("tls must be three paths, each a str or a path object")
     return TLS(*(os.fspath(path) for path in value))
 
 

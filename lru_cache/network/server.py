@@ -231,6 +231,8 @@ def _listen(address: Address) -> tuple[list[socket.socket], Address]:
     """Listening sockets for an address, and what it came to be: port 0 takes a free one."""
     try:
         sockets = [_listen_at_path(address.path)] if address.path is not None else _listen_at_port(address)
+    except UnicodeError as error:
+        raise AddressError(f"local_address: {address.host!r} is not a host's name: {error}") from None
     except OSError as error:
         said = error.strerror or str(error)
         raise AddressError(error.errno, f"local_address: cannot listen on {address}: {said}") from None
