@@ -137,7 +137,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
         self._lines = Lines()
         self._closed = False
-        self._closing = threading.Lock()  # held by who closes
+        self._closing = threading.RLock()  # held by who closes; a signal's handler may close, too
         local = None if local_address is None else parse("local_address", local_address)
         self._role = "client" if local is None else "both" if self._remotes else "server"
         self._open(self._remotes, local)
@@ -513,7 +513,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             if part is not None:
                 part.abandon()
         self._exchange.abandon()
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()
         self._replica.renew(os.urandom(NODE_BYTES), self._monotonic())
         if parent is not None:
             self._remotes = [parent]
