@@ -29,6 +29,7 @@ from lru_cache.errors import ProtocolError
 # -- limits, part of the protocol ------------------------------------------------------------------------
 
 MAXIMUM_DEPTH: Final = 128  # containers within containers; far below what msgpack and Python's stack bear
+MAXIMUM_KEY_BYTES: Final = 65_536  # encoded
 MAXIMUM_NUMBER_BYTES: Final = 65_536  # of one integer or Decimal
 MAXIMUM_KEY_NUMBER_BYTES: Final = 1_024  # of one number in a key; Decimal("1E+999999999") is equal to an int of 400 MB
 MAXIMUM_COLLISIONS: Final = 100  # members of one collection with a hash that another member has
@@ -530,14 +531,18 @@ def encode_key(key: object) -> bytes:
     """The canonical bytes of a key: the same for all keys equal to it, and for no others, in every process.
 
     `TypeError` for what is no key (unhashable, not supported, equal to nothing or to more than its bytes could say),
-    with where it stands; `ValueError` for a number too large, a time out of range, and for what is nested too deep.
+    with where it stands; `ValueError` for a number too large, a time out of range, for what is nested too deep, and
+    for a key of more than `MAXIMUM_KEY_BYTES`, which no node would take.
     """
     try:
-        return _encode_key(key, 0)
+        data = _encode_key(key, 0)
     except RecursionError:
         raise ValueError("key is nested deeper than the stack that is left allows") from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"key{error}") from None
+    if len(data) > MAXIMUM_KEY_BYTES:
+        raise ValueError(f"key takes {len(data)} bytes, more than the {MAXIMUM_KEY_BYTES} that a key may have")
+    return data
 
 
 def decode_key(data: bytes) -> object:

@@ -29,6 +29,7 @@ class Neighbour:
         self.value_limit = value_limit
         self.dialled_by = dialled_by
         self.half_trip = half_trip  # seconds that a message to it is on its way, about
+        self.ahead_allowed = 0  # how far the times that it tells may lie ahead of ours, as a span
         self.seen: dict[bytes, int] | None = None
         self.outbox = Outbox(outbox_limit)
         self.resync: Resync | None = None

@@ -6,6 +6,8 @@ link or a message is.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 from lru_cache.replication.version import NOTHING, Version
@@ -33,6 +35,10 @@ class Telling(NamedTuple):
             others = (version for version in self.also if version.node not in (newest.node, older.node))
             also = (older, *others)[:ALSO_LIMIT]
         return Telling(newest, later.hops if later.authority is newest else self.hops, self.number, False, also)
+
+
+telling_of: Callable[[tuple[Version, int, int, bool, tuple[Version, ...]]], Telling] = partial(tuple.__new__, Telling)
+"""A telling of all of its fields. What `Telling(...)` makes, in a third of its time: every write has one."""
 
 
 class Outbox:
@@ -94,14 +100,19 @@ class Outbox:
             self._items[_SEEN] = message
 
     def next(self) -> tuple[bytes, Telling] | bytes:
-        """Take the first key with what to tell of it, or the first remark. KeyError if there is nothing."""
-        key, item = self._items.popitem(last=False)
-        if isinstance(key, bytes):
-            assert isinstance(item, Telling)
-            return key, item
-        assert isinstance(item, bytes)
-        self._remarks_waiting -= key != _SEEN
-        return item
+        """Take the first key with what to tell of it, or the first remark. StopIteration if there is nothing."""
+        return next(self.taking())
+
+    def taking(self) -> Iterator[tuple[bytes, Telling] | bytes]:
+        """Take one after another, for as long as it is asked."""
+        items = self._items
+        while items:
+            taken = items.popitem(last=False)
+            if type(taken[1]) is Telling:
+                yield taken  # type: ignore[misc]  # what is told is told of a key
+            else:
+                self._remarks_waiting -= taken[0] != _SEEN
+                yield taken[1]  # type: ignore[misc]
 
     def overflow(self) -> None:
         """Drop it all: nothing is told any more until it is restarted."""

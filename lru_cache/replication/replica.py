@@ -9,9 +9,8 @@ source had when the load *began*, which is its version; it is always safe to dro
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +18,13 @@ from lru_cache.errors import ProtocolError
 from lru_cache.replication import messages
 from lru_cache.replication.encoding import decode_key
 from lru_cache.replication.forgetting import BUCKETS, Forgotten
-from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen
+from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen, event_of
 from lru_cache.replication.neighbour import Neighbour
 from lru_cache.replication.news import News
-from lru_cache.replication.outbox import Outbox, Telling
+from lru_cache.replication.outbox import Outbox, Telling, telling_of
 from lru_cache.replication.resync import FOREVER, Resync
 from lru_cache.replication.shelf import Shelf, Stamp
-from lru_cache.replication.version import NOTHING, HybridClock, Version, seconds_of, span_of
+from lru_cache.replication.version import NOTHING, HybridClock, Version, seconds_of, span_of, version_of
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone
@@ -38,8 +37,7 @@ ANNOUNCEMENTS_REMEMBERED = 10_000
 CALM = 8  # things to send at most, for a writer to be asked to send them
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
-_VERSION_OF = attrgetter("version")
-_EVENT: "Callable[[tuple[Any, ...]], Event]" = partial(tuple.__new__, Event)  # a third of what Event(...) takes
+_EVENTS_VERSION = attrgetter("version")
 
 
 @dataclass(frozen=True)
@@ -240,6 +238,7 @@ class Replica:
         new = Neighbour(
             link, node, capacity, value_limit, half_trip, self.node if dialled else node, self.limits.outbox
         )
+        new.ahead_allowed = span_of(self.limits.max_clock_skew + half_trip)
         old = next((neighbour for neighbour in self.neighbours.values() if neighbour.node == node), None)
         if old is not None and old.dialled_by < new.dialled_by:
             return link, "there is another link to this node"
@@ -268,14 +267,14 @@ class Replica:
         if isinstance(message, list):
             self._take_events(message, neighbour, now)
         elif isinstance(message, Seen):
-            self._require_present(message.times.values(), neighbour, now)
+            self._require_present(max(message.times.values(), default=0), neighbour, now)
             if message.whole:
                 self._greet(message, neighbour)
             else:
                 self._take_seen(message, neighbour, now)
         elif isinstance(message, Floors):
-            self._require_present((r.floor for r in message.ranges), neighbour, now)
-            self._require_present(message.heard.values(), neighbour, now)
+            self._require_present(max((r.floor for r in message.ranges), default=0), neighbour, now)
+            self._require_present(max(message.heard.values(), default=0), neighbour, now)
             self._take_floors(message, neighbour, now)
         elif isinstance(message, Goodbye):
             self._take_goodbye(neighbour)
@@ -335,10 +334,11 @@ class Replica:
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def _write(self, now: float) -> Version:
-        version = Version(self._clock.tick(now), self.node)
-        self.seen[self.node] = self.heard[self.node] = version.time
-        self._seen_changed(self.node)
-        return version
+        node = self.node
+        time = self._clock.tick(now)
+        self.seen[node] = self.heard[node] = time
+        self._seen_changed(node)
+        return version_of((time, node))
 
     def _seen_changed(self, node: bytes) -> None:
         for neighbour in self.neighbours.values():
@@ -349,7 +349,7 @@ class Replica:
         if hops >= MAXIMUM_HOPS or not self.neighbours:
             return
         self._news.add(key)
-        telling = Telling(authority, hops, self._news.count)
+        telling = telling_of((authority, hops, self._news.count, False, ()))
         for neighbour in self.neighbours.values():
             if neighbour is not source and neighbour.seen is not None:
                 neighbour.outbox.tell(key, telling)
@@ -373,17 +373,18 @@ class Replica:
 
     def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
         batch = _Batch(neighbour.value_limit)
-        while neighbour.outbox and batch.has_room():
-            item = neighbour.outbox.next()
+        for item in neighbour.outbox.taking():
             if isinstance(item, bytes):
                 return [*batch.bodies(), item]
-            self._add_events(batch, neighbour, *item, now)
+            self._add_events(batch, neighbour, item[0], item[1], now)
+            if not batch.has_room:
+                break
         return batch.bodies()
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
         batch = _Batch(neighbour.value_limit)
         for _ in range(STEPS_IN_A_TURN):
-            if not batch.has_room():
+            if not batch.has_room:
                 break
             try:
                 step = resync.next()
@@ -505,22 +506,20 @@ class Replica:
 
     # -- believing ---------------------------------------------------------------------------------------------------
 
-    def _require_present(self, times: Iterable[int], neighbour: Neighbour, now: float) -> None:
+    def _require_present(self, newest: int, neighbour: Neighbour, now: float) -> None:
         """Refuse times from the future before they move our clock, and with it everybody's."""
-        newest = max(times, default=0)
-        allowed = self._clock.present(now) + span_of(self.limits.max_clock_skew + neighbour.half_trip)
-        if newest > allowed:
+        if newest > self._clock.present(now) + neighbour.ahead_allowed:
             ahead = seconds_of(newest) - seconds_of(self._clock.present(now))
             raise ProtocolError(f"it told a time that is {ahead:.3f} s ahead of our clock")
 
     def _take_events(self, events: list[Event], source: Neighbour, now: float) -> None:
-        versions = list(map(_VERSION_OF, events))
+        versions = list(map(_EVENTS_VERSION, events))
         versions += [event.other for event in events if event.other is not NOTHING]
         versions.sort()
         if versions:
-            self._require_present((versions[-1].time,), source, now)
-        for node, time in {node: time for time, node in versions}.items():  # the newest of each
-            self._hear(Version(time, node), now)
+            self._require_present(versions[-1].time, source, now)
+        for version in {version.node: version for version in versions}.values():  # the newest of each
+            self._hear(version, now)
         for event in events:
             self._merge(event, source, now)
 
@@ -795,9 +794,7 @@ class _Batch:
         self._bodies: list[bytes] = []
         self._events: list[Event] = []
         self._bytes = 0
-
-    def has_room(self) -> bool:
-        return len(self._events) < EVENTS_IN_A_TURN and self._bytes < self._limit and not self._bodies
+        self.has_room = True
 
     def add(
         self,
@@ -809,17 +806,23 @@ class _Batch:
         life_ms: int | None = None,
         other: Version = NOTHING,
     ) -> None:
-        size = len(key) if payload is None else len(key) + len(payload)
-        if self._events and (len(self._events) == EVENTS_IN_A_TURN or self._bytes + size > self._limit):
-            self._flush()
-        self._events.append(_EVENT((kind, key, version, hops, payload, life_ms, other)))
-        self._bytes += size
+        size = self._bytes + len(key)
+        if payload is not None:
+            size += len(payload)
+        events = self._events
+        if events and (len(events) == EVENTS_IN_A_TURN or size > self._limit):
+            size -= self._bytes
+            events = self._flush()
+        events.append(event_of((kind, key, version, hops, payload, life_ms, other)))
+        self._bytes = size
+        self.has_room = len(events) < EVENTS_IN_A_TURN and size < self._limit and not self._bodies
 
     def bodies(self) -> list[bytes]:
         if self._events:
             self._flush()
         return self._bodies
 
-    def _flush(self) -> None:
+    def _flush(self) -> list[Event]:
         self._bodies.append(messages.encode(self._events))
-        self._events, self._bytes = [], 0
+        self._events = []
+        return self._events

@@ -30,6 +30,7 @@ from lru_cache.replication import encoding
 from lru_cache.replication.encoding import (
     MAXIMUM_COLLISIONS,
     MAXIMUM_DEPTH,
+    MAXIMUM_KEY_BYTES,
     MAXIMUM_KEY_NUMBER_BYTES,
     MAXIMUM_NUMBER_BYTES,
     decode_key,
@@ -851,3 +852,13 @@ def test_msgpack_in_pure_python_gives_and_refuses_the_same_bytes() -> None:
     module, *pure = run_elsewhere(MSGPACK_PUREPYTHON="1")
     assert module == "msgpack.fallback"
     assert pure == run_elsewhere()[1:]
+
+
+def test_a_key_of_as_many_bytes_as_a_message_takes_is_encoded() -> None:
+    assert len(encode_key("k" * (MAXIMUM_KEY_BYTES - 5))) <= MAXIMUM_KEY_BYTES
+
+
+@pytest.mark.parametrize("key", ["k" * MAXIMUM_KEY_BYTES, (b"k" * 40_000, b"k" * 40_000)], ids=["str", "tuple"])
+def test_a_key_longer_than_a_message_takes_is_refused(key: object) -> None:
+    with pytest.raises(ValueError, match=str(MAXIMUM_KEY_BYTES)):
+        encode_key(key)

@@ -28,7 +28,7 @@ def taken_keys(box: Outbox) -> list[bytes]:
 
 
 def test_an_empty_one_has_nothing_next() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(StopIteration):
         outbox().next()
 
 
