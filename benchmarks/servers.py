@@ -1,0 +1,81 @@
+"""Servers that contenders need, each a process on a free port of this machine for as long as it is measured.
+
+They are found where their packages install them; what is not installed is not measured. Nothing is kept on disk.
+"""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+HOST = "127.0.0.1"
+START_SECONDS = 15.0
+PLACES = "/usr/sbin:/usr/local/sbin"  # where Debian puts servers, and where a user's PATH does not look
+
+
+def find_program(name: str) -> str | None:
+    """Where a server's program is, if it is anywhere."""
+    return shutil.which(name) or shutil.which(name, path=PLACES)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Server(AbstractContextManager["Server"]):
+    """A program that listens; started on entering, ended on leaving."""
+
+    def __init__(self, program: str, *options: str) -> None:
+        """`{port}` and `{directory}` in an option are filled in."""
+        self.port = free_port()
+        self._directory = tempfile.TemporaryDirectory(prefix="lru_cache-benchmark-")
+        filled = [option.format(port=self.port, directory=self._directory.name) for option in options]
+        self._command = [find_program(program) or program, *filled]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Server":
+        """Start it, and wait until it takes connections."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection((HOST, self.port), 1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return self
+        self.__exit__(None, None, None)
+        raise RuntimeError(f"{self._command[0]} did not start")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10)
+        self._directory.cleanup()
+
+
+def redis() -> Server:
+    """Redis that keeps nothing, and never drops a subscriber for being slow."""
+    return Server(
+        "redis-server", "--port", "{port}", "--bind", HOST, "--save", "", "--appendonly", "no", "--dir", "{directory}",
+        "--client-output-buffer-limit", "pubsub 0 0 0",
+    )  # fmt: skip
+
+
+def nats() -> Server:
+    """NATS as it comes: at most once, nothing kept."""
+    return Server("nats-server", "-a", HOST, "-p", "{port}")

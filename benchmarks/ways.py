@@ -1,0 +1,573 @@
+"""Ways to bring what one process sets into another: ours, and what people would use instead, driven as documented.
+
+A way is a writer and, where the values do not stay in a server, a reader: one process each. A way knows how it is used,
+and nothing of rounds, ratios or tables. All of them carry the same events, whose keys and values exist beforehand; all
+time is the machine's monotonic clock, which is one for all processes.
+"""
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+from msgpack import Unpacker, packb, unpackb  # type: ignore[import-untyped]
+
+from benchmarks import servers
+from benchmarks.actors import Actor, Role
+from benchmarks.servers import HOST
+from lru_cache import LRUCacheDistributed
+
+BATCH = 64
+VALUE_CHARACTERS = 100
+RECEIVED_AT_ONCE_BYTES = 262_144
+CONNECT_SECONDS = 20.0
+APPLY_SECONDS = 120.0
+CHANNEL = "events"
+UNLIMITED = 1 << 40
+
+
+def events(count: int, keys: int) -> tuple[list[str], list[str]]:
+    """Make that many sets, of so many different keys in turn, each with a value of its own."""
+    names = [f"user:{number}" for number in range(keys)]
+    return [names[number % keys] for number in range(count)], [
+        str(number).zfill(VALUE_CHARACTERS) for number in range(count)
+    ]
+
+
+def final(count: int, keys: int) -> dict[str, str]:
+    """Return what must be held once all of them were applied."""
+    return dict(zip(*events(count, keys), strict=True))
+
+
+class Reader(Role):
+    """The process in which the sets arrive, by default in a dict."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.held: dict[str, str] = {}
+        self._left = 0
+        self._applied = threading.Event()
+        self._applied_at = 0.0
+
+    def listen(self, place: Any) -> Any:
+        """Be ready for the writer. Takes the server's port, if there is a server; returns what the writer needs."""
+        raise NotImplementedError
+
+    def expect(self, count: int) -> None:
+        """So many events are about to come."""
+        self._left = count
+        self._applied.clear()
+
+    def took(self, count: int) -> None:
+        """So many more were applied. For the thread that applies them."""
+        self._left -= count
+        if self._left <= 0:
+            self._applied_at = time.monotonic()
+            self._applied.set()
+
+    def wait(self) -> float:
+        """When the last of the expected events was applied."""
+        if not self._applied.wait(APPLY_SECONDS):
+            raise TimeoutError(f"{self._left} events have not come")
+        return self._applied_at
+
+    def wrong(self, count: int, keys: int) -> int:
+        """How many keys do not have their last value."""
+        return sum(self.read(key) != value for key, value in final(count, keys).items())
+
+    def read(self, key: str) -> str | None:
+        """Return what is held for a key."""
+        return self.held.get(key)
+
+    def start_thread(self, run: Callable[[], None]) -> None:
+        """Let a thread receive."""
+        threading.Thread(target=run, daemon=True).start()
+
+
+class Writer(Role):
+    """The process in which the sets happen."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def connect(self, place: Any) -> None:
+        """Be ready to write to who listens there."""
+        raise NotImplementedError
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """Set each key."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Wait until all is applied, if the writer can know."""
+
+    def write(self, count: int, keys: int) -> tuple[float, float]:
+        """Set them all: when that began, and when it was over as far as the writer can know."""
+        names, values = events(count, keys)
+        gc.collect()
+        start = time.monotonic()
+        self.write_all(names, values)
+        self.settle()
+        return start, time.monotonic()
+
+    def notes(self) -> dict[str, int]:
+        """Return what else happened."""
+        return {}
+
+
+class Way:
+    """One way. A subclass names its parts; an object is one way with its options."""
+
+    name: ClassVar[str]
+    note: ClassVar[str]
+    reader: ClassVar[Callable[..., Any] | None]
+    writer: ClassVar[Callable[..., Any]]
+    modules: ClassVar[tuple[str, ...]] = ()
+    program: ClassVar[str] = ""
+    server: ClassVar[Callable[[], servers.Server] | None] = None
+    share: ClassVar[float] = 1.0  # of the events that the others are given: some are so slow that nobody would wait
+
+    @classmethod
+    def absence(cls) -> str | None:
+        """What is missing to measure it, if anything is."""
+        missing = [module for module in cls.modules if find_spec(module) is None]
+        if cls.program and servers.find_program(cls.program) is None:
+            missing.append(cls.program)
+        return " and ".join(missing) or None
+
+    @classmethod
+    def versions(cls) -> str:
+        """The versions of what it needs from elsewhere."""
+        found = []
+        for module in cls.modules:
+            try:
+                found.append(f"{module} {version({'nats': 'nats-py'}.get(module, module))}")
+            except PackageNotFoundError:
+                continue
+        return ", ".join(found)
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def run(self, count: int, keys: int) -> "Run":
+        """Start both processes and what they need, let one write, and end everything."""
+        count = max(BATCH, int(count * self.share))
+        keys = min(keys, count)
+        with self.serve() as server, Actor(self.writer_here) as writer:
+            place = getattr(server, "port", None)
+            if self.reader is None:
+                writer.ask("connect", place)
+                start, end = writer.ask("write", count, keys)
+                return Run(count, end - start, writer.ask("wrong", count, keys), writer.ask("notes"))
+            with Actor(self.reader_here) as reader:
+                writer.ask("connect", reader.ask("listen", place))
+                reader.ask("expect", count)
+                start, end = writer.ask("write", count, keys)
+                end = max(end, reader.ask("wait"))
+                return Run(count, end - start, reader.ask("wrong", count, keys), writer.ask("notes"))
+
+    def serve(self) -> AbstractContextManager[Any]:
+        """Run the server that it needs, or none."""
+        return nullcontext() if type(self).server is None else type(self).server()  # type: ignore[misc]
+
+    @property
+    def writer_here(self) -> "Made":
+        """Make the writer with this way's options."""
+        return Made(type(self).writer, self.options)
+
+    @property
+    def reader_here(self) -> "Made":
+        """Make the reader likewise."""
+        assert type(self).reader is not None
+        return Made(type(self).reader, self.options)
+
+
+class Made:
+    """Makes an object with options; goes to another process, as a lambda could not."""
+
+    def __init__(self, kind: Any, options: dict[str, Any]) -> None:
+        self.kind = kind
+        self.options = options
+
+    def __call__(self) -> Any:
+        """Make it."""
+        return self.kind(**self.options)
+
+
+class Run:
+    """One way's run: how many events in how many seconds, and how many keys were wrong at the end."""
+
+    def __init__(self, count: int, seconds: float, wrong: int, notes: dict[str, int]) -> None:
+        self.rate = count / seconds
+        self.wrong = wrong
+        self.notes = notes
+
+
+# -- ours --------------------------------------------------------------------------------------------------------------
+
+
+class CacheReader(Reader):
+    """A cache that listens."""
+
+    def listen(self, place: Any) -> Any:
+        """Listen on a free port."""
+        self.cache: LRUCacheDistributed[str, str] = LRUCacheDistributed(local_address=(HOST, 0), **self.options)
+        return self.cache.local_address
+
+    def wait(self) -> float:
+        """The writer knows better."""
+        return 0.0
+
+    def read(self, key: str) -> str | None:
+        """Look at it, as an application would."""
+        return self.cache.peek(key)
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self.cache.close()
+
+
+class CacheWriter(Writer):
+    """A cache that dials."""
+
+    def connect(self, place: Any) -> None:
+        """Link with the reader."""
+        self.cache: LRUCacheDistributed[str, str] = LRUCacheDistributed(remote_address=place, **self.options)
+        if not self.cache.wait_connected(timeout=CONNECT_SECONDS):
+            raise TimeoutError("not linked")
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """One `set` after another, as fast as they go."""
+        set_one = self.cache.set
+        for key, value in zip(keys, values, strict=True):
+            set_one(key, value)
+
+    def settle(self) -> None:
+        """Ask for what `flush` promises: the reader has it all."""
+        if not self.cache.flush(timeout=APPLY_SECONDS):
+            raise TimeoutError("not flushed")
+
+    def notes(self) -> dict[str, int]:
+        """Whether the outbox overflowed, and a resync brought the rest."""
+        return {"overflows": self.cache.stats().overflows}
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self.cache.close()
+
+
+class Ours(Way):
+    """LRUCacheDistributed."""
+
+    name = "lru_cache"
+    note = "set after set; until flush() says that the reader has all of it"
+    reader, writer = CacheReader, CacheWriter
+
+
+class OursSecret(Ours):
+    """With a secret: every frame sealed."""
+
+    name = "lru_cache, secret"
+    note = "the same, every frame with a MAC"
+
+
+class OursTLS(Ours):
+    """With TLS."""
+
+    name = "lru_cache, TLS"
+    note = "the same, encrypted; both ends with certificates"
+
+
+# -- raw TCP -----------------------------------------------------------------------------------------------------------
+
+
+class TcpReader(Reader):
+    """A thread that receives msgpack and puts it into a dict."""
+
+    def listen(self, place: Any) -> Any:
+        """Take one connection."""
+        listener = socket.create_server((HOST, 0))
+        self.start_thread(lambda: self._receive(listener))
+        return listener.getsockname()
+
+    def _receive(self, listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        unpacker = Unpacker()
+        while chunk := sock.recv(RECEIVED_AT_ONCE_BYTES):
+            unpacker.feed(chunk)
+            for keys, values in unpacker:
+                self.held.update(zip(keys, values, strict=True))
+                self.took(len(keys))
+
+
+class TcpWriter(Writer):
+    """Sends batches as two columns."""
+
+    def connect(self, place: Any) -> None:
+        """Connect to the reader."""
+        self.socket = socket.create_connection(place)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """One batch after another."""
+        for first in range(0, len(keys), BATCH):
+            behind = first + BATCH
+            self.socket.sendall(packb((keys[first:behind], values[first:behind])))
+
+
+class Tcp(Way):
+    """The least that could be done: no cache, no order, no recovery."""
+
+    name = "raw TCP"
+    note = f"msgpack, {BATCH} sets a batch, into a plain dict"
+    reader, writer = TcpReader, TcpWriter
+
+
+# -- Redis -------------------------------------------------------------------------------------------------------------
+
+
+class RedisReader(Reader):
+    """Subscribes, and puts what comes into a dict."""
+
+    def listen(self, place: Any) -> Any:
+        """Subscribe."""
+        import redis
+
+        subscription = redis.Redis(HOST, place).pubsub(ignore_subscribe_messages=True)
+        subscription.subscribe(CHANNEL)
+        while subscription.get_message(timeout=1) is not None:
+            pass
+        self.start_thread(lambda: self._receive(subscription))
+        return place
+
+    def _receive(self, subscription: Any) -> None:
+        for message in subscription.listen():
+            key, value = unpackb(message["data"])
+            self.held[key] = value
+            self.took(1)
+
+
+class RedisWriter(Writer):
+    """A client of the server on this port."""
+
+    def connect(self, place: Any) -> None:
+        """Connect."""
+        import redis
+
+        self.client = redis.Redis(HOST, place)
+        self.client.ping()
+
+
+class RedisPublisher(RedisWriter):
+    """Publishes one event a message, in pipelines."""
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """A pipeline for each batch: waiting for each message's answer would take several times as long."""
+        for first in range(0, len(keys), BATCH):
+            pipeline = self.client.pipeline(transaction=False)
+            for number in range(first, min(first + BATCH, len(keys))):
+                pipeline.publish(CHANNEL, packb((keys[number], values[number])))
+            pipeline.execute()
+
+
+class RedisPubSub(Way):
+    """Redis as a bus between caches."""
+
+    name = "Redis pub/sub"
+    note = f"one event a message, published in pipelines of {BATCH}, into a plain dict"
+    reader, writer = RedisReader, RedisPublisher
+    modules, program, server = ("redis", "hiredis"), "redis-server", servers.redis
+
+
+class RedisSetter(RedisWriter):
+    """Sets keys in the server."""
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """A pipeline for each batch."""
+        for first in range(0, len(keys), BATCH):
+            pipeline = self.client.pipeline(transaction=False)
+            for number in range(first, min(first + BATCH, len(keys))):
+                pipeline.set(keys[number], values[number])
+            pipeline.execute()
+
+    def wrong(self, count: int, keys: int) -> int:
+        """How many keys do not have their last value in the server."""
+        expected = final(count, keys)
+        found = self.client.mget(list(expected))
+        return sum(
+            value is None or value.decode() != text for value, text in zip(found, expected.values(), strict=True)
+        )
+
+
+class RedisSet(Way):
+    """Redis as the cache itself: every read elsewhere costs a round trip."""
+
+    name = "Redis SET"
+    note = f"pipelines of {BATCH}, until answered: the values are in the server, not in a reader"
+    reader, writer = None, RedisSetter
+    modules, program, server = ("redis", "hiredis"), "redis-server", servers.redis
+
+
+# -- NATS --------------------------------------------------------------------------------------------------------------
+
+
+class Loop:
+    """An asyncio loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for it from another thread."""
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
+        return future.result(APPLY_SECONDS)
+
+
+class NatsReader(Reader):
+    """Subscribes, and puts what comes into a dict."""
+
+    def listen(self, place: Any) -> Any:
+        """Subscribe."""
+        Loop().run(self._subscribe(place))
+        return place
+
+    async def _subscribe(self, port: int) -> None:
+        import nats
+
+        self.client = await nats.connect(f"nats://{HOST}:{port}")
+        await self.client.subscribe(
+            CHANNEL, cb=self._take, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED
+        )
+        await self.client.flush()
+
+    async def _take(self, message: Any) -> None:
+        key, value = unpackb(message.data)
+        self.held[key] = value
+        self.took(1)
+
+
+class NatsWriter(Writer):
+    """Publishes one event a message; the client gathers them into fewer writes by itself."""
+
+    def connect(self, place: Any) -> None:
+        """Connect."""
+        self.loop = Loop()
+        self.loop.run(self._connect(place))
+
+    async def _connect(self, port: int) -> None:
+        import nats
+
+        self.client = await nats.connect(f"nats://{HOST}:{port}")
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """Publish, in the client's own loop."""
+        self.loop.run(self._publish(keys, values))
+
+    async def _publish(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        publish = self.client.publish
+        for key, value in zip(keys, values, strict=True):
+            await publish(CHANNEL, packb((key, value)))
+        await self.client.flush(timeout=int(APPLY_SECONDS))
+
+
+class Nats(Way):
+    """NATS as a bus between caches."""
+
+    name = "NATS"
+    note = "one event a message, into a plain dict"
+    reader, writer = NatsReader, NatsWriter
+    modules, program, server = ("nats",), "nats-server", servers.nats
+
+
+# -- pysyncobj ---------------------------------------------------------------------------------------------------------
+
+
+class SyncObjEnd:
+    """One of two nodes of a Raft cluster with a replicated dict."""
+
+    def start(self, own: str, other: str) -> None:
+        """Join, and wait until there is a leader."""
+        from pysyncobj import SyncObj, SyncObjConf
+        from pysyncobj.batteries import ReplDict
+
+        self.replicated = ReplDict()
+        configuration = SyncObjConf(commandsQueueSize=UNLIMITED)
+        self.node = SyncObj(own, [other], conf=configuration, consumers=[self.replicated])
+
+    def await_leader(self) -> None:
+        """Wait until writes are taken."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while not self.node.isReady():
+            if time.monotonic() > deadline:
+                raise TimeoutError("no leader")
+            time.sleep(0.01)
+
+
+class SyncObjReader(Reader):
+    """The node that does not write; either may be the leader."""
+
+    def listen(self, place: Any) -> Any:
+        """Join a cluster of two."""
+        addresses = [f"{HOST}:{servers.free_port()}" for _ in range(2)]
+        self.end = SyncObjEnd()
+        self.end.start(*addresses)
+        return addresses[::-1]
+
+    def wait(self) -> float:
+        """Look every millisecond whether the last is there: nobody tells."""
+        deadline = time.monotonic() + APPLY_SECONDS
+        last = str(self._left - 1).zfill(VALUE_CHARACTERS)
+        while last not in self.end.replicated.rawData().values():
+            if time.monotonic() > deadline:
+                raise TimeoutError("events have not come")
+            time.sleep(0.001)
+        return time.monotonic()
+
+    def read(self, key: str) -> str | None:
+        """Return what the dict holds."""
+        value: str | None = self.end.replicated.get(key)
+        return value
+
+
+class SyncObjWriter(Writer):
+    """Sets without waiting for each: as many at once as it takes."""
+
+    def connect(self, place: Any) -> None:
+        """Join likewise."""
+        self.end = SyncObjEnd()
+        self.end.start(*place)
+        self.end.await_leader()
+
+    def write_all(self, keys: Sequence[str], values: Sequence[str]) -> None:
+        """Hand over every set, then wait for the last one's answer, which is behind all others."""
+        last = threading.Event()
+        for key, value in zip(keys[:-1], values[:-1], strict=True):
+            self.end.replicated.set(key, value)
+        self.end.replicated.set(keys[-1], values[-1], callback=lambda _, error: last.set())
+        if not last.wait(APPLY_SECONDS):
+            raise TimeoutError("not committed")
+
+
+class SyncObj(Way):
+    """Consensus: it promises more than a cache asks for, and less speed."""
+
+    name = "pysyncobj"
+    note = "a replicated dict in a Raft cluster of both processes"
+    reader, writer = SyncObjReader, SyncObjWriter
+    modules = ("pysyncobj",)
+    share = 0.1
+
+
+OURS, BASE = Ours, Tcp
+WAYS: dict[str, type[Way]] = {
+    way.name: way for way in (Tcp, Ours, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
+}
