@@ -186,8 +186,8 @@ class Link:
 
     def _idle_seconds(self, now: float) -> float:
         due = min(self._ping_at, self._heard_at + self._silence_seconds, self._exchange.next_upkeep)
-        if self._seen_at is not None:
-            due = min(due, self._seen_at)
+        if self._seen_at is not None and not self._connection.wants_write:
+            due = min(due, self._seen_at)  # else it waits for the socket like everything else, which may be minutes
         return max(0.0, due - now)
 
     # Reading.
