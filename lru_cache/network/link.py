@@ -79,6 +79,8 @@ class Link:
         A thread in the background of a busy process waits milliseconds for the interpreter; the send takes
         microseconds. It never blocks and never raises what the network did.
         """
+        if self._connection.wants_write:
+            return  # its thread waits for the socket to take more, and looks for news after that
         now = time.monotonic()
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
