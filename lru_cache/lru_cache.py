@@ -15,7 +15,7 @@ from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
-from lru_cache.store import Entry, Gone, RemovalCause, Store
+from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
     from lru_cache.memoize import Memoized
@@ -30,6 +30,7 @@ P = ParamSpec("P")
 Pairs = Mapping[K, V] | Iterable[tuple[K, V]]
 
 
+@with_short_cuts
 class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     """An LRU cache whose entries expire and which loads what it lacks. Every method may be called from any thread.
 
@@ -197,7 +198,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             return Stats(
                 hits=self._count_hits(),
-                misses=self._misses,
+                misses=self._misses + self._count_short_misses(),
                 loads=self._loads,
                 load_failures=self._load_failures,
                 fenced_loads=self._fenced_loads,
@@ -296,7 +297,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             entry = self._living_locked(key, self._monotonic())
             if entry is not None:
-                next(self._hits_left)
+                self._count_hit()
                 self._store.use(entry)
                 default = entry.value
             else:
@@ -331,6 +332,12 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 raise ValueError("give either expire_at or expiration_time, not both")
             return arguments.moment("expire_at", expire_at) - self._wall_time()
         return None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
+
+    def _plain_life(self) -> float | None:
+        freshness = self._freshness
+        if freshness.jitter or freshness.refresh_time is not None or self._on_removal is not None:
+            return None
+        return None if self._overrides(LRUCache, "_set") else freshness.life
 
     def _set(self, key: K, value: V, life: float | None) -> None:
         with self._lock:

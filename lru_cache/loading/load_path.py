@@ -16,7 +16,7 @@ from lru_cache.loading.background import BackgroundThreads
 from lru_cache.loading.freshness import Freshness, value_and_life
 from lru_cache.loading.single_flight import Flight, Flights, Landing, leading
 from lru_cache.log import logger
-from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, ReadPath, RemovalCause, Store
+from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, Lock, ReadPath, RemovalCause, Store
 
 if TYPE_CHECKING:
     from lru_cache.removal import Removal
@@ -59,7 +59,7 @@ class LoadPath(ReadPath[K, V]):
         # Protects the store (but for plain hits), the flights and the counters below. Held for dict operations only:
         # no loader, listener or waiting under it. Reentrant, since a key's __eq__ or a finalizer may call the cache
         # from within.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._flights: Flights[K] = Flights()
         self._untold: deque[Gone[K, V]] = deque()  # removals from within the lock; who gets out of it tells of them
         self._misses = 0
@@ -70,6 +70,7 @@ class LoadPath(ReadPath[K, V]):
         self._failures_unlogged = 0
         self._next_failure_line = float("-inf")
         self._background = BackgroundThreads(BACKGROUND_LOADS)
+        self._allow_short_cuts(self._lock, self._flights.running, MISSING, self._misses_are_plain(), self._plain_life())
 
     # -- the look-up -------------------------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class LoadPath(ReadPath[K, V]):
     ) -> _Plan:
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
         if not again:
-            next(self._hits_left)
+            self._count_hit()
         self._store.use(entry)
         refreshes = self._freshness.refresh_time is not None
         if now < entry.fresh_until or (refreshes and (loader is None or own is None)):
@@ -321,6 +322,20 @@ class LoadPath(ReadPath[K, V]):
         entry = self._store.find(key)
         gone = None if entry is None else self._store.remove(entry, cause, now)
         return [] if gone is None else [gone]
+
+    def _misses_are_plain(self) -> bool:
+        """Whether a look-up of what is not there has nothing to do but to say so, and to be counted."""
+        return (
+            self._load_callback is None and self._on_removal is None and not self._overrides(LoadPath, "_miss", "_plan")
+        )
+
+    def _plain_life(self) -> float | None:
+        """How long a value lives that is set without more said, if setting it is nothing but putting it; else None."""
+        return None
+
+    def _overrides(self, cls: type, *names: str) -> bool:
+        """Whether a subclass does any of this its own way."""
+        return any(getattr(type(self), name) is not getattr(cls, name) for name in names)
 
     # -- around the lock ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ The contract is `python_store.Store` with its `ReadPath`, and `tests/store/` che
 loading, locks, listeners or the network.
 """
 
-from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE, Entry, ReadPath, Store
+from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE, Entry, Lock, ReadPath, Store, with_short_cuts
 from lru_cache.store.removal import Gone, RemovalCause
 
 implementation = "python"
@@ -15,8 +15,10 @@ __all__ = [
     "REAPED_PER_WRITE",
     "Entry",
     "Gone",
+    "Lock",
     "ReadPath",
     "RemovalCause",
     "Store",
     "implementation",
+    "with_short_cuts",
 ]

@@ -21,6 +21,7 @@ import operator
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import RLock as Lock
 from typing import Any, Generic, TypeVar, overload
 
 from lru_cache.store.deadlines import Deadlines, Ticket
@@ -29,6 +30,9 @@ from lru_cache.store.removal import Gone, RemovalCause
 K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+__all__ = ["Entry", "Lock", "ReadPath", "Store", "with_short_cuts"]
 
 FOREVER = float("inf")
 DEAD = float("-inf")  # as `fresh_until`: no look-up takes this entry for a plain hit
@@ -241,8 +245,30 @@ class ReadPath(Generic[K, V]):
             pass  # absent, or gone since it was found; if the key's own code raised this, it will do so again
         return self._miss(key, default, load)
 
+    def _count_hit(self) -> None:
+        next(self._hits_left)
+
     def _count_hits(self) -> int:
         return sys.maxsize - operator.length_hint(self._hits_left)
 
+    def _count_short_misses(self) -> int:
+        """The misses that `get` answered by itself, without `_miss`."""
+        return 0
+
+    def _allow_short_cuts(
+        self, lock: Any, loading: dict[Any, Any], missing: object, misses: bool, life: float | None
+    ) -> None:
+        """Tell what a native `get` and `set` may do by themselves. This one does not.
+
+        - A miss, where nothing is due, is the default that was asked for (`misses`).
+        - A write of a bare value, while nobody holds the `lock` and nothing is in `loading`, puts it with a life of so
+          many seconds and drops what leaves (`life`; None: it may not). `missing` stands for no value.
+        """
+
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
         raise NotImplementedError
+
+
+def with_short_cuts(cls: C) -> C:
+    """Decorate a cache: a native store serves its `set` without a Python frame where that is possible."""
+    return cls
