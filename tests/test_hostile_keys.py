@@ -9,6 +9,7 @@ import pytest
 from lru_cache import LRUCache, Removal
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started
+from tests.store.twins import check_whole as check_store
 
 Start = Callable[..., Started]
 
@@ -36,11 +37,7 @@ class Key:
 
 def check_whole(cache: LRUCache[Any, Any]) -> None:
     """What must hold whenever no call is in progress."""
-    store = cache._store
-    entries = store.entries()
-    assert len(entries) <= store.capacity
-    for entry in entries:
-        assert store._index.get(entry.key) is entry, f"{entry} is in the order and not in the index"
+    check_store(cache._store)
     assert len(list(cache)) == len(cache)
     assert all(cache.peek(key) is value for key, value in cache.items())
 

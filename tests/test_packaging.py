@@ -1,7 +1,12 @@
-"""What is uploaded is whole: 0.0.2 could not be imported, since its sub-package was not in the upload."""
+"""What is uploaded is whole: 0.0.2 could not be imported, since its sub-package was not in the upload.
 
+With a compiler a wheel holds the store in C; without one the install succeeds all the same, on the store in Python.
+"""
+
+import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -9,11 +14,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.twins import TWINS
+
 ROOT = Path(__file__).parent.parent
 
 
-def run(*command: object, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+# What this process was told about stores is not what a user's environment says.
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("LRU_CACHE_")}
+BUILT = "native" if "native" in TWINS else "python"
+EXTENSION = f"lru_cache/store/native_store{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+def run(*command: object, cwd: Path, **variables: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=PLAIN | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -38,8 +58,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == tracked("lru_cache")
+    assert names - {EXTENSION} == {name for name in tracked("lru_cache") if not name.endswith(".c")}
     assert "lru_cache/py.typed" in names
+
+
+def test_the_wheel_holds_the_store_that_could_be_built(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    assert (EXTENSION in zipfile.ZipFile(wheel).namelist()) == (BUILT == "native")
 
 
 def test_the_source_distribution_holds_every_file(built: Path) -> None:
@@ -70,6 +95,41 @@ def test_the_wheel_works_in_a_clean_environment(clean_python: Path, tmp_path: Pa
         "print(version('cf_LRU_cache'), LRUCache(str.upper).get('works'))\n"
     )
     assert run(clean_python, "-c", code, cwd=tmp_path) == "0.1.0.dev0 WORKS\n"
+
+
+IMPLEMENTATION = "from lru_cache.store import implementation; print(implementation)"
+
+
+def test_the_wheel_says_which_store_it_has(clean_python: Path, tmp_path: Path) -> None:
+    assert run(clean_python, "-c", IMPLEMENTATION, cwd=tmp_path) == f"{BUILT}\n"
+
+
+def test_the_store_in_c_can_be_refused(clean_python: Path, tmp_path: Path) -> None:
+    code = f"{IMPLEMENTATION}; import sys; print('lru_cache.store.native_store' in sys.modules)"
+    assert run(clean_python, "-c", code, cwd=tmp_path, LRU_CACHE_PURE_PYTHON="1") == "python\nFalse\n"
+
+
+def test_without_a_compiler_it_installs_on_the_store_in_python(built: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    home = tmp_path / "clean"
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    run(
+        python, "-m", "pip", "install", "--quiet", "--no-cache-dir", sdist,
+        cwd=tmp_path, CC="/bin/false", LDSHARED="/bin/false",
+    )  # fmt: skip
+    assert run(python, "-c", IMPLEMENTATION, cwd=tmp_path) == "python\n"
+
+
+def test_where_the_store_in_c_is_required_a_failing_compiler_fails_the_build(built: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
+    variables = {"CC": "/bin/false", "LDSHARED": "/bin/false", "LRU_CACHE_REQUIRE_NATIVE": "1"}
+    done = subprocess.run(
+        [*command, "-w", str(tmp_path), str(sdist)], env=PLAIN | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert not list(tmp_path.glob("*.whl"))
 
 
 def test_the_wheel_brings_msgpack_and_nothing_else(clean_python: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lru_cache import LRUCache, Removal
 from lru_cache.testing import ManualClock
 from tests.concurrency import Started, eventually
+from tests.store.twins import check_tidy
 
 Start = Callable[..., Started]
 
@@ -101,13 +102,12 @@ def test_sixteen_threads_doing_everything(options: dict[str, Any], clock: Manual
     assert len(cache._store) <= CAPACITY
     assert all(belongs(removal.key, removal.value) for removal in removals)
     store = cache._store
-    assert {id(entry) for entry in store.entries()} == {id(entry) for entry in store._index.values()}
+    check_tidy(store)
     clock.advance(1e9)
     cache.expire()
     if settings["expiration_time"] is not None:
         assert len(store) == 0
-        assert store._index == {}
-        assert len(store._deadlines) == 0
+        check_tidy(store)
 
 
 def test_hits_of_many_threads_are_all_counted(start: Start) -> None:

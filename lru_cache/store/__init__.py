@@ -1,14 +1,32 @@
 """Keeping values: bounded, ordered by use, with expiry. This file chooses the implementation.
 
 The contract is `python_store.Store` with its `ReadPath`, and `tests/store/` checks it. Nothing in this folder may know
-loading, locks, listeners or the network.
+loading, listeners or the network.
 """
 
-from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE, Entry, Lock, ReadPath, Store, with_short_cuts
+import os
+import sys
+from typing import TYPE_CHECKING, Literal
+
+from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE
 from lru_cache.store.removal import Gone, RemovalCause
 
-implementation = "python"
-"""Which store this process uses."""
+implementation: Literal["native", "python"] = "python"
+"""Which store this process uses. The native one if it was built, unless LRU_CACHE_PURE_PYTHON=1 refuses it."""
+
+if TYPE_CHECKING:
+    from lru_cache.store.python_store import Entry, Lock, ReadPath, Store, with_short_cuts
+else:
+    # Without the interpreter lock only the Python store is right: whoever switched it off finds that one.
+    refused = os.environ.get("LRU_CACHE_PURE_PYTHON", "") not in ("", "0")
+    try:
+        if refused or not getattr(sys, "_is_gil_enabled", lambda: True)():
+            raise ImportError
+        from lru_cache.store.native_store import Entry, Lock, ReadPath, Store, with_short_cuts
+
+        implementation = "native"
+    except ImportError:
+        from lru_cache.store.python_store import Entry, Lock, ReadPath, Store, with_short_cuts
 
 __all__ = [
     "FOREVER",

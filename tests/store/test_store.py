@@ -2,33 +2,43 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lru_cache.store import FOREVER, REAPED_PER_WRITE, RemovalCause, Store
+from tests.store.twins import TWINS, check_whole
+
+Make = Callable[..., Store[Any, Any]]
 
 NOW = 100.0
+
+
+@pytest.fixture(params=TWINS)
+def make(request: pytest.FixtureRequest) -> Any:
+    """Both implementations, whichever this process uses."""
+    return TWINS[request.param]
 
 
 def keys(store: Store[Any, Any]) -> list[Any]:
     return [entry.key for entry in store.entries()]
 
 
-def test_finds_what_was_put() -> None:
-    store: Store[str, int] = Store(2)
+def test_finds_what_was_put(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW, version="v")
     entry = store.find("a")
     assert entry is not None
     assert (entry.key, entry.value, entry.version, entry.deadline) == ("a", 1, "v", FOREVER)
 
 
-def test_finds_nothing_for_an_absent_key() -> None:
-    assert Store[str, int](2).find("a") is None
+def test_finds_nothing_for_an_absent_key(make: Make) -> None:
+    assert make(2).find("a") is None
 
 
-def test_evicts_the_least_recently_put_when_full_and_tells() -> None:
-    store: Store[str, int] = Store(2)
+def test_evicts_the_least_recently_put_when_full_and_tells(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW, version="v")
     store.put("b", 2, NOW)
     assert store.put("c", 3, NOW) == [("a", 1, "v", RemovalCause.EVICTED)]
@@ -36,8 +46,8 @@ def test_evicts_the_least_recently_put_when_full_and_tells() -> None:
     assert store.find("a") is None
 
 
-def test_a_use_saves_from_eviction() -> None:
-    store: Store[str, int] = Store(2)
+def test_a_use_saves_from_eviction(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW)
     store.put("b", 2, NOW)
     entry = store.find("a")
@@ -47,8 +57,8 @@ def test_a_use_saves_from_eviction() -> None:
     assert keys(store) == ["a", "c"]
 
 
-def test_finding_is_not_a_use() -> None:
-    store: Store[str, int] = Store(2)
+def test_finding_is_not_a_use(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW)
     store.put("b", 2, NOW)
     store.find("a")
@@ -56,30 +66,30 @@ def test_finding_is_not_a_use() -> None:
     assert keys(store) == ["b", "c"]
 
 
-def test_an_update_is_a_use_and_tells_what_it_replaced() -> None:
-    store: Store[str, int] = Store(2)
+def test_an_update_is_a_use_and_tells_what_it_replaced(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW, version=7)
     store.put("b", 2, NOW)
     assert store.put("a", 3, NOW) == [("a", 1, 7, RemovalCause.REPLACED)]
     assert keys(store) == ["b", "a"]
 
 
-def test_an_equal_key_finds_the_first_one_as_in_a_dict() -> None:
-    store: Store[Any, str] = Store(2)
+def test_an_equal_key_finds_the_first_one_as_in_a_dict(make: Make) -> None:
+    store: Store[Any, str] = make(2)
     store.put(1, "int", NOW)
     store.put(True, "bool", NOW)
     assert [(e.key, type(e.key), e.value) for e in store.entries()] == [(1, int, "bool")]
 
 
-def test_never_holds_more_than_its_capacity() -> None:
-    store: Store[int, int] = Store(3)
+def test_never_holds_more_than_its_capacity(make: Make) -> None:
+    store: Store[int, int] = make(3)
     for i in range(10):
         store.put(i, i, NOW)
         assert len(store) <= 3
 
 
-def test_what_has_expired_leaves_before_anything_alive() -> None:
-    store: Store[str, int] = Store(2)
+def test_what_has_expired_leaves_before_anything_alive(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("alive", 1, NOW)
     store.put("expired", 2, NOW, deadline=NOW + 1)
     gone = store.put("new", 3, NOW + 1)
@@ -87,8 +97,8 @@ def test_what_has_expired_leaves_before_anything_alive() -> None:
     assert keys(store) == ["alive", "new"]
 
 
-def test_replacing_or_removing_what_has_expired_counts_as_its_expiry() -> None:
-    store: Store[str, int] = Store(9, retention=100)
+def test_replacing_or_removing_what_has_expired_counts_as_its_expiry(make: Make) -> None:
+    store: Store[str, int] = make(9, retention=100)
     store.put("a", 1, NOW, deadline=NOW + 1)
     store.put("b", 1, NOW, deadline=NOW + 1)
     assert store.put("a", 2, NOW + 1)[0][3] is RemovalCause.EXPIRED
@@ -100,8 +110,8 @@ def test_replacing_or_removing_what_has_expired_counts_as_its_expiry() -> None:
     assert store.expirations == 2
 
 
-def test_removes_once() -> None:
-    store: Store[str, int] = Store(2)
+def test_removes_once(make: Make) -> None:
+    store: Store[str, int] = make(2)
     store.put("a", 1, NOW, version="v")
     entry = store.find("a")
     assert entry is not None
@@ -111,8 +121,8 @@ def test_removes_once() -> None:
     assert len(store) == 0
 
 
-def test_count_leaves_out_what_has_expired_and_is_still_retained() -> None:
-    store: Store[str, int] = Store(9, retention=50)
+def test_count_leaves_out_what_has_expired_and_is_still_retained(make: Make) -> None:
+    store: Store[str, int] = make(9, retention=50)
     store.put("a", 1, NOW, deadline=NOW + 10)
     store.put("b", 1, NOW)
     assert store.count(NOW + 9) == 2
@@ -120,15 +130,15 @@ def test_count_leaves_out_what_has_expired_and_is_still_retained() -> None:
     assert len(store) == 2
 
 
-def test_reaping_waits_for_the_retention() -> None:
-    store: Store[str, int] = Store(9, retention=50)
+def test_reaping_waits_for_the_retention(make: Make) -> None:
+    store: Store[str, int] = make(9, retention=50)
     store.put("a", 1, NOW, deadline=NOW + 10)
     assert store.reap(NOW + 59) == []
     assert store.reap(NOW + 60) == [("a", 1, None, RemovalCause.EXPIRED)]
 
 
-def test_a_write_reaps_a_bounded_number_and_more_than_it_adds() -> None:
-    store: Store[int, int] = Store(10_000)
+def test_a_write_reaps_a_bounded_number_and_more_than_it_adds(make: Make) -> None:
+    store: Store[int, int] = make(10_000)
     for i in range(1000):
         store.put(i, i, NOW, deadline=NOW + 1)
     writes = 0
@@ -139,8 +149,8 @@ def test_a_write_reaps_a_bounded_number_and_more_than_it_adds() -> None:
     assert writes == -(-1000 // REAPED_PER_WRITE)
 
 
-def test_prolonging_moves_the_end_both_ways() -> None:
-    store: Store[str, int] = Store(9)
+def test_prolonging_moves_the_end_both_ways(make: Make) -> None:
+    store: Store[str, int] = make(9)
     store.put("a", 1, NOW, deadline=NOW + 10)
     entry = store.find("a")
     assert entry is not None
@@ -150,16 +160,16 @@ def test_prolonging_moves_the_end_both_ways() -> None:
     assert len(store.reap(NOW + 5)) == 1
 
 
-def test_a_put_with_an_earlier_end_expires_at_it() -> None:
-    store: Store[str, int] = Store(9)
+def test_a_put_with_an_earlier_end_expires_at_it(make: Make) -> None:
+    store: Store[str, int] = make(9)
     store.put("a", 1, NOW, deadline=NOW + 10)
     store.put("a", 2, NOW, deadline=NOW + 5)
     assert store.reap(NOW + 4) == []
     assert [gone[1] for gone in store.reap(NOW + 5)] == [2]
 
 
-def test_a_put_gives_the_entry_its_new_version_and_forgets_a_failed_load() -> None:
-    store: Store[str, int] = Store(9)
+def test_a_put_gives_the_entry_its_new_version_and_forgets_a_failed_load(make: Make) -> None:
+    store: Store[str, int] = make(9)
     store.put("a", 1, NOW, version="old")
     entry = store.find("a")
     assert entry is not None
@@ -168,16 +178,16 @@ def test_a_put_gives_the_entry_its_new_version_and_forgets_a_failed_load() -> No
     assert (entry.version, entry.retry_at < NOW) == ("new", True)
 
 
-def test_pop_oldest_takes_a_bounded_number_of_expired_entries_at_a_time() -> None:
-    store: Store[int, int] = Store(1000, retention=50)
+def test_pop_oldest_takes_a_bounded_number_of_expired_entries_at_a_time(make: Make) -> None:
+    store: Store[int, int] = make(1000, retention=50)
     for i in range(100):
         store.put(i, i, NOW, deadline=NOW + 1)
     store.put(-1, -1, NOW)
     assert len(store.pop_oldest(NOW + 1)) == REAPED_PER_WRITE
 
 
-def test_pop_oldest_gives_the_least_recently_used_that_lives() -> None:
-    store: Store[str, int] = Store(9, retention=50)
+def test_pop_oldest_gives_the_least_recently_used_that_lives(make: Make) -> None:
+    store: Store[str, int] = make(9, retention=50)
     store.put("expired", 1, NOW, deadline=NOW + 1)
     store.put("old", 2, NOW)
     store.put("new", 3, NOW)
@@ -189,12 +199,12 @@ def test_pop_oldest_gives_the_least_recently_used_that_lives() -> None:
     assert keys(store) == ["new"]
 
 
-def test_pop_oldest_of_nothing_is_nothing() -> None:
-    assert Store[str, int](9).pop_oldest(NOW) == []
+def test_pop_oldest_of_nothing_is_nothing(make: Make) -> None:
+    assert make(9).pop_oldest(NOW) == []
 
 
-def test_clear_returns_everything_and_leaves_nothing() -> None:
-    store: Store[str, int] = Store(9)
+def test_clear_returns_everything_and_leaves_nothing(make: Make) -> None:
+    store: Store[str, int] = make(9)
     store.put("a", 1, NOW, deadline=NOW + 1)
     store.put("b", 2, NOW, version="v")
     assert store.clear(NOW) == [("a", 1, None, RemovalCause.CLEARED), ("b", 2, "v", RemovalCause.CLEARED)]
@@ -202,8 +212,8 @@ def test_clear_returns_everything_and_leaves_nothing() -> None:
     assert store.reap(NOW + 1) == []
 
 
-def test_counts_evictions_and_expirations() -> None:
-    store: Store[int, int] = Store(1)
+def test_counts_evictions_and_expirations(make: Make) -> None:
+    store: Store[int, int] = make(1)
     for i in range(3):
         store.put(i, i, NOW, deadline=NOW + 1)
     store.reap(NOW + 1)
@@ -215,9 +225,9 @@ class Thing:
 
 
 @pytest.mark.parametrize("way", ["replaced", "evicted", "removed", "expired", "cleared"])
-def test_holds_nothing_of_what_has_left(way: str) -> None:
+def test_holds_nothing_of_what_has_left(make: Make, way: str) -> None:
     """Not until the garbage collector comes: memory must go when the value goes."""
-    store: Store[str, Thing] = Store(1)
+    store: Store[str, Thing] = make(1)
     gc.disable()
     try:
         thing = Thing()
@@ -240,3 +250,127 @@ def test_holds_nothing_of_what_has_left(way: str) -> None:
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_an_entry_that_has_left_keeps_what_it_had(make: Make) -> None:
+    """Who took it from a snapshot may still read it, and finds it neither fresh nor alive again."""
+    store: Store[str, int] = make(1)
+    store.put("a", 1, NOW, deadline=NOW + 10, version="v")
+    (entry,) = store.entries()
+    store.put("b", 2, NOW)
+    assert (entry.key, entry.value, entry.version, entry.deadline) == ("a", 1, "v", NOW + 10)
+    assert entry.fresh_until < NOW
+    store.put("a", 3, NOW)
+    assert entry.value == 1
+
+
+def test_an_entry_is_one_object_as_long_as_somebody_holds_it(make: Make) -> None:
+    store: Store[str, int] = make(9)
+    store.put("a", 1, NOW)
+    entry = store.find("a")
+    store.put("a", 2, NOW)
+    assert store.find("a") is entry
+    assert store.entries() == [entry]
+    assert entry is not None
+    assert entry.value == 2
+
+
+def test_an_entry_may_be_changed_in_place(make: Make) -> None:
+    store: Store[str, Any] = make(9)
+    store.put("a", b"encoded", NOW, NOW + 10, float("-inf"), "v")
+    entry = store.find("a")
+    assert entry is not None
+    entry.value = "decoded"
+    entry.fresh_until = NOW + 5
+    entry.version = "w"
+    entry.retry_at = NOW + 1
+    del entry
+    entry = store.find("a")
+    assert entry is not None
+    assert (entry.value, entry.version, entry.deadline, entry.fresh_until, entry.retry_at) == (
+        "decoded", "w", NOW + 10, NOW + 5, NOW + 1,
+    )  # fmt: skip
+
+
+def test_nothing_done_to_an_entry_that_has_left_changes_the_store(make: Make) -> None:
+    store: Store[str, int] = make(9)
+    store.put("a", 1, NOW)
+    entry = store.find("a")
+    assert entry is not None
+    store.remove(entry, RemovalCause.INVALIDATED, NOW)
+    store.put("a", 2, NOW, deadline=NOW + 10)
+    store.use(entry)
+    entry.value = 3
+    entry.version = "w"
+    entry.fresh_until = entry.retry_at = NOW + 5
+    assert [(e.value, e.version, e.deadline) for e in store.entries()] == [(2, None, NOW + 10)]
+    check_whole(store)
+
+
+def test_another_store_s_entry_is_no_entry_of_this_one(make: Make) -> None:
+    store, other = make(9), make(9)
+    store.put("a", 1, NOW)
+    store.put("b", 1, NOW)
+    other.put("a", 1, NOW)
+    entry = other.find("a")
+    assert entry is not None
+    store.use(entry)
+    assert keys(store) == ["a", "b"]
+    assert store.remove(entry, RemovalCause.INVALIDATED, NOW) is None
+    assert len(store) == 2
+
+
+def test_a_smaller_capacity_counts_from_the_next_put(make: Make) -> None:
+    store: Store[int, int] = make(100)
+    for i in range(100):
+        store.put(i, i, NOW)
+    store.capacity = 3
+    assert len(store.put(100, 100, NOW)) == 98
+    assert keys(store) == [98, 99, 100]
+    store.capacity = 5
+    for i in range(10):
+        store.put(i, i, NOW)
+    assert keys(store) == [5, 6, 7, 8, 9]
+    check_whole(store)
+
+
+def test_a_capacity_beyond_all_memory_is_one_like_others(make: Make) -> None:
+    store: Store[int, int] = make(10**30)
+    store.put(1, 1, NOW)
+    assert (store.capacity, len(store)) == (10**30, 1)
+
+
+@pytest.mark.parametrize("kind", [int, str, float, lambda i: (i, str(i)), lambda i: b"%d" % i])
+def test_finds_each_of_many_keys_of_one_kind_and_none_that_has_left(make: Make, kind: Callable[[int], Any]) -> None:
+    store: Store[Any, int] = make(1_000)
+    for i in range(3_000):
+        store.put(kind(i), i, NOW, deadline=NOW + 10 + i % 7)
+    for i in range(3_000):
+        entry = store.find(kind(i))
+        assert (entry and entry.value) == (i if i >= 2_000 else None)
+    check_whole(store)
+
+
+def test_a_put_that_cannot_compare_its_key_changes_nothing(make: Make) -> None:
+    class Angry:
+        def __hash__(self) -> int:
+            return hash("a")
+
+        def __eq__(self, other: object) -> bool:
+            raise ArithmeticError("cannot compare")
+
+    store: Store[Any, int] = make(9)
+    store.put("a", 1, NOW)
+    with pytest.raises(ArithmeticError):
+        store.put(Angry(), 2, NOW)
+    assert [(e.key, e.value) for e in store.entries()] == [("a", 1)]
+    check_whole(store)
+
+
+def test_unhashable_keys_are_refused(make: Make) -> None:
+    store = make(9)
+    with pytest.raises(TypeError):
+        store.put([], 1, NOW)
+    with pytest.raises(TypeError):
+        store.find([])
+    assert len(store) == 0

@@ -1,10 +1,15 @@
 """A store against the simplest thing that could be one, over random operations."""
 
+import unittest
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lru_cache.store import FOREVER, RemovalCause, Store
+from lru_cache.store import FOREVER, RemovalCause
+from tests.store.twins import TWINS, check_whole
 
 CAPACITY, RETENTION = 4, 3
 some_key = st.integers(0, 7)
@@ -36,9 +41,12 @@ class NaiveStore:
 
 
 class StoreAgainstModel(RuleBasedStateMachine):
+    make: ClassVar[Callable[..., Any]]
+
     def __init__(self) -> None:
         super().__init__()
-        self.store: Store[int, int] = Store(CAPACITY, RETENTION)
+        self.store = self.make(CAPACITY, RETENTION)
+        self.held: list[Any] = []  # entries that somebody keeps, whatever becomes of them
         self.model = NaiveStore()
         self.now = 0.0
         self.value = 0
@@ -91,6 +99,16 @@ class StoreAgainstModel(RuleBasedStateMachine):
                 break
         self.same(self.store.pop_oldest(self.now), expected)
 
+    @rule(key=some_key)
+    def hold(self, key: int) -> None:
+        entry = self.store.find(key)
+        if entry is not None:
+            self.held.append((entry, key))
+
+    @rule()
+    def let_go(self) -> None:
+        self.held.clear()
+
     @rule()
     def clear(self) -> None:
         assert len(self.store.clear(self.now)) == len(self.model.rows)
@@ -98,6 +116,8 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
+        check_whole(self.store)
+        assert all(entry.key == key for entry, key in self.held)
         assert [(e.key, e.value, e.deadline) for e in self.store.entries()] == self.model.rows
         assert self.store.count(self.now) == sum(deadline > self.now for _, _, deadline in self.model.rows)
         for key in range(8):
@@ -105,5 +125,13 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert (entry and entry.value) == next((v for k, v, _ in self.model.rows if k == key), None)
 
 
-TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+def against_model(name: str) -> type[unittest.TestCase]:
+    machine = type(f"{name.title()}StoreAgainstModel", (StoreAgainstModel,), {"make": staticmethod(TWINS[name])})
+    case: type[unittest.TestCase] = machine.TestCase  # type: ignore[attr-defined]
+    case.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)  # type: ignore[attr-defined]
+    return case
+
+
+TestPythonStore = against_model("python")
+if "native" in TWINS:
+    TestNativeStore = against_model("native")
