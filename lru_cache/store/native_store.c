@@ -4,8 +4,8 @@ It must not know loaders, listeners or the network. It reads a clock only for a 
 
 Three things are to be known before changing a line.
 
-Foreign code runs where a key is hashed or compared, where a clock of the user's own is asked, where a reference is given
-up, and (before Python 3.12) where an object is made that the garbage collector knows. There, and only there, may
+Foreign code runs where a key is hashed or compared, where a clock of the user's own is asked, where a reference is
+given up, and (before Python 3.12) where an object is made that the garbage collector knows. There, and only there, may
 another thread or a finalizer come in and call us. So every change is one stretch without any of these: what it needs is
 looked up and allocated before, what leaves is moved into a `Leaver` and let go after. `Store.changes` counts changes of
 the index; a look-up that ran foreign code and finds another count than before knows nothing and begins again.
@@ -304,9 +304,9 @@ oldest(Store *store)
 
 /* -- deadlines ----------------------------------------------------------------------------------------------------- */
 
-/* Entries that end stand in the lane, a list in order of their deadlines, as long as each comes in at its end: that is what
-   entries with one life for all do, and it costs a few links. Who comes in with an earlier deadline moves the last few
-   to the heap, so that one long life does not close the lane; if that is not enough, it goes to the heap itself. */
+/* Entries that end stand in the lane, a list in order of their deadlines, as long as each comes in at its end: that is
+   what entries with one life for all do, and it costs a few links. Who comes in with an earlier deadline moves the last
+   few to the heap, so that one long life does not close the lane; if that is not enough, it goes to the heap itself. */
 
 static inline double
 deadline_of(const Store *store, Slot slot)
@@ -866,7 +866,7 @@ insert(Store *store, const Arrival *arrival)
     return slot;
 }
 
-/* Keep what arrives, at the slot where its key was found, if it was. Runs no foreign code. On failure nothing changed. */
+/* Keep what arrives, at the slot where its key was found, if it was. Runs no foreign code; failing changes nothing. */
 static inline int
 put_at(Store *store, Slot slot, const Arrival *arrival, Leaving *leaving)
 {
@@ -1771,7 +1771,8 @@ flaw_in_cells(const Store *store)
         if (store->nodes[cell.slot].hash != cell.hash) {
             return "a cell has another hash than its node";
         }
-        for (uint32_t on = home_of(cell.hash, store->cell_count); on != at; on = on + 1 == store->cell_count ? 0 : on + 1) {
+        uint32_t on = home_of(cell.hash, store->cell_count);
+        for (; on != at; on = on + 1 == store->cell_count ? 0 : on + 1) {
             if (store->cells[on].slot == NOBODY) {
                 return "a cell cannot be reached from its home";
             }
@@ -1803,7 +1804,8 @@ flaw_in_dates(const Store *store)
     for (Slot slot = store->nodes[NOBODY].newer; slot != NOBODY; slot = store->nodes[slot].newer) {
         double deadline = deadline_of(store, slot);
         endless += deadline == Py_HUGE_VAL;
-        if (store->nodes[slot].after == UNDATED ? deadline != Py_HUGE_VAL : deadline + store->retention < store->earliest) {
+        int is_dated = store->nodes[slot].after != UNDATED;
+        if (is_dated ? deadline + store->retention < store->earliest : deadline != Py_HUGE_VAL) {
             return "an entry is due and nobody knows";
         }
     }
@@ -1899,9 +1901,9 @@ static PyType_Spec store_spec = {
 
 /* -- Lock: reentrant, as threading.RLock; what it adds is that C code can see whether it is held ------------------- */
 
-/* All but `turn` is guarded by the interpreter lock: taking it when it is free is one step, and so is giving it back. Who
-   finds it held waits for `turn`, which stays locked and is opened for one at a time. Who comes through may find the lock
-   taken by a third and waits again: nobody is woken for nothing, as whoever holds it by then opens it again. */
+/* All but `turn` is guarded by the interpreter lock: taking it when it is free is one step, and so is giving it back.
+   Who finds it held waits for `turn`, which stays locked and is opened for one at a time. Who comes through may find
+   the lock taken by a third, and waits again: whoever holds it by then opens `turn` once more. */
 typedef struct {
     PyObject_HEAD
     PyThread_type_lock turn;
@@ -2475,8 +2477,8 @@ pass_on(PyTypeObject *type, PyMethodDef *method)
     return is_ours ? give_method(type, method) : 0;
 }
 
-/* Each subclass gets descriptors of its own: the interpreter specializes the call of a C method only where the object is
-   exactly of the class that the descriptor belongs to, which makes a hit a fifth cheaper. */
+/* Each subclass gets descriptors of its own: the interpreter specializes the call of a C method only where the object
+   is exactly of the class that the descriptor belongs to, which makes a hit a fifth cheaper. */
 static PyObject *
 read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
 {
@@ -2484,7 +2486,8 @@ read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
     if (state == NULL) {
         return NULL;
     }
-    PyObject *next = PyObject_CallFunctionObjArgs((PyObject *)&PySuper_Type, (PyObject *)state->read_path_type, class, NULL);
+    PyObject *super = (PyObject *)&PySuper_Type;
+    PyObject *next = PyObject_CallFunctionObjArgs(super, (PyObject *)state->read_path_type, class, NULL);
     PyObject *method = next == NULL ? NULL : PyObject_GetAttrString(next, "__init_subclass__");
     PyObject *answer = method == NULL ? NULL : PyObject_Call(method, args, kwargs);
     Py_XDECREF(method);
@@ -2505,8 +2508,8 @@ static PyMethodDef read_path_methods[] = {
     {"_count_hits", (PyCFunction)read_path_count_hits, METH_NOARGS, NULL},
     {"_count_short_misses", (PyCFunction)read_path_count_short_misses, METH_NOARGS, NULL},
     {"_allow_short_cuts", (PyCFunction)(void (*)(void))read_path_allow_short_cuts, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"__init_subclass__", (PyCFunction)(void (*)(void))read_path_init_subclass, METH_VARARGS | METH_KEYWORDS | METH_CLASS,
-     NULL},
+    {"__init_subclass__", (PyCFunction)(void (*)(void))read_path_init_subclass,
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},
 };

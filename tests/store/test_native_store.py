@@ -1,0 +1,652 @@
+"""What only the store in C has: its lock, its short cuts, its dealings with the garbage collector.
+
+Without it there is nothing to test here; `.ci/run` sees to it that there is.
+"""
+
+import gc
+import subprocess
+import sys
+import threading
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lru_cache.store
+from lru_cache import LRUCache
+from lru_cache.store import FOREVER, REAPED_PER_WRITE, RemovalCause
+from lru_cache.testing import ManualClock
+from tests.concurrency import Gate, Started
+from tests.store.twins import TWINS, native_store
+
+Start = Callable[..., Started]
+
+pytestmark = pytest.mark.filterwarnings("error")
+if native_store is None:
+    pytest.skip("the store in C was not built", allow_module_level=True)
+
+is_used = lru_cache.store.implementation == "native"
+NOW = 100.0
+
+
+def test_what_is_used_is_what_was_built_and_not_refused() -> None:
+    import os
+
+    refused = os.environ.get("LRU_CACHE_PURE_PYTHON", "") not in ("", "0")
+    assert lru_cache.store.implementation == ("python" if refused else "native")
+
+
+def test_both_reap_as_many_with_a_write() -> None:
+    assert native_store.REAPED_PER_WRITE == REAPED_PER_WRITE
+
+
+# -- deadlines: a lane for who comes in order, a heap for the others --------------------------------------------------
+
+Put = tuple[int, float]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, FOREVER])), max_size=150),
+    st.integers(1, 30),
+)
+def test_whatever_the_lives_what_is_due_leaves_and_nothing_else(puts: list[Put], capacity: int) -> None:
+    store = TWINS["native"](capacity)
+    now, held = 0.0, {}  # key -> deadline, in order of use
+    for key, life in puts:
+        now += 0.25
+        store.put(key, life, now, now + life)
+        store._check()
+        held = {k: deadline for k, deadline in held.items() if deadline > now and k != key}
+        if len(held) == capacity:
+            held.pop(next(iter(held)))
+        held[key] = now + life
+        assert {entry.key: entry.deadline for entry in store.entries()} == held
+        assert store.count(now + 4) == sum(deadline > now + 4 for deadline in held.values())
+
+
+def test_one_long_life_in_between_does_not_spoil_the_lane() -> None:
+    """Entries of one life cost links; those that come out of order cost a place in a heap, which is memory."""
+    store = TWINS["native"](10_000)
+    before = sys.getsizeof(store)
+    for i in range(1_000):
+        store.put(i, i, NOW + i, NOW + i + (1e9 if i % 100 == 50 else 5_000))
+    grown = sys.getsizeof(store) - before
+    for i in range(1_000, 10_000):
+        store.put(i, i, NOW + i, NOW + i + 5_000)
+    store._check()
+    assert sys.getsizeof(store) - before < 10 * grown + 10_000
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+
+class Thing:
+    """Something that can be watched, and that the garbage collector knows."""
+
+
+def test_a_cycle_through_the_store_is_collected() -> None:
+    store = TWINS["native"](9)
+    thing = Thing()
+    thing.store = store  # type: ignore[attr-defined]
+    store.put("a", thing, NOW, version=thing)
+    seen = weakref.ref(thing)
+    del thing, store
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_cycle_through_an_entry_that_somebody_holds_is_collected() -> None:
+    store = TWINS["native"](9)
+    thing = Thing()
+    store.put("a", thing, NOW)
+    thing.entry = store.find("a")  # type: ignore[attr-defined]
+    seen = weakref.ref(thing)
+    del thing, store
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_cycle_through_a_cache_is_collected() -> None:
+    cache: LRUCache[Any, Any] = LRUCache()
+    cache.set("a", cache)
+    cache.set("loaders", [cache.get])
+    seen = weakref.ref(cache)
+    del cache
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_value_that_loses_its_cache_may_still_use_it_when_it_is_finalized() -> None:
+    done: list[Any] = []
+
+    class Last:
+        def __init__(self, cache: LRUCache[Any, Any]) -> None:
+            self.cache = cache
+
+        def __del__(self) -> None:
+            done.append((self.cache.get("b"), self.cache.set("c", 3), self.cache.get("c"), len(self.cache)))
+
+    cache: LRUCache[Any, Any] = LRUCache()
+    cache.set("a", Last(cache))
+    cache.set("b", 2)
+    del cache
+    gc.collect()
+    assert len(done) == 1
+
+
+def test_texts_and_numbers_are_never_shown_to_the_garbage_collector() -> None:
+    """So a million of them do not make a collection slow."""
+    store = TWINS["native"](9)
+    store.put("a", 1, NOW)
+    store.put(b"b", 2.5, NOW, version="v")
+    assert [kind for kind in map(type, gc.get_referents(store)) if kind in (str, int, float, bytes)] == []
+    value = ["seen"]
+    store.put("c", value, NOW)
+    assert any(referent is value for referent in gc.get_referents(store))
+    store.put("c", "text", NOW)
+    assert not any(referent is value for referent in gc.get_referents(store))
+
+
+def live_a_life(store: Any, key: Any, value: Any, version: Any) -> None:
+    """Every way in and out."""
+    for round_number in range(3):
+        store.put(key, value, NOW, NOW + 10 + round_number, version=version)
+    entry = store.find(key)
+    entry.value, entry.version, entry.fresh_until = value, version, NOW + 1
+    store.prolong(entry, NOW + 30, NOW + 20)
+    store.use(entry)
+    entries = store.entries()
+    store.remove(entry, RemovalCause.INVALIDATED, NOW)
+    assert repr(entry)
+    del entry, entries
+    store.put(key, value, NOW, NOW + 5, NOW + 4, version)
+    store.reap(NOW + 6)
+    for number in range(30):
+        store.put((key, number), value, NOW, NOW + 40 - number, version=version)
+    store.pop_oldest(NOW)
+    store.pop_oldest(NOW + 35, 3)
+    store.capacity = 3
+    store.put(key, value, NOW)
+    store.capacity = 20
+    store.clear(NOW)
+    store.put(key, value, NOW)
+    with pytest.raises(TypeError):
+        store.put([], value, NOW)
+    with pytest.raises(TypeError):
+        store.put(key, value, "now")
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_no_reference_is_lost_and_none_is_kept(twin: str) -> None:
+    key, value, version = ("key", object()), ["value"], ["version"]
+    live_a_life(TWINS[twin](20), key, value, version)
+    gc.collect()
+    before = [sys.getrefcount(thing) for thing in (key, value, version, None)]
+    for _ in range(100):
+        live_a_life(TWINS[twin](20), key, value, version)
+    gc.collect()
+    after = [sys.getrefcount(thing) for thing in (key, value, version, None)]
+    assert after[:3] == before[:3]
+    assert abs(after[3] - before[3]) < 50
+
+
+def use_a_cache() -> None:
+    cache: LRUCache[Any, Any] = LRUCache(maximum_capacity=50)
+    for number in range(200):
+        cache.set(number % 70, [number])
+        cache.get(number % 60)
+        cache.get(number % 60, load=lambda key: (key,))
+    cache.invalidate(60)
+    list(cache.items())
+    with pytest.raises(TypeError):
+        cache.get([])  # type: ignore[call-overload]
+    with pytest.raises(TypeError):
+        cache.get()  # type: ignore[call-overload]
+    with cache._lock:
+        cache.set("held", 1)
+
+
+def test_no_memory_is_lost() -> None:
+    for _ in range(10):
+        use_a_cache()
+        live_a_life(TWINS["native"](20), "key", ["value"], ["version"])
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(100):
+            use_a_cache()
+            live_a_life(TWINS["native"](20), "key", ["value"], ["version"])
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100 * 50
+
+
+# -- disturbed look-ups -----------------------------------------------------------------------------------------------
+
+
+class Same:
+    """A key with one hash for all, which acts whenever it is compared."""
+
+    def __init__(self, name: str, act: Callable[[], Any] = lambda: None) -> None:
+        self.name = name
+        self.act = act
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        self.act()
+        return isinstance(other, Same) and other.name == self.name
+
+
+def once(act: Callable[[], Any]) -> Callable[[], Any]:
+    left = [act]
+    return lambda: left.pop()() if left else None
+
+
+def test_a_key_that_changes_the_store_whenever_it_is_compared_is_refused_in_the_end() -> None:
+    store = TWINS["native"](9)
+
+    def come_and_go() -> None:
+        store.put("other", 0, NOW)
+        store.remove(store.find("other"), RemovalCause.INVALIDATED, NOW)
+
+    store.put(Same("a", come_and_go), 1, NOW)
+    with pytest.raises(RuntimeError, match="changes the cache"):
+        store.find(Same("b"))
+    store._check()
+
+
+def test_a_store_that_moves_while_a_key_is_compared_is_looked_through_again() -> None:
+    store = TWINS["native"](1_000)
+    store.put(Same("a", once(lambda: [store.put(number, 0, NOW) for number in range(500)])), "held", NOW)
+    assert store.find(Same("a")).value == "held"
+    store._check()
+
+
+def test_a_store_that_is_emptied_while_a_key_is_compared_holds_it_no_longer() -> None:
+    store = TWINS["native"](9)
+    store.put(Same("a", once(lambda: store.clear(NOW))), 1, NOW)
+    assert store.find(Same("a")) is None
+    store._check()
+
+
+# -- the lock ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lock() -> Any:
+    return native_store.Lock()
+
+
+def test_the_lock_is_reentrant_and_its_owner_s_alone(lock: Any, start: Start) -> None:
+    with lock:
+        assert lock.acquire()
+        assert lock._is_owned()
+        assert start(lock.acquire, False).result() is False
+        assert start(lock._is_owned).result() is False
+        lock.release()
+        assert start(lock.acquire, False).result() is False
+    assert not lock._is_owned()
+    assert lock.acquire(False)
+
+
+def test_only_its_owner_releases_the_lock(lock: Any, start: Start) -> None:
+    with pytest.raises(RuntimeError):
+        lock.release()
+    with lock, pytest.raises(RuntimeError):
+        start(lock.release).result()
+
+
+def test_who_waits_for_the_lock_gets_it_when_it_is_released(lock: Any, start: Start) -> None:
+    came: list[int] = []
+
+    def come(number: int) -> None:
+        with lock:
+            came.append(number)
+
+    with lock:
+        waiting = [start(come, number) for number in range(5)]
+        assert came == []
+    for one in waiting:
+        one.result()
+    assert sorted(came) == [0, 1, 2, 3, 4]
+
+
+def test_a_lock_that_was_held_across_a_fork_can_be_made_new(lock: Any, start: Start) -> None:
+    with lock:
+        waiting = start(lock.acquire, timeout=0.001)
+    waiting.result()
+    start(lock.acquire).result()
+    assert not lock.acquire(False)
+    lock._at_fork_reinit()
+    assert lock.acquire(False)
+
+
+def test_waiting_for_the_lock_ends_with_the_timeout(lock: Any, start: Start) -> None:
+    with lock:
+        assert start(lock.acquire, timeout=0.001).result() is False
+        assert start(lock.acquire, True, 0).result() is False
+    assert start(lock.acquire, timeout=5).result() is True
+
+
+@pytest.mark.parametrize("arguments", [(False, 1), (True, -2), (True, float("nan"))])
+def test_a_timeout_that_makes_no_sense_is_refused(lock: Any, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        lock.acquire(*arguments)
+
+
+def test_the_lock_serves_a_condition(lock: Any, start: Start) -> None:
+    condition, told = threading.Condition(lock), []
+
+    def wait() -> None:
+        with condition:
+            condition.wait_for(lambda: told, 10)
+
+    waiting = start(wait)
+    with condition:
+        told.append(True)
+        condition.notify_all()
+    waiting.result()
+
+
+def test_no_two_threads_hold_the_lock_and_none_is_forgotten(lock: Any, start: Start) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    counts = {"in": 0, "most": 0, "all": 0}
+
+    def work() -> None:
+        for turn in range(2_000):
+            if turn % 5 == 4 and not lock.acquire(timeout=0.0005):
+                continue
+            if turn % 5 != 4:
+                lock.acquire()
+            counts["in"] += 1
+            counts["most"] = max(counts["most"], counts["in"])
+            counts["all"] += 1
+            counts["in"] -= 1
+            lock.release()
+
+    try:
+        for thread in [start(work) for _ in range(8)]:
+            thread.result()
+    finally:
+        sys.setswitchinterval(before)
+    assert counts["most"] == 1
+    assert counts["all"] >= 8 * 1_600
+
+
+def test_an_interrupt_ends_the_wait_for_the_lock() -> None:
+    program = """if True:
+        import signal, threading
+        from lru_cache.store.native_store import Lock
+        lock, held, over = Lock(), threading.Event(), threading.Event()
+        def hold():
+            with lock:
+                held.set()
+                over.wait(30)
+        threading.Thread(target=hold).start()
+        held.wait()
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        def interrupt(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, interrupt)
+        try:
+            lock.acquire()
+        except KeyboardInterrupt:
+            print("interrupted")
+        over.set()
+        with lock:
+            print("held")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted\nheld\n", "")
+
+
+# -- short cuts -------------------------------------------------------------------------------------------------------
+
+needs_native = pytest.mark.skipif(not is_used, reason="the store in Python has no short cuts")
+
+
+@pytest.fixture
+def frames() -> Iterator[list[str]]:
+    """The names of the Python functions that this thread calls."""
+    called: list[str] = []
+
+    def note(frame: Any, event: str, _argument: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    sys.setprofile(note)
+    yield called
+    sys.setprofile(None)
+
+
+class Subclass(LRUCache[Any, Any]):
+    """One that changes nothing."""
+
+
+@needs_native
+@pytest.mark.parametrize("kind", [LRUCache, Subclass])
+def test_hits_plain_misses_and_plain_writes_run_no_python_frame(kind: Any, frames: list[str]) -> None:
+    cache = kind(maximum_capacity=2)
+    frames.clear()
+    for number in range(5):
+        cache.set(number, number)
+        cache.get(number)
+        cache.get("absent")
+        cache.get("absent", 3)
+        cache.set(number, "new")
+    ran = frames.copy()
+    assert ran == []
+    assert (cache.stats().hits, cache.stats().misses, cache.stats().evictions) == (5, 10, 3)
+
+
+@needs_native
+def test_a_subclass_s_own_writing_and_missing_is_never_passed_by() -> None:
+    done: list[Any] = []
+
+    class Own(LRUCache[Any, Any]):
+        def _set(self, key: Any, value: Any, life: float | None) -> None:
+            done.append(key)
+            super()._set(key, value, life)
+
+        def _miss(self, key: Any, default: Any, load: Any) -> Any:
+            done.append(("miss", key))
+            return super()._miss(key, default, load)
+
+    cache = Own()
+    cache.set("a", 1)
+    assert cache.get("a") == 1
+    cache.get("b")
+    assert done == ["a", ("miss", "b")]
+
+
+def test_a_subclass_s_own_get_and_set_are_kept() -> None:
+    class Own(LRUCache[Any, Any]):
+        def get(self, key: Any, *arguments: Any, **named: Any) -> Any:
+            return "own", super().get(key, *arguments, **named)
+
+        def set(self, key: Any, *arguments: Any, **named: Any) -> Any:
+            return "own", super().set(key, *arguments, **named)
+
+    class Below(Own):
+        pass
+
+    for kind in (Own, Below):
+        cache = kind()
+        assert cache.set("a", 1) == ("own", 1)
+        assert cache.get("a") == ("own", 1)
+
+
+@pytest.mark.parametrize("write", ["set", "setdefault"])
+def test_a_write_waits_for_a_locked_step_of_another_thread(write: str, start: Start) -> None:
+    """setdefault, say: it looks and then writes, and a write in between would be lost."""
+    cache: LRUCache[str, int] = LRUCache()
+    with cache._lock:
+        writing = start(getattr(cache, write), "a", 1)
+        assert cache.peek("a") is None
+        cache.set("a", 2)
+        assert cache.get("a") == 2
+    writing.result()
+    assert cache.get("a") == (1 if write == "set" else 2)
+
+
+def test_a_write_fences_the_load_that_is_running(start: Start) -> None:
+    gate = Gate()
+    cache: LRUCache[str, str] = LRUCache()
+
+    def slow(key: str) -> str:
+        gate.pass_through()
+        return "loaded"
+
+    loading = start(cache.get, "a", load=slow)
+    gate.wait_entered()
+    cache.set("a", "set")
+    gate.open()
+    assert loading.result() == "set"
+    assert cache.get("a") == "set"
+
+
+def test_a_value_that_is_not_fresh_is_never_a_hit(clock: ManualClock) -> None:
+    """What came encoded from a peer: whoever reads it has to decode it first."""
+    for options in ({}, {"clock": clock}):
+        missed: list[Any] = []
+
+        class Own(LRUCache[Any, Any]):
+            def _miss(self, key: Any, default: Any, load: Any, missed: list[Any] = missed) -> Any:
+                missed.append(key)
+                return default
+
+        cache = Own(**options)
+        now = cache._monotonic()
+        cache._store.put("a", b"encoded", now, FOREVER, float("-inf"), "stamp")
+        assert cache.get("a") is None
+        assert missed == ["a"]
+
+
+def test_no_value_is_served_after_its_end_by_the_system_s_clock() -> None:
+    cache: LRUCache[int, int] = LRUCache()
+    for number in range(1_000):
+        cache.set(number, number, expiration_time=1e-9)
+        assert cache.get(number) is None
+        cache.set(number, number, expiration_time=3600)
+        assert cache.get(number) == number
+
+
+def test_a_clock_that_writes_to_the_cache_is_survived() -> None:
+    acts: list[Callable[[], Any]] = []
+
+    class Busy(ManualClock):
+        def monotonic(self) -> float:
+            while acts:
+                acts.pop()()
+            return super().monotonic()
+
+    clock = Busy()
+    cache: LRUCache[Any, Any] = LRUCache(maximum_capacity=3, clock=clock)
+    for act in (cache.clear, lambda: cache.set("a", 2), lambda: [cache.set(i, i) for i in range(5)]):
+        cache.set("a", 1)
+        acts.append(act)
+        assert cache.get("a") in (None, 1, 2)
+        cache._store.entries()
+        acts.append(act)
+        cache.set("a", 3)
+        assert cache.get("a") == 3
+
+
+def test_a_clock_that_fails_fails_the_look_up_and_changes_nothing() -> None:
+    class Broken(ManualClock):
+        broken = False
+
+        def monotonic(self) -> float:
+            if self.broken:
+                raise OSError("no clock")
+            return super().monotonic()
+
+    clock = Broken()
+    cache: LRUCache[str, int] = LRUCache(clock=clock)
+    cache.set("a", 1)
+    clock.broken = True
+    for act in (lambda: cache.get("a"), lambda: cache.set("a", 2), lambda: cache.get("b")):
+        with pytest.raises(OSError, match="no clock"):
+            act()
+    clock.broken = False
+    assert cache.get("a") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [((), {}), ((1, 2, 3), {}), ((1,), {"key": 1}), ((1,), {"nonsense": 1}), ((), {"default": 1})],
+)
+def test_get_refuses_arguments_that_it_does_not_have(arguments: Any, named: Any) -> None:
+    with pytest.raises(TypeError):
+        LRUCache().get(*arguments, **named)
+
+
+def test_get_takes_its_arguments_by_name() -> None:
+    cache: LRUCache[str, int] = LRUCache()
+    assert cache.get(key="a", default=1) == 1
+    assert cache.get("a", default=1, load=lambda key: 2) == 2
+    assert cache.get(key="a") == 2
+
+
+@needs_native
+def test_the_methods_say_what_they_take() -> None:
+    import inspect
+
+    assert str(inspect.signature(LRUCache.get)) == "(self, /, key, default=None, *, load=None)"
+    assert (LRUCache.get.__doc__ or "").startswith("Return the value")
+    assert (LRUCache.set.__doc__ or "").startswith("Keep a value")
+
+
+def test_a_cache_that_was_never_made_says_so() -> None:
+    cache: Any = LRUCache.__new__(LRUCache)
+    for act in (lambda: cache.get("a"), lambda: cache.set("a", 1)):
+        with pytest.raises((RuntimeError, AttributeError)):
+            act()
+
+
+# -- interpreters -----------------------------------------------------------------------------------------------------
+
+
+def test_each_interpreter_of_a_process_has_its_own() -> None:
+    program = """if True:
+        import sys
+        code = '''if True:
+            import sys
+            sys.path[:] = {path!r}
+            from lru_cache import LRUCache
+            from lru_cache.store import implementation
+            class Value: pass
+            cache = LRUCache(maximum_capacity=10)
+            for i in range(100):
+                cache.set(i, Value())
+                cache.get(i)
+            value = Value()
+            value.cache = cache
+            cache.set("cycle", value)
+            print(implementation, len(cache), flush=True)
+        '''.format(path=sys.path)
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        exec(code)
+        for _ in range(3):
+            one = interpreters.create()
+            failure = interpreters.run_string(one, code)
+            assert not failure, failure
+            interpreters.destroy(one)
+        exec(code)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{lru_cache.store.implementation} 10\n" * 5
