@@ -7,6 +7,8 @@ is asked to: one that does not check lives has less to do.
 import functools
 import importlib
 import inspect
+import os
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
@@ -482,8 +484,41 @@ class Ours(Contender):
         return lambda key: get(key, load=loader)
 
 
+@functools.cache
+def pure_python_cache() -> Any:
+    """LRUCache on the store in Python, whichever this process uses: the package, imported once more beside itself."""
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "lru_cache"}
+    refused = os.environ.get("LRU_CACHE_PURE_PYTHON")
+    for name in before:
+        del sys.modules[name]
+    os.environ["LRU_CACHE_PURE_PYTHON"] = "1"
+    try:
+        return importlib.import_module("lru_cache.lru_cache").LRUCache
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "lru_cache"]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        if refused is None:
+            del os.environ["LRU_CACHE_PURE_PYTHON"]
+        else:
+            os.environ["LRU_CACHE_PURE_PYTHON"] = refused
+
+
+class OursInPython(Ours):
+    """The same, as it is where there was no compiler."""
+
+    name = "lru_cache (pure)"
+    note = "the same with LRU_CACHE_PURE_PYTHON=1"
+    modules = ()  # imported by itself, beside the other
+
+    def build(self) -> Any:
+        """Make the cache itself, empty."""
+        return pure_python_cache()(maximum_capacity=self.capacity, expiration_time=self.life_seconds)
+
+
 BASE = Dict
 OURS = Ours
+TWIN = OursInPython
 CONTENDERS: dict[str, type[Contender]] = {
     contender.name: contender
     for contender in (
@@ -498,6 +533,7 @@ CONTENDERS: dict[str, type[Contender]] = {
         LruDict,
         Cacheout,
         Ours,
+        OursInPython,
     )
 }
 

@@ -45,6 +45,12 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def bytes_of_contents(entries: int) -> float:
+    """What a key and a value of `bytes_per_entry` take themselves, in the blocks in which Python allocates."""
+    last = entries - 1
+    return sum(-(-sys.getsizeof(f"{word}{last}") // 16) * 16 for word in ("key", "value"))
+
+
 def bytes_per_entry(kind: type[Contender], entries: int) -> float | None:
     """Divide what the process grew by by the entries really held; keys and values existed before.
 

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks import report
-from benchmarks.contenders import BASE, CONTENDERS, OURS, Contender, import_all
-from benchmarks.expectations import Verdict, judge_hits, judge_import
-from benchmarks.footprint import OUR_IMPORT, import_best, run_python
+from benchmarks.contenders import BASE, CONTENDERS, OURS, TWIN, Contender, import_all
+from benchmarks.expectations import Verdict, judge_hits, judge_import, judge_memory, judge_native
+from benchmarks.footprint import OUR_IMPORT, bytes_of_contents, import_best, run_python
 from benchmarks.speed import BASE_OF_ROW, LOOP, Series, Work, run_round, take_samples
 
 Step = Callable[[str], None]  # told the name of what has just been done
@@ -172,12 +172,17 @@ def ask_process(module: str, *arguments: str, timeout_seconds: float) -> tuple[A
 
 def judge(results: Results) -> list[Verdict]:
     """Our expectations, against these results."""
-    hits = {name: series.figure("hit") for name, series in results.series.items()}
-    own = results.series.get(OURS.name)
-    without_loop = own.figure("hit", without_loop=True) if own else None
+    rows = {name: {row: series.figure(row) for row in BASE_OF_ROW} for name, series in results.series.items()}
+    hits = {name: figures["hit"] for name, figures in rows.items()}
+    twin = results.series.get(TWIN.name)
+    without_loop = twin.figure("hit", without_loop=True) if twin else None
+    rivals = {kind.name for kind in results.contenders if kind.claims_threads} - {OURS.name, TWIN.name, BASE.name}
+    memory = results.bytes_per_entry
     pure_python = {name for name, found in results.promises.items() if found.get("implementation") == "Python"}
     imported = results.imports.get(OURS.name)
     return [
+        *judge_native(rows.get(OURS.name, {}), {name: rows[name] for name in rivals}),
+        judge_memory(memory.get(OURS.name), memory.get(BASE.name), bytes_of_contents(results.effort.entries)),
         *judge_hits(hits, without_loop, pure_python),
         *judge_import(imported.milliseconds if imported else None, imported.sockets if imported else {}),
     ]
@@ -185,11 +190,14 @@ def judge(results: Results) -> list[Verdict]:
 
 def machine() -> dict[str, object]:
     """Where the figures come from; no names and no paths."""
+    from lru_cache.store import implementation
+
     return {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "store": implementation,
         "versions": {kind.name: kind.installed_version() for kind in CONTENDERS.values()},
     }
 

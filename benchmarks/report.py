@@ -45,6 +45,7 @@ def header(results: Results, machine: Mapping[str, Any]) -> str:
         "Every cache that can expire is given a life of an hour. Processor time; for 10 threads, wall time.",
     ]
     absent = [kind.name for kind in results.absent]
+    lines.append(f"lru_cache is on its {'store in C' if machine['store'] == 'native' else 'store in Python'}.")
     if absent:
         lines.append(f"Not installed: {', '.join(absent)}")
     return "\n".join(lines)
