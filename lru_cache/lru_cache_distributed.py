@@ -290,7 +290,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             entry = self._living_locked(key, self._monotonic())
             if entry is None:
                 return MISSING
-            next(self._hits_left)
+            self._count_hit()
             self._store.use(entry)
             return entry.value
 

@@ -80,7 +80,7 @@ class Link:
         microseconds. It never blocks and never raises what the network did.
         """
         if self._connection.wants_write:
-            return  # its thread waits for the socket to take more, and looks for news after that
+            return  # whoever is sending, or waits for the socket to take more, looks for news after that
         now = time.monotonic()
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
@@ -98,7 +98,7 @@ class Link:
             raise
         finally:
             self._send_lock.release()
-        if not sent:
+        if not sent or self._exchange.waiting(self)[0]:  # the latter by a thread that found us sending
             self._alarm.ring()
 
     def ring(self) -> None:
