@@ -341,7 +341,7 @@ class LoadPath(ReadPath[K, V]):
 
     def _after_fork_in_child(self) -> None:
         """Only the thread that forked is in this process: what the others were loading, nobody is."""
-        self._lock._at_fork_reinit()
+        self._lock._at_fork_reinit()  # type: ignore[attr-defined]  # what threading does with its own
         self._flights.fence_all()
         self._background = BackgroundThreads(BACKGROUND_LOADS)
 
