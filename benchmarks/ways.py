@@ -444,9 +444,7 @@ class NatsReader(Reader):
         import nats
 
         self.client = await nats.connect(f"nats://{HOST}:{port}")
-        await self.client.subscribe(
-            CHANNEL, cb=self._take, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED
-        )
+        await self.client.subscribe(CHANNEL, cb=self._take, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED)
         await self.client.flush()
 
     async def _take(self, message: Any) -> None:

@@ -9,104 +9,26 @@ must hold is checked after every step, and more of it when everything has healed
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.forgetting import bucket_of
 from lru_cache.replication.frames import FrameReader, encode_frame
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES, Event, Kind, decode
-from lru_cache.replication.replica import MAXIMUM_HOPS, Limits, Replica
-from lru_cache.replication.shelf import Shelf, Stamp
-from lru_cache.replication.version import NOTHING, Version
-from lru_cache.store import Entry, RemovalCause, Store
+from lru_cache.replication.replica import MAXIMUM_HOPS
+from lru_cache.replication.version import Version
+from lru_cache.testing.profiles import PROFILES, USUAL, simulated_keys
+from lru_cache.testing.promises import Promises, Write
+from lru_cache.testing.simulated_node import Node
 
-SKEW = 0.5  # seconds that two clocks may differ
 STEPS = 200
-BUCKETS_USED = 2  # few on purpose: keys that share a floor must do each other no harm
-KEYS_IN_A_BUCKET = 6
 FRAME_LIMIT = FRAME_MARGIN_BYTES + 1_000_000
 CHANNEL_BYTES = 20_000  # in flight on one link, after which the sender has to wait
 QUIET_TURNS = 2_000  # after which a healed cluster that still talks is said never to stop
 
 
-USUAL = {
-    "set": 9, "invalidate": 3, "clear": 0.7, "touch": 2, "change": 8, "announce": 7, "begin": 9, "read": 8, "end": 8,
-    "link": 5, "crash": 1, "deliver": 22, "use": 2, "forget": 3, "expire": 1, "pump": 18, "pause": 0.5, "stall": 1,
-    "double": 0.5, "itself": 0.2, "jump": 0.3, "tidy": 2, "heartbeat": 1, "wait": 0.5,
-}  # fmt: skip
-"""How often each act is chosen, before a seed changes it."""
-
-
-def _loads(simulation: "Simulation") -> None:
-    """One key of a database that changes all the time, loaded everywhere: what the hold and the fence are for."""
-    chance = simulation.chance
-    simulation.set_keys = simulation.database_keys = list(simulated_keys()[: chance.choice([1, 1, 2])])
-    simulation.sizes = dict.fromkeys(simulation.names, (50, 50, 50))
-    simulation.paces = (0.0, 0.004, 0.02)
-    simulation.skews = (-1.0, 1.0)
-    simulation.mix = {
-        "change": 5, "announce": 8, "begin": 8, "read": 8, "end": 8, "deliver": 25, "pump": 25, "link": 3, "forget": 1,
-    }  # fmt: skip
-
-
-def _displaced(simulation: "Simulation") -> None:
-    """Keys that are set and loaded, far apart: a load displaces a set while an older set is on its way."""
-    _loads(simulation)
-    simulation.mix = {"set": 6, "begin": 6, "read": 6, "end": 8, "deliver": 5, "pump": 5, "link": 5, "forget": 2}
-
-
-def _chain(simulation: "Simulation") -> None:
-    """Nodes in a row that remember next to nothing: news has to travel on through who refuses it."""
-    chance = simulation.chance
-    simulation.names = [f"n{i}" for i in range(chance.choice([3, 4]))]
-    simulation.edges = list(zip(simulation.names, simulation.names[1:], strict=False))
-    simulation.set_keys = list(simulated_keys()[: chance.choice([3, 4, 6])])
-    simulation.sizes = dict.fromkeys(simulation.names, (50, 50, 50)) | dict.fromkeys(simulation.names[1:-1], (1, 1, 50))
-    simulation.mix = {"set": 8, "invalidate": 3, "link": 4, "deliver": 15, "pump": 15}
-
-
-def _cycle(simulation: "Simulation") -> None:
-    """A ring of nodes that forget at once and die often: news that nobody recognizes runs in circles."""
-    chance = simulation.chance
-    simulation.names = [f"n{i}" for i in range(chance.choice([3, 4]))]
-    simulation.edges = sorted(
-        (min(a, b), max(a, b))
-        for a, b in zip(simulation.names, simulation.names[1:] + simulation.names[:1], strict=True)
-    )
-    simulation.set_keys = list(simulated_keys()[:6])
-    simulation.sizes = dict.fromkeys(simulation.names, (2, 1, chance.choice([2, 50])))
-    simulation.mix = {"set": 4, "invalidate": 8, "crash": 3, "link": 6, "deliver": 20, "pump": 20}
-
-
-PROFILES: "dict[str, Callable[[Simulation], None]]" = {
-    "loads": _loads,
-    "displaced": _displaced,
-    "chain": _chain,
-    "cycle": _cycle,
-}
-"""Clusters made for one kind of trouble each. A third of the seeds have one of them."""
-
-
 class Violation(AssertionError):  # noqa: N818 - it is what was broken, not what broke it
     """A promise was broken. Says which, and how to see it again."""
-
-
-@cache
-def simulated_keys() -> tuple[str, ...]:
-    """Keys that fall into few buckets."""
-    found: dict[int, list[str]] = {bucket: [] for bucket in range(BUCKETS_USED)}
-    number = 0
-    while any(len(keys) < KEYS_IN_A_BUCKET for keys in found.values()):
-        name = f"k{number}"
-        number += 1
-        keys = found.get(bucket_of(encode_key(name)))
-        if keys is not None and len(keys) < KEYS_IN_A_BUCKET:
-            keys.append(name)
-    return tuple(name for names in zip(*found.values(), strict=True) for name in names)
 
 
 @dataclass
@@ -124,134 +46,6 @@ class Tally:
     clock_jumps: int = 0
     resyncs: int = 0
     overflows: int = 0
-
-
-@dataclass
-class Write:
-    """A set, an invalidation or a clear that an application made, as the checks remember it."""
-
-    key: str
-    version: Version
-    kind: Kind
-    payload: bytes = b""
-    lost: bool = False  # it died with the only nodes that knew it
-
-
-@dataclass
-class Load:
-    """A load in flight."""
-
-    began: Version
-    read: bytes | None = None
-
-
-class Node:
-    """A machine: a store, a replica, an application with loads in flight, and clocks of its own."""
-
-    def __init__(self, simulation: "Simulation", name: str, incarnation: int) -> None:
-        chance = simulation.chance
-        self.simulation = simulation
-        self.name = name
-        self.id = simulation.node_id(name, incarnation)
-        self.skew = chance.choice(simulation.skews) * SKEW * 0.49
-        self.jumped = 0.0
-        self.started = chance.uniform(0, 1e6)  # monotonic clocks begin anywhere
-        self.paused_until = 0.0
-        capacity, graves, outbox = simulation.sizes[name]
-        self.store: Store[str, bytes] = Store(capacity)
-        self.loads: dict[str, Load] = {}
-        self.shelf = Shelf(
-            self.store, lambda key: self.loads.pop(key, None), lambda: list(self.loads), encode_key, RemovalCause.REMOTE
-        )
-        limits = Limits(
-            graves=graves,
-            outbox=outbox,
-            max_clock_skew=SKEW,
-            origins=simulation.origins,
-            origin_silence=simulation.origin_silence,
-        )
-        self.replica = Replica(self.id, self.shelf, self.now, self.wall, limits)
-        self.highest_read: dict[str, Version] = {}
-        self.seen_checked: dict[bytes, int] = {}
-
-    @property
-    def now(self) -> float:
-        """The monotonic clock."""
-        return self.simulation.now + self.started
-
-    @property
-    def wall(self) -> float:
-        """The wall clock."""
-        return 1.7e9 + self.simulation.now + self.skew + self.jumped
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it does anything at the moment."""
-        return self.paused_until <= self.simulation.now
-
-    # What its application does, as the cache would pass it on.
-
-    def set(self, key: str, payload: bytes, life: float) -> Version:
-        self.loads.pop(key, None)
-        stamp = self.replica.set(encode_key(key), payload, self.now)
-        self.put(key, payload, self.now + life, stamp)
-        return stamp.version
-
-    def invalidate(self, key: str) -> Version:
-        self.loads.pop(key, None)
-        entry = self.store.find(key)
-        if entry is not None:
-            self.store.remove(entry, RemovalCause.INVALIDATED, self.now)
-        self.replica.invalidate(encode_key(key), self.now)
-        return Version(self.replica.told_time(), self.id)
-
-    def clear(self) -> Version:
-        self.loads.clear()
-        self.store.clear(self.now)
-        self.replica.clear(self.now)
-        return Version(self.replica.told_time(), self.id)
-
-    def touch(self, entry: Entry[str, bytes], life: float) -> None:
-        self.store.prolong(entry, self.now + life, self.now + life)
-        self.replica.touch(entry, self.now)
-
-    def begin_load(self, key: str) -> None:
-        if key not in self.loads:
-            self.loads[key] = Load(self.replica.begin_load(self.now))
-
-    def end_load(self, key: str) -> None:
-        load = self.loads.pop(key)
-        assert load.read is not None
-        stamp = self.replica.keep_load(encode_key(key), load.read, load.began, self.now)
-        if stamp is not None:
-            self.put(key, load.read, float("inf"), stamp)
-
-    def forget(self, entry: Entry[str, bytes]) -> None:
-        gone = self.store.remove(entry, RemovalCause.EVICTED, self.now)
-        self.replica.left([gone] if gone is not None else [])
-
-    def put(self, key: str, payload: bytes, deadline: float, stamp: Stamp) -> None:
-        self.replica.left(self.store.put(key, payload, self.now, deadline, deadline, stamp))
-
-    def expire(self) -> None:
-        self.replica.left(self.store.reap(self.now))
-
-    def holds_set(self, key: str) -> Version:
-        """The version of the set that it holds, or NOTHING."""
-        entry = self.store.find(key)
-        stamp = entry.version if entry is not None else None
-        return stamp.version if isinstance(stamp, Stamp) and stamp.is_set else NOTHING
-
-    def knows(self, key: str, version: Version, by_floor: bool = True) -> bool:
-        """Whether nothing older than this can be taken for news here."""
-        encoded = encode_key(key)
-        known = max(self.holds_set(key), self.replica.forgotten.grave(encoded))
-        return known >= version or (by_floor and self.replica.forgotten.floor(encoded) >= version.time)
-
-    def cancels_loads_of(self, key: str, version: Version) -> bool:
-        """Whether it would tell others of this write, or of one that is newer by more than the hold."""
-        known = [self.holds_set(key), *self.replica.forgotten.versions(encode_key(key))]
-        return any(v.time >= version.time + (0 if v.node == version.node else self.replica.hold) for v in known)
 
 
 @dataclass
@@ -284,6 +78,7 @@ class Simulation:
         self.trace = trace
         self.now = 100.0
         self.tally = Tally()
+        self.promises = Promises(self)
         self.database: dict[str, int] = {}
         self.writes: list[Write] = []
         self.clears: list[tuple[Version, Node]] = []
@@ -346,9 +141,9 @@ class Simulation:
                 if node.is_up:
                     getattr(self, f"act_{act}")(node)
                 self.tally.steps += 1
-                self.check_always()
+                self.promises.hold_always()
             self.heal()
-            self.check_healed()
+            self.promises.hold_once_healed()
         except AssertionError as error:
             raise Violation(f"seed {self.seed}: {error}; Simulation({self.seed}).run() shows it again") from error
         for node in self.nodes.values():
@@ -658,92 +453,3 @@ class Simulation:
             and not any(node.loads for node in self.nodes.values())
             and not any(n.replica.has_to_send(link) for n in self.nodes.values() for link in n.replica.neighbours)
         )
-
-    # -- what must hold ----------------------------------------------------------------------------------------------
-
-    def check_always(self) -> None:
-        for node in self.nodes.values():
-            self.check_reads_never_go_back(node)
-            self.check_limits(node)
-            self.check_seen(node)
-
-    def check_reads_never_go_back(self, node: Node) -> None:
-        for entry in node.store.entries():
-            stamp = entry.version
-            assert isinstance(stamp, Stamp)
-            if stamp.is_set:
-                highest = node.highest_read.get(entry.key, NOTHING)
-                assert stamp.version >= highest, f"{node.name} reads {stamp.version} of {entry.key} after {highest}"
-                node.highest_read[entry.key] = stamp.version
-
-    def check_limits(self, node: Node) -> None:
-        capacity, graves, outbox = self.sizes[node.name]
-        assert len(node.store) <= capacity, f"{node.name} holds {len(node.store)} of {capacity}"
-        assert len(node.replica.forgotten) <= graves, f"{node.name} remembers too many graves"
-        for neighbour in node.replica.neighbours.values():
-            assert len(neighbour.outbox) <= outbox, f"an outbox of {node.name} is too long"
-        assert len(node.replica.heard) <= node.replica.limits.origins
-
-    def check_seen(self, node: Node) -> None:
-        """What `seen` covers is known: no older news of those keys would be believed."""
-        for origin, time in node.replica.seen.items():
-            before = node.seen_checked.get(origin, 0)
-            if time > before:
-                node.seen_checked[origin] = time
-                for write in self.writes_of(origin, before, time):
-                    assert node.knows(write.key, write.version), f"{node.name} has not seen {write}"
-
-    def writes_of(self, origin: bytes, after: int, upto: int) -> Iterator[Write]:
-        return (w for w in self.writes if w.version.node == origin and after < w.version.time <= upto)
-
-    def check_healed(self) -> None:
-        latest: dict[str, Version] = {}
-        for write in self.writes:
-            if not write.lost:
-                latest[write.key] = max(write.version, latest.get(write.key, NOTHING))
-        held: dict[str, Version] = {}
-        for node in self.nodes.values():
-            for entry in node.store.entries():
-                if entry.deadline > node.now:
-                    self.check_entry(node, entry, latest, held)
-        if self.nothing_was_forgotten():
-            contents = {node.name: self.contents(node) for node in self.nodes.values()}
-            assert len({frozenset(c.items()) for c in contents.values()}) == 1, f"contents differ: {contents}"
-
-    def check_entry(
-        self, node: Node, entry: Entry[str, bytes], latest: dict[str, Version], held: dict[str, Version]
-    ) -> None:
-        stamp: Any = entry.version
-        if stamp.is_set:
-            for clear, clearer in self.clears:
-                assert clearer.id in self.crashed or stamp.version > clear, (
-                    f"{node.name} holds {stamp} after clear {clear}"
-                )
-            assert stamp.version >= latest.get(entry.key, NOTHING), (
-                f"{node.name} holds {stamp}, not {latest[entry.key]}"
-            )
-            other = held.setdefault(entry.key, stamp.version)
-            assert other == stamp.version, f"{node.name} holds {stamp}, another node {other}"
-        elif entry.key not in self.unchecked:
-            assert entry.value == self.row(entry.key), f"{node.name} holds {entry.value!r} of {entry.key}: {stamp}"
-
-    def nothing_was_forgotten(self) -> bool:
-        """Whether no set left any store by anything but a write."""
-        if {*self.set_keys} & {*self.database_keys}:  # a load may have displaced a set
-            return False
-        if self.tally.crashes or self.clears or self.lives != (float("inf"),) or self.tally.clock_jumps:
-            return False
-        if any(capacity < len(simulated_keys()) for capacity, _, _ in self.sizes.values()):
-            return False
-        return all(
-            n.store.evictions == 0 and n.store.expirations == 0 and n.replica.forgotten.collected == 0
-
-            for n in self.nodes.values()
-        )  # fmt: skip
-
-    def contents(self, node: Node) -> dict[str, Version]:
-        return {
-            entry.key: entry.version.version
-            for entry in node.store.entries()
-            if isinstance(entry.version, Stamp) and entry.version.is_set
-        }
