@@ -72,6 +72,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     It works from the moment that it is made, with or without any link. `close()` it in the end, or use `with`.
     """
 
+    _is_whole = False
+
     def __init__(
         self,
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
@@ -141,6 +143,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         local = None if local_address is None else parse("local_address", local_address)
         self._role = "client" if local is None else "both" if self._remotes else "server"
         self._open(self._remotes, local)
+        self._is_whole = True
 
     def _open(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache, and start its threads."""
@@ -508,6 +511,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _after_fork_in_child(self) -> None:
         """Another node, with its parent's memory: it joins its parent if that listens, else its parent's remotes."""
         super()._after_fork_in_child()
+        if not self._is_whole:
+            return  # its construction failed, or was another thread's and will never end
         parent = self._server.address if self._server is not None else None
         for part in (self._server, *self._diallers):
             if part is not None:
