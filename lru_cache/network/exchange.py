@@ -73,8 +73,8 @@ class Exchange:
             time_told = self._replica.told_time()
 
         def settled() -> bool:
-            links = self._connected_locked()
-            return not links or all(self._replica.has_all(link, time_told) for link in links)
+            # Also those that are just being greeted: else there would be none, and nothing to wait for.
+            return all(self._replica.has_all(link, time_told) for link in self._links)
 
         return self._wait(settled, seconds) and bool(self._links)
 
