@@ -64,11 +64,16 @@ class Hello(NamedTuple):
     nonce: bytes
 
 
+def printable(text: str) -> str:
+    """What a stranger wrote, without what could pass for a log line of ours or move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 class RefusedError(ProtocolError):
     """The handshake came to nothing. `parting` is what to send before closing, empty if it was the peer who refused."""
 
     def __init__(self, reason: str, by_peer: bool = False) -> None:
-        super().__init__(f"it refused us: {reason}" if by_peer else reason)
+        super().__init__(f"it refused us: {printable(reason)}" if by_peer else reason)
         self.by_peer = by_peer
         self.parting = b"" if by_peer else messages.encode(Goodbye(reason))
 
@@ -228,6 +233,8 @@ def _read_hello(body: bytes) -> Hello:
         raise ProtocolError("its hello has an odd node or nonce")
     if max(map(len, (hello.cluster, hello.region, hello.role))) > LONGEST_NAME_CHARACTERS:
         raise ProtocolError("its hello has a name that is too long")
+    if not (hello.cluster + hello.region + hello.role).isprintable():
+        raise ProtocolError("its hello has a name that is not printable")
     if not hello.capacity or not hello.value_bytes or not hello.silence_ms:
         raise ProtocolError("its hello has a limit of zero")
     return hello

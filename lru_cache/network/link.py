@@ -18,7 +18,7 @@ from lru_cache.log import logger
 from lru_cache.network.alarm import READABLE, Alarm
 from lru_cache.network.connection import ClosedError
 from lru_cache.network.greeting import Greeting
-from lru_cache.network.handshake import Side
+from lru_cache.network.handshake import Side, printable
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping, Pong
 
@@ -210,7 +210,7 @@ class Link:
                 self.round_trip = time.monotonic() - self._pinged_at
                 self._exchange.measured(self)
             elif isinstance(message, Goodbye):
-                raise EndedError(f"it said goodbye: {message.reason}", by_us=False, orderly=True)
+                raise EndedError(f"it said goodbye: {printable(message.reason)}", by_us=False, orderly=True)
         if took:
             self._exchange.spread(self)
 
