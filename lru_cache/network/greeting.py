@@ -49,7 +49,7 @@ class Terms:
 
     def greet(self, connection: Connection, side: Side) -> "Greeting":
         """Begin to greet over a new connection."""
-        handshake = Handshake(side, self._introduce(), self._secrets, self._judge)
+        handshake = Handshake(side, self._introduce, self._secrets, self._judge)
         return Greeting(connection, handshake, self._clock, time.monotonic() + self.silence_seconds)
 
 

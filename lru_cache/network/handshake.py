@@ -81,6 +81,7 @@ class RefusedError(ProtocolError):
 class Handshake:
     """One side of a handshake.
 
+    `introduce()` makes our hello at the moment at which it is sent: it tells the time.
     `judge(peer, half_trip, received_at)` says why this peer must be refused, if it must: a matter of clocks, which can
     only be compared once the round trip is known.
     """
@@ -88,12 +89,12 @@ class Handshake:
     def __init__(
         self,
         side: Side,
-        hello: Hello,
+        introduce: Callable[[], Hello],
         secrets: Sequence[bytes],
         judge: Callable[[Hello, float, float], str | None],
     ) -> None:
         self.side = side
-        self.hello = hello._replace(signed=bool(secrets), nonce=os.urandom(NONCE_BYTES))
+        self.hello: Hello
         self.peer: Hello | None = None
         self.half_trip = 0.0
         self.sealing: Seal | None = None  # of what we send from the moment at which our proof is out
@@ -101,7 +102,8 @@ class Handshake:
         self.done = False
         self._secrets = secrets
         self._judge = judge
-        self._own_bytes = _pack([_HELLO, *self.hello])
+        self._introduce = introduce
+        self._own_bytes = b""
         self._transcript = b""
         self._told_at = 0.0
         self._received_at = 0.0
@@ -111,8 +113,10 @@ class Handshake:
 
     def begin(self, now: float) -> list[bytes]:
         """What is to be sent before anything was received."""
-        self._told_at = now
-        return [self._own_bytes] if self.side is Side.DIALLER else []
+        if self.side is Side.ACCEPTOR:
+            return []
+        self._make_hello(now)
+        return [self._own_bytes]
 
     def receive(self, body: bytes, now: float) -> list[bytes]:
         """A frame came: what to send in answer. RefusedError if this is the end; `done` if it is the beginning."""
@@ -125,9 +129,9 @@ class Handshake:
     # -- the states, each a method that takes the frame it expects ---------------------------------------------------
 
     def _hello_of_dialler(self, body: bytes, now: float) -> list[bytes]:
+        self._make_hello(now)
         self._meet(body, now)
         self._transcript = _joined(body, self._own_bytes)
-        self._told_at = now
         self._expect = self._proof_of_dialler
         return [self._own_bytes]
 
@@ -155,6 +159,11 @@ class Handshake:
         raise AssertionError("the handshake is over, this frame is for the link")
 
     # -- their parts -------------------------------------------------------------------------------------------------
+
+    def _make_hello(self, now: float) -> None:
+        self.hello = self._introduce()._replace(signed=bool(self._secrets), nonce=os.urandom(NONCE_BYTES))
+        self._own_bytes = _pack([_HELLO, *self.hello])
+        self._told_at = now
 
     def _meet(self, body: bytes, now: float) -> None:
         self._received_at = now
