@@ -47,6 +47,10 @@ when the node leaves, what it had becomes the handle's. */
    processor that ticks. An entry that has more than this left is served by it; others are measured exactly. */
 #define COARSE_CLOCK_MARGIN 1.0
 #define COARSEST_TICK 0.05
+/* A life of this many seconds or more begins at the last tick: it ends that much too early, and never too late. */
+#define COARSE_CLOCK_LIFE 60.0
+/* So many misses of the short cut in turn may pass before one looks whether something is due. */
+#define MISSES_PER_LOOK 16
 
 typedef uint32_t Slot;
 #define NOBODY ((Slot)0)
@@ -599,7 +603,7 @@ may_contain(PyObject *object)
 
 /* Keep in mind whether the garbage collector has to see it. What does not contain anything, as texts and numbers, is
    never shown to it: a million of them cost it nothing. */
-static inline void
+static void
 note_container(Store *store, Slot slot)
 {
     Node *node = &store->nodes[slot];
@@ -820,16 +824,19 @@ tell_all(Leaving *leaving)
 typedef struct {
     PyObject *key, *value, *version; /* borrowed; version NULL: None */
     uint32_t hash;
+    int is_told; /* whether somebody wants to know what leaves */
     double now, deadline, fresh_until;
 } Arrival;
 
-static void
+static inline void
 replace(Store *store, Slot slot, const Arrival *arrival, Leaver *leaver)
 {
     Node *node = &store->nodes[slot];
     leaver->cause = true_cause(store, slot, store->state->replaced, arrival->now);
-    Py_INCREF(node->key);
-    leaver->key = node->key;
+    if (arrival->is_told) {
+        Py_INCREF(node->key);
+    }
+    leaver->key = arrival->is_told ? node->key : NULL;
     leaver->value = node->value;
     leaver->version = NULL;
     Py_INCREF(arrival->value);
@@ -909,7 +916,10 @@ put_at(Store *store, Slot slot, const Arrival *arrival, Leaving *leaving)
         Py_XINCREF(arrival->version);
         store->extras[slot] = (Extra){arrival->deadline, -Py_HUGE_VAL, arrival->version};
     }
-    note_container(store, slot);
+    if (UNLIKELY((store->nodes[slot].handle & CONTAINER) != 0 || PyType_IS_GC(Py_TYPE(arrival->value)) ||
+                 PyType_IS_GC(Py_TYPE(arrival->key)) || arrival->version != NULL)) {
+        note_container(store, slot);
+    }
     date(store, slot, arrival->deadline);
     return 0;
 }
@@ -1542,7 +1552,7 @@ store_put(Store *store, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
 {
     static const char *const names[] = {"key", "value", "now", "deadline", "fresh_until", "version"};
     PyObject *given[6] = {NULL};
-    Arrival arrival = {.deadline = Py_HUGE_VAL};
+    Arrival arrival = {.deadline = Py_HUGE_VAL, .is_told = 1};
     Leaving leaving;
     Slot slot = NOBODY;
     if (gather("put", names, 6, 3, 6, args, nargs, kwnames, given) < 0) {
@@ -2239,6 +2249,21 @@ exact_now(ReadPath *self, double *now)
     return called_now(self->monotonic, now);
 }
 
+/* The time from which a life is to be counted. */
+static inline int
+now_for_life(ReadPath *self, double *now)
+{
+#ifdef __linux__
+    if (LIKELY(self->is_system_clock && self->life >= COARSE_CLOCK_LIFE && self->store->state->coarse_clock)) {
+        struct timespec time;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+        *now = (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+        return 0;
+    }
+#endif
+    return exact_now(self, now);
+}
+
 /* Whether it is earlier than `moment`: 1 or 0, or -1 for an exception. */
 static inline int
 is_before(ReadPath *self, double moment)
@@ -2302,7 +2327,8 @@ look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
         return NULL;
     }
     else if (outcome == ABSENT && self->short_misses && load == Py_None) {
-        int nothing_due = is_before(self, store->earliest);
+        int looks = !self->is_system_clock || self->misses % MISSES_PER_LOOK == 0;
+        int nothing_due = looks ? is_before(self, store->earliest) : 1;
         if (nothing_due < 0) {
             return NULL;
         }
@@ -2343,7 +2369,7 @@ set_by_short_cut(ReadPath *self, PyObject *key, PyObject *value)
     Arrival arrival = {.key = key, .value = value};
     Leaving leaving;
     Slot slot = NOBODY;
-    if (hash_of(key, &arrival.hash) < 0 || exact_now(self, &arrival.now) < 0) {
+    if (hash_of(key, &arrival.hash) < 0 || now_for_life(self, &arrival.now) < 0) {
         return -1;
     }
     int outcome = seek(self->store, key, arrival.hash, &slot);
@@ -2365,7 +2391,7 @@ static PyObject *
 read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     if (LIKELY(nargs == 2 && kwnames == NULL && self->short_sets && args[1] != self->missing)) {
-        int outcome = is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+        int outcome = set_by_short_cut(self, args[0], args[1]);
         if (LIKELY(outcome > 0)) {
             Py_INCREF(args[1]);
             return args[1];
