@@ -2391,7 +2391,7 @@ static PyObject *
 read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     if (LIKELY(nargs == 2 && kwnames == NULL && self->short_sets && args[1] != self->missing)) {
-        int outcome = set_by_short_cut(self, args[0], args[1]);
+        int outcome = is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
         if (LIKELY(outcome > 0)) {
             Py_INCREF(args[1]);
             return args[1];

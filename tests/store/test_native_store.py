@@ -322,8 +322,7 @@ def test_who_waits_for_the_lock_gets_it_when_it_is_released(lock: Any, start: St
 
 def test_a_lock_that_was_held_across_a_fork_can_be_made_new(lock: Any, start: Start) -> None:
     with lock:
-        waiting = start(lock.acquire, timeout=0.001)
-    waiting.result()
+        assert not start(lock.acquire, timeout=0.001).result()
     start(lock.acquire).result()
     assert not lock.acquire(False)
     lock._at_fork_reinit()
