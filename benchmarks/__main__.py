@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 MEASUREMENTS = {
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
+    "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
     "replication": "the replication core in one process, as ratios to bare msgpack",
     "simulate": "the replication simulator over many seeds, on all cores",
 }

@@ -4,6 +4,7 @@ This file must not know what is measured. An actor is a fresh interpreter, never
 it is closed, and by itself when the measurement is gone.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -117,6 +118,7 @@ class Role:
 def serve(pipe: Connection, kind: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Make the object and do what is asked, one thing after another, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the measurement hears it, and closes us
+    logging.disable(logging.WARNING)  # that links come and go is what is measured, and no news
     try:
         role = kind(*arguments)
     except BaseException as error:  # noqa: BLE001 - the measurement is told, whatever it was

@@ -3,12 +3,14 @@
 They are found where their packages install them; what is not installed is not measured. Nothing is kept on disk.
 """
 
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 
 HOST = "127.0.0.1"
@@ -45,14 +47,27 @@ class Server(AbstractContextManager["Server"]):
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection((HOST, self.port), 1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
+            if self._answers():
                 return self
+            time.sleep(0.02)
         self.__exit__(None, None, None)
         raise RuntimeError(f"{self._command[0]} did not start")
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def processor_seconds(self) -> float:
+        """What it has used of the processor so far; NaN where the system does not tell."""
+        assert self._process is not None
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return float("nan")
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -11,9 +11,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -53,6 +53,7 @@ class Reader(Role):
         self.options = options
         self.held: dict[str, str] = {}
         self._left = 0
+        self._last = "", ""
         self._applied = threading.Event()
         self._applied_at = 0.0
 
@@ -60,9 +61,10 @@ class Reader(Role):
         """Be ready for the writer. Takes the server's port, if there is a server; returns what the writer needs."""
         raise NotImplementedError
 
-    def expect(self, count: int) -> None:
-        """So many events are about to come."""
+    def expect(self, count: int, keys: int) -> None:
+        """So many events are about to come, of so many keys."""
         self._left = count
+        self._last = f"user:{(count - 1) % keys}", str(count - 1).zfill(VALUE_CHARACTERS)
         self._applied.clear()
 
     def took(self, count: int) -> None:
@@ -108,14 +110,14 @@ class Writer(Role):
     def settle(self) -> None:
         """Wait until all is applied, if the writer can know."""
 
-    def write(self, count: int, keys: int) -> tuple[float, float]:
-        """Set them all: when that began, and when it was over as far as the writer can know."""
+    def write(self, count: int, keys: int) -> tuple[float, float, float]:
+        """Set them all: when that began, when it was over as far as the writer can know, and processor seconds."""
         names, values = events(count, keys)
         gc.collect()
-        start = time.monotonic()
+        used, start = time.process_time(), time.monotonic()
         self.write_all(names, values)
         self.settle()
-        return start, time.monotonic()
+        return start, time.monotonic(), time.process_time() - used
 
     def notes(self) -> dict[str, int]:
         """Return what else happened."""
@@ -145,13 +147,8 @@ class Way:
     @classmethod
     def versions(cls) -> str:
         """The versions of what it needs from elsewhere."""
-        found = []
-        for module in cls.modules:
-            try:
-                found.append(f"{module} {version({'nats': 'nats-py'}.get(module, module))}")
-            except PackageNotFoundError:
-                continue
-        return ", ".join(found)
+        names = [{"nats": "nats-py"}.get(module, module) for module in cls.modules]
+        return ", ".join(f"{name} {version(name)}" for name in names) if cls.absence() is None else ""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -161,17 +158,31 @@ class Way:
         count = max(BATCH, int(count * self.share))
         keys = min(keys, count)
         with self.serve() as server, Actor(self.writer_here) as writer:
-            place = getattr(server, "port", None)
+            place = None if server is None else server.port
             if self.reader is None:
                 writer.ask("connect", place)
-                start, end = writer.ask("write", count, keys)
-                return Run(count, end - start, writer.ask("wrong", count, keys), writer.ask("notes"))
+                return self._run(server, writer, None, count, keys)
             with Actor(self.reader_here) as reader:
                 writer.ask("connect", reader.ask("listen", place))
-                reader.ask("expect", count)
-                start, end = writer.ask("write", count, keys)
-                end = max(end, reader.ask("wait"))
-                return Run(count, end - start, reader.ask("wrong", count, keys), writer.ask("notes"))
+                reader.ask("expect", count, keys)
+                return self._run(server, writer, reader, count, keys)
+
+    def _run(self, server: servers.Server | None, writer: Actor, reader: Actor | None, count: int, keys: int) -> "Run":
+        used_by_server = 0.0 if server is None else server.processor_seconds()
+        used_by_reader = 0.0 if reader is None else reader.ask("processor_seconds")
+        start, end, used = writer.ask("write", count, keys)
+        used = {"writer": used}
+        if reader is not None:
+            end = max(end, reader.ask("wait"))
+            used["reader"] = reader.ask("processor_seconds") - used_by_reader
+        if server is not None:
+            used["server"] = server.processor_seconds() - used_by_server
+        return Run(
+            rate=count / (end - start),
+            microseconds={name: seconds * 1e6 / count for name, seconds in used.items()},
+            wrong=(reader or writer).ask("wrong", count, keys),
+            notes=writer.ask("notes"),
+        )
 
     def serve(self) -> AbstractContextManager[Any]:
         """Run the server that it needs, or none."""
@@ -201,13 +212,14 @@ class Made:
         return self.kind(**self.options)
 
 
+@dataclass(frozen=True)
 class Run:
-    """One way's run: how many events in how many seconds, and how many keys were wrong at the end."""
+    """What came of one run of one way."""
 
-    def __init__(self, count: int, seconds: float, wrong: int, notes: dict[str, int]) -> None:
-        self.rate = count / seconds
-        self.wrong = wrong
-        self.notes = notes
+    rate: float  # events a second, from the first set to the last that was applied
+    microseconds: dict[str, float]  # of the processor, for each event, in each process
+    wrong: int  # keys without their last value at the end
+    notes: dict[str, int]
 
 
 # -- ours --------------------------------------------------------------------------------------------------------------
@@ -216,7 +228,7 @@ class Run:
 class CacheReader(Reader):
     """A cache that listens."""
 
-    def listen(self, place: Any) -> Any:
+    def listen(self, place: Any) -> Any:  # noqa: ARG002 - there is no server
         """Listen on a free port."""
         self.cache: LRUCacheDistributed[str, str] = LRUCacheDistributed(local_address=(HOST, 0), **self.options)
         return self.cache.local_address
@@ -291,7 +303,7 @@ class OursTLS(Ours):
 class TcpReader(Reader):
     """A thread that receives msgpack and puts it into a dict."""
 
-    def listen(self, place: Any) -> Any:
+    def listen(self, place: Any) -> Any:  # noqa: ARG002 - there is no server
         """Take one connection."""
         listener = socket.create_server((HOST, 0))
         self.start_thread(lambda: self._receive(listener))
@@ -428,8 +440,7 @@ class Loop:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Wait for it from another thread."""
-        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
-        return future.result(APPLY_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(APPLY_SECONDS)
 
 
 class NatsReader(Reader):
@@ -513,7 +524,7 @@ class SyncObjEnd:
 class SyncObjReader(Reader):
     """The node that does not write; either may be the leader."""
 
-    def listen(self, place: Any) -> Any:
+    def listen(self, place: Any) -> Any:  # noqa: ARG002 - there is no server
         """Join a cluster of two."""
         addresses = [f"{HOST}:{servers.free_port()}" for _ in range(2)]
         self.end = SyncObjEnd()
@@ -523,8 +534,8 @@ class SyncObjReader(Reader):
     def wait(self) -> float:
         """Look every millisecond whether the last is there: nobody tells."""
         deadline = time.monotonic() + APPLY_SECONDS
-        last = str(self._left - 1).zfill(VALUE_CHARACTERS)
-        while last not in self.end.replicated.rawData().values():
+        key, value = self._last
+        while self.read(key) != value:
             if time.monotonic() > deadline:
                 raise TimeoutError("events have not come")
             time.sleep(0.001)
@@ -550,7 +561,7 @@ class SyncObjWriter(Writer):
         last = threading.Event()
         for key, value in zip(keys[:-1], values[:-1], strict=True):
             self.end.replicated.set(key, value)
-        self.end.replicated.set(keys[-1], values[-1], callback=lambda _, error: last.set())
+        self.end.replicated.set(keys[-1], values[-1], callback=lambda *_: last.set())
         if not last.wait(APPLY_SECONDS):
             raise TimeoutError("not committed")
 

@@ -1,0 +1,165 @@
+"""How long a single write takes to be in another process: from before the call that writes until it is applied there.
+
+Two processes, with all lines between them at once, that take turns: so what else the machine does meets them alike.
+A busy process has a second thread that computes in Python and never waits. It is `on_removal` that tells when a write
+has replaced a value in a cache: the only way in which a cache tells of it, and part of the time.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgpack import Unpacker, packb  # type: ignore[import-untyped]
+
+from benchmarks.actors import Actor, Role
+from benchmarks.servers import HOST
+from benchmarks.ways import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
+from lru_cache import LRUCacheDistributed
+
+RAW = "raw TCP"
+MODES = {"idle": (False, False), "busy writer": (True, False), "busy reader": (False, True), "both busy": (True, True)}
+"""Whether the writer's process computes meanwhile, and the reader's."""
+
+Times = dict[str, dict[str, float]]  # line -> key -> when
+
+
+class Spinner:
+    """A thread that computes, or does not."""
+
+    def __init__(self) -> None:
+        self._spins = threading.Event()
+        self._turns = 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def spin(self, wanted: bool) -> None:
+        """Begin, or leave off."""
+        if wanted:
+            self._spins.set()
+        else:
+            self._spins.clear()
+
+    def _run(self) -> None:
+        while self._spins.wait():
+            for _ in range(10_000):
+                self._turns += 1
+
+
+class End(Role):
+    """One of the two processes."""
+
+    def __init__(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
+        self.lines = lines
+        self.spinner = Spinner()
+        self.caches: dict[str, LRUCacheDistributed[str, str]] = {}
+
+    def spin(self, wanted: bool) -> None:
+        """Be busy, or idle."""
+        self.spinner.spin(wanted)
+
+    def close(self) -> None:
+        """Let go."""
+        for cache in self.caches.values():
+            cache.close()
+
+
+class ReadingEnd(End):
+    """Takes note of when each key's write was applied, on each line."""
+
+    def listen(self) -> dict[str, Any]:
+        """Return where each line ends."""
+        self.arrivals: Times = {line: {} for line in self.lines}
+        places: dict[str, Any] = {}
+        for line, options in self.lines.items():
+            if line == RAW:
+                listener = socket.create_server((HOST, 0))
+                threading.Thread(target=self._receive, args=(listener,), daemon=True).start()
+                places[line] = listener.getsockname()
+            else:
+                noted = self.arrivals[line]
+                self.caches[line] = LRUCacheDistributed(
+                    local_address=(HOST, 0),
+                    on_removal=lambda removal, noted=noted: noted.setdefault(removal.key, time.monotonic()),
+                    **options,
+                )
+                places[line] = self.caches[line].local_address
+        return places
+
+    def _receive(self, listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        unpacker, held, noted = Unpacker(), {}, self.arrivals[RAW]
+        while chunk := sock.recv(RECEIVED_AT_ONCE_BYTES):
+            unpacker.feed(chunk)
+            for key, value in unpacker:
+                held[key] = value
+                noted[key] = time.monotonic()
+
+    def take(self, count: int) -> Times:
+        """Wait until so many have come on every line, and hand over when that was."""
+        deadline = time.monotonic() + APPLY_SECONDS
+        while any(len(noted) < count for noted in self.arrivals.values()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"of {count}: { ({line: len(noted) for line, noted in self.arrivals.items()}) }")
+            time.sleep(0.01)
+        taken = {line: dict(noted) for line, noted in self.arrivals.items()}
+        for noted in self.arrivals.values():
+            noted.clear()
+        return taken
+
+
+class WritingEnd(End):
+    """Writes on each line in turn."""
+
+    def connect(self, places: Mapping[str, Any], keys: Sequence[str]) -> None:
+        """Link up, and see to it that the caches at the other end have something to replace."""
+        for line, options in self.lines.items():
+            if line == RAW:
+                self.socket = socket.create_connection(places[line])
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                continue
+            cache = self.caches[line] = LRUCacheDistributed(remote_address=places[line], **options)
+            if not cache.wait_connected(timeout=CONNECT_SECONDS):
+                raise TimeoutError(f"not linked: {line}")
+            cache.set_many(dict.fromkeys(keys, ""))
+            if not cache.flush(timeout=APPLY_SECONDS):
+                raise TimeoutError(f"not flushed: {line}")
+
+    def write(self, keys: Sequence[str], pause_seconds: float) -> Times:
+        """Write each key once on each line, with a pause before each, and hand over when."""
+        written: Times = {line: {} for line in self.lines}
+        value = "v" * VALUE_CHARACTERS
+        for key in keys:
+            for line, noted in written.items():
+                time.sleep(pause_seconds)
+                if line == RAW:
+                    noted[key] = time.monotonic()
+                    self.socket.sendall(packb((key, value)))
+                else:
+                    cache = self.caches[line]
+                    noted[key] = time.monotonic()
+                    cache.set(key, value)
+        return written
+
+
+def measure(
+    lines: Mapping[str, Mapping[str, Any]], writes: int, pause_seconds: float, modes: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds of every write: mode -> line -> one for each, sorted. `lines` are names with a cache's options."""
+    keys = [f"user:{number}" for number in range(writes)]
+    found = {}
+    with Actor(ReadingEnd, lines) as reader, Actor(WritingEnd, lines) as writer:
+        writer.ask("connect", reader.ask("listen"), keys)
+        for mode in modes:
+            for actor, busy in zip((writer, reader), MODES[mode], strict=True):
+                actor.ask("spin", busy)
+            written = writer.ask("write", keys, pause_seconds)
+            for actor in (writer, reader):
+                actor.ask("spin", False)
+            arrived = reader.ask("take", writes)
+            found[mode] = {
+                line: sorted(arrived[line][key] - when for key, when in noted.items())
+                for line, noted in written.items()
+            }
+    return found
