@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
     "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
     "replication": "the replication core in one process, as ratios to bare msgpack",
+    "soak": "five nodes under load and faults for minutes: what grows, and whether they agree in the end",
     "simulate": "the replication simulator over many seeds, on all cores",
 }
 
