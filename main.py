@@ -3,13 +3,20 @@
 Only the wiring is here; what is wired lives in `workload/`, and the cache in `lru_cache/`.
 """
 
+import dataclasses
+import logging
 import signal
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 
-from lru_cache import LRUCache
-from workload import report, ways
+from lru_cache import AddressError, LRUCacheDistributed
+from workload import cluster_report, report, ways
+from workload.cluster import ClusterResult, NodeResult
 from workload.command_line import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -18,40 +25,61 @@ from workload.command_line import (
     Options,
     parse,
 )
-from workload.database import DatabaseError
+from workload.control import Channel
+from workload.database import IN_MEMORY, DatabaseError
+from workload.journal import Journal, Load
+from workload.nodes import NodeError, Nodes
+from workload.orders import Orders
 from workload.output import Output, OutputClosedError, OutputError
+from workload.place import ALONE, Place
 from workload.progress import Progress
 from workload.scenarios import key_names, random_keys
 from workload.sources import Get
 from workload.summary import Summary, Tally
-from workload.ways import Front, Setting, Way
+from workload.ways import Setting, Way
 from workload.workers import Answer, Workers
+
+LINK_SECONDS = 5.0  # to wait for those that are to be joined; after that it goes on without them
+OTHERS_SECONDS = 60.0  # to wait for those that somebody else starts
 
 
 class RequestError(Exception):
     """A request failed, and the run with it."""
 
 
+class PlaceError(Exception):
+    """The others that were to be waited for did not come."""
+
+
+_FAILURES = (AddressError, DatabaseError, NodeError, OutputError, PlaceError, RequestError)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status."""
     options = parse(arguments)
-    output = Output(sys.stdout)
+    output = Output(sys.stdout, f"node{options.number} " if options.number else "")
     try:
-        return run(options, output)
-    except DatabaseError as error:  # on opening; one that fails in a request is a RequestError
-        return _complain(error, EXIT_MISUSED)
-    except RequestError as error:
-        return _complain(error, EXIT_FAILED)
-    except OutputError as error:
-        output.abandon()
-        return EXIT_OUTPUT_CLOSED if isinstance(error, OutputClosedError) else _complain(error, EXIT_FAILED)
+        if options.number:
+            return run_as_node(options, output)
+        return run_nodes(options, output) if options.nodes else run(options, output)
+    except _FAILURES as error:
+        status = _status(error)
+        is_told = status == EXIT_OUTPUT_CLOSED or options.number  # a node has told it to who started it
+        return status if is_told else _complain(_said(error), status)
     except KeyboardInterrupt:  # before or after the requests; among them, serve() makes it a partial summary
-        return _complain("interrupted", EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED if options.number else _complain("interrupted", EXIT_INTERRUPTED)
+    finally:
+        if output.is_broken:
+            output.abandon()
 
 
 def run(options: Options, output: Output) -> int:
     """Serve what the options ask for, write the results, and return the exit status."""
-    served = [ways.with_front(options.setting, new_cache)]
+
+    def new_front(setting: Setting, load: Get) -> LRUCacheDistributed[str, str | None]:
+        return take_place(new_cache(setting, load, options.place), options.place)
+
+    served = [ways.with_front(options.setting, new_front)]
     if options.compare:
         served = [ways.database_alone(options.setting), ways.with_remote_cache(options.setting), *served]
     summaries: dict[str, Summary] = {}
@@ -64,10 +92,77 @@ def run(options: Options, output: Output) -> int:
     return 0 if all(summary.complete for summary in summaries.values()) else EXIT_INTERRUPTED
 
 
+def run_nodes(options: Options, output: Output) -> int:
+    """Start nodes, have them serve what the options ask for, write what they did, and return the exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.setting.database_path
+        setting = dataclasses.replace(
+            options.setting, database_path=str(Path(folder) / "shared.db") if path == IN_MEMORY else path
+        )
+        with ways.database_alone(setting):
+            pass  # what is wrong with the database is found here, once
+        with Nodes(options, __file__, setting.database_path) as nodes:
+            nodes.start()
+            interrupted = False
+            try:
+                nodes.begin()
+                nodes.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # for whoever cannot wait: a second one ends it at once
+                nodes.stop()
+                nodes.wait()
+    results = tuple(
+        NodeResult(number, Summary(**done["summary"]), tuple(Load(*load) for load in done["loads"]))
+        for number, done in nodes.results.items()
+    )
+    result = ClusterResult(results, complete=not interrupted and not nodes.errors)
+    write = cluster_report.cluster_json if options.json else cluster_report.cluster_text
+    output.write_line(("\n" if options.prints_requests else "") + write(options, result))
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return max((_complain(_said(error), _status(error)) for error in nodes.errors), default=0)
+
+
+def run_as_node(options: Options, output: Output) -> int:
+    """Serve as one of the nodes that another process has started, and tell that one what came of it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would not have
+    logging.basicConfig(format=f"node{options.number} %(message)s")
+    with closing(Channel(socket.socket(fileno=options.control))) as channel:
+        try:
+            return _run_as_node(options, output, channel)
+        except _FAILURES as error:
+            channel.send(failed=_said(error), status=_status(error))
+            raise
+
+
+def _run_as_node(options: Options, output: Output, channel: Channel) -> int:
+    orders = Orders(channel)
+    place = Place("127.0.0.1:0", **orders.next())
+    journal = Journal()
+
+    def new_front(setting: Setting, load: Get) -> LRUCacheDistributed[str, str | None]:
+        cache = new_cache(setting, journal.noting(load), place)
+        channel.send(address=_shown(cache.local_address))
+        others = orders.next()["count"]
+        if others:
+            cache.wait_connected(others, LINK_SECONDS)
+        channel.send(linked=_linked(cache))
+        orders.next()  # to begin
+        return cache
+
+    with ways.with_front(options.setting, new_front) as way:
+        summary = serve(way, options, output)
+        loads = [dataclasses.astuple(load) for load in journal.loads]
+        channel.send(done={"summary": dataclasses.asdict(summary), "loads": loads})
+        orders.release()
+    return 0 if summary.complete else EXIT_INTERRUPTED
+
+
 def serve(way: Way, options: Options, output: Output) -> Summary:
     """Make all requests in this way. Raises what failed; an interrupted run has a summary too."""
     tally = Tally()
-    progress = Progress(None if options.prints_requests else sys.stderr, options.total)
+    progress = Progress(None if options.prints_requests or options.number else sys.stderr, options.total)
 
     def on_answer(answer: Answer) -> None:
         tally.add(answer)
@@ -96,13 +191,43 @@ def serve(way: Way, options: Options, output: Output) -> Summary:
     )
 
 
-def new_cache(setting: Setting, load: Get) -> Front:
+def new_cache(setting: Setting, load: Get, place: Place = ALONE) -> LRUCacheDistributed[str, str | None]:
     """Make the cache in front of the stores. This is the one place that chooses which cache that is."""
-    return LRUCache[str, str | None](
+    return LRUCacheDistributed[str, str | None](
         load_callback=load,
         maximum_capacity=setting.keys + setting.missing,
         expiration_time=setting.scenario.expiration_time,
+        local_address=place.listen,
+        remote_address=list(place.join) or None,
+        secret=place.secrets or None,
     )
+
+
+def take_place(cache: LRUCacheDistributed[str, str | None], place: Place) -> LRUCacheDistributed[str, str | None]:
+    """Return the cache once it is linked with those that it is to begin with."""
+    with ExitStack() as unless_it_is:
+        unless_it_is.callback(cache.close)
+        if place.listen:
+            _complain(f"listening on {_shown(cache.local_address)}", 0)
+        if place.join and not place.wait_for:
+            cache.wait_connected(len(place.join), LINK_SECONDS)  # a note of its own says who does not answer
+        if place.wait_for and not cache.wait_connected(place.wait_for, OTHERS_SECONDS):
+            raise PlaceError(
+                f"--wait {place.wait_for}: only {_linked(cache)} others were linked within {OTHERS_SECONDS:g} s"
+            )
+        unless_it_is.pop_all()
+    return cache
+
+
+def _linked(cache: LRUCacheDistributed[str, str | None]) -> int:
+    return sum(peer.state == "connected" for peer in cache.peers())
+
+
+def _shown(address: tuple[str, int] | str | None) -> str:
+    if not isinstance(address, tuple):
+        return str(address)
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _sequences(options: Options) -> list[Iterator[str]]:
@@ -130,9 +255,24 @@ def _report(options: Options, summaries: dict[str, Summary]) -> str:
     return ("\n" if options.prints_requests else "") + report.summary_text(options, summary)
 
 
-def _complain(error: Exception | str, status: int) -> int:
+def _status(error: Exception) -> int:
+    if isinstance(error, AddressError | DatabaseError):  # the latter on opening; in a request it is a RequestError
+        return EXIT_MISUSED
+    if isinstance(error, NodeError) and error.status in (EXIT_MISUSED, EXIT_OUTPUT_CLOSED):
+        return error.status
+    return EXIT_OUTPUT_CLOSED if isinstance(error, OutputClosedError) else EXIT_FAILED
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, AddressError):  # which speaks of the cache's arguments
+        said = error.strerror or str(error)
+        return said.replace("local_address", "--listen").replace("remote_address", "--join")
+    return str(error)
+
+
+def _complain(line: str, status: int) -> int:
     if sys.stderr is not None:  # print() would take that for standard output
-        print(f"main.py: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"main.py: {' '.join(line.split())}", file=sys.stderr)
     return status
 
 

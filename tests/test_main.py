@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections import defaultdict
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from main import main
+from tests.concurrency import eventually
 from workload.remote_cache import RemoteCache
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,7 +225,7 @@ def test_a_run_that_prints_no_requests_shows_progress_on_a_terminal(capsys, monk
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     main([*NO_LATENCY, how])
-    assert "with LRUCache: 500 of 500 requests" in terminal.getvalue()
+    assert "with LRUCacheDistributed: 500 of 500 requests" in terminal.getvalue()
     assert terminal.getvalue().endswith(" \r")
 
 
@@ -242,7 +244,7 @@ class TestCompare:
         assert [row[:2] for row in rows[4:]] == [
             ["database alone", "500"],
             ["with distributed cache", "500"],
-            ["with LRUCache", "500"],
+            ["with LRUCacheDistributed", "500"],
         ]
 
     def test_the_ways_get_the_same_requests(self, figures):
@@ -293,6 +295,156 @@ class TestSharedDatabase:
         figures(*arguments)
         assert main([*arguments, "--scenario", "lookup"]) == 2
         assert "where 'value0' is expected" in capsys.readouterr().err
+
+
+class TestNodes:
+    """--nodes N starts N of them, which are one cluster."""
+
+    def test_every_line_says_which_node_it_is_from(self):
+        lines = finished("--nodes", "2", *NO_LATENCY).stdout.splitlines()
+        requests = lines[: lines.index("")]
+        assert sum(bool(re.fullmatch(r"node1 " + LINE.pattern, line)) for line in requests) == 500
+        assert sum(bool(re.fullmatch(r"node2 " + LINE.pattern, line)) for line in requests) == 500
+        assert len(requests) == 1000
+
+    def test_every_key_has_one_value_on_all_nodes(self):
+        lines = finished("--nodes", "3", *NO_LATENCY, "--stagger", "0").stdout.splitlines()
+        values = values_in([line.partition(" ")[2] for line in lines[: lines.index("")]] + [""])
+        assert {len(seen) for seen in values.values()} == {1}
+
+    @pytest.mark.parametrize("stagger", [(), ("--stagger", "0")])
+    def test_every_read_of_the_database_but_the_first_of_its_key_is_accounted_for(self, stagger):
+        cluster = json.loads(finished("--nodes", "3", "--json", "--cache-ms", "0", *stagger).stdout)["cluster"]
+        assert cluster["distinct_keys"] == 10
+        assert cluster["database_reads"] == 10 + cluster["repeated_loads"]
+        assert cluster["complete"]
+
+    def test_nodes_that_begin_later_find_what_was_loaded(self):
+        run = json.loads(finished("--nodes", "2", "--json", *NO_LATENCY, "--stagger", "3000").stdout)
+        assert [node["database_reads"] for node in run["nodes"]] == [10, 0]
+        assert run["nodes"][1]["keys_from_others"] == 10
+
+    def test_they_prove_themselves_with_a_secret(self, tmp_path):
+        secret = tmp_path / "secret"
+        secret.write_text("a secret that is long enough".replace(" ", "-"))
+        run = finished("--nodes", "2", "--quiet", *NO_LATENCY, "--secret-file", str(secret))
+        assert (run.returncode, run.stderr) == (0, "")
+
+    def test_they_share_the_file_that_is_named(self, tmp_path):
+        path = str(tmp_path / "shared.db")
+        finished("--nodes", "2", "--quiet", *NO_LATENCY, "--database", path)
+        again = json.loads(finished("--nodes", "2", "--json", *NO_LATENCY, "--database", path).stdout)
+        assert again["cluster"]["database_writes"] == 0
+
+    def test_a_database_that_cannot_be_used_is_one_line_and_exit_2(self, tmp_path):
+        run = finished("--nodes", "3", "--database", str(tmp_path))
+        assert (run.returncode, run.stdout) == (2, "")
+        assert complained(run) == f"main.py: cannot use the database '{tmp_path}': unable to open database file"
+
+    def test_control_c_ends_all_with_what_was_served(self):
+        with started("--nodes", "2", *ENDLESS, "--stagger", "0") as process:
+            process.stdout.readline()
+            children = children_of(process)
+            process.send_signal(signal.SIGINT)
+            out, err = process.stdout.read(), process.stderr.read()
+            process.wait()
+        assert (process.returncode, err) == (130, "")
+        assert out.endswith("\ninterrupted: this is what was served until then\n")
+        assert len(children) == 2
+        assert not any(map(is_running, children))
+
+    def test_control_c_before_anything_was_served_ends_all(self):
+        with started("--nodes", "3", "--stagger", "60000", "--quiet", *NO_LATENCY) as process:
+            eventually(lambda: len(children_of(process)) == 3)
+            children = children_of(process)
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        assert process.returncode == 130
+        assert not any(map(is_running, children))
+
+    def test_nodes_do_not_outlive_their_parent(self):
+        with started("--nodes", "2", *ENDLESS) as process:
+            process.stdout.readline()
+            children = children_of(process)
+            process.kill()
+            process.stdout.close()
+        assert len(children) == 2
+        eventually(lambda: not any(map(is_running, children)))
+
+    def test_the_others_go_on_without_one_that_is_killed(self):
+        with started("--nodes", "2", *ENDLESS, "--stagger", "0") as process:
+            process.stdout.readline()
+            os.kill(children_of(process)[0], signal.SIGKILL)
+            while not process.stdout.readline().startswith("node2"):
+                pass
+            process.send_signal(signal.SIGINT)
+            out, err = process.stdout.read(), process.stderr.read()
+            process.wait()
+        assert process.returncode == 130
+        assert re.search(r"^node2 \(interrupted\)", out, re.MULTILINE)
+        assert "Traceback" not in err
+
+    def test_a_reader_that_goes_away_ends_all_without_a_traceback(self):
+        with started("--nodes", "2", *ENDLESS, "--stagger", "0") as process:
+            process.stdout.readline()
+            children = children_of(process)
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait() == 141
+        assert not any(map(is_running, children))
+
+
+class TestListenAndJoin:
+    """Instances that somebody starts are one cluster."""
+
+    def test_what_one_has_loaded_another_one_finds(self, tmp_path):
+        arguments = ("--quiet", "--json", "--database", str(tmp_path / "shared.db"))
+        with started(*arguments, "--listen", "127.0.0.1:0", "--wait", "1", "--requests", "1000000") as server:
+            address = re.fullmatch(r"main\.py: listening on (\S+)\n", server.stderr.readline())[1]
+            # The second one asks for the same keys, and is still at its first request when the first one has them all.
+            client = finished(*arguments, "--join", address, "--threads", "1", "--requests", "200")
+            server.send_signal(signal.SIGINT)
+            loaded = json.loads(server.stdout.read())
+        found = json.loads(client.stdout)
+        assert loaded["database_reads"] >= 5
+        assert (client.returncode, found["distinct_keys"]) == (0, 10)
+        assert found["database_reads"] < 10
+
+    def test_one_that_is_not_there_is_told_and_gone_on_without(self):
+        run = finished("--quiet", *NO_LATENCY, "--join", "/nonexistent/cache.sock")
+        assert run.returncode == 0
+        assert complained(run).startswith("cannot reach /nonexistent/cache.sock: No such file or directory")
+
+    @pytest.mark.parametrize("option", ["--listen", "--join"])
+    def test_an_address_that_is_none_is_exit_2(self, option):
+        run = finished(option, "nonsense")
+        assert (run.returncode, run.stdout) == (2, "")
+        assert complained(run).startswith(f"main.py: {option}: 'nonsense' is no address")
+
+    def test_an_address_that_is_taken_is_exit_2(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            run = finished("--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+        assert (run.returncode, run.stdout) == (2, "")
+        assert "Address already in use" in complained(run)
+
+    def test_others_that_do_not_come_are_not_waited_for_for_ever(self, capsys, monkeypatch):
+        monkeypatch.setattr("main.OTHERS_SECONDS", 0)
+        assert main(["--listen", "127.0.0.1:0", "--wait", "2"]) == 1
+        assert "--wait 2: only 0 others were linked" in capsys.readouterr().err
+
+
+def children_of(process):
+    """The processes that a process has started."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def is_running(pid):
+    """Whether there is such a process, and not only what is left of it for init to reap."""
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 def complained(run):
@@ -431,4 +583,4 @@ class TestControlC:
             process.wait()
         assert (process.returncode, err) == (130, "")
         assert "database alone (interrupted)" in out
-        assert "with LRUCache" not in out
+        assert "with LRUCacheDistributed" not in out

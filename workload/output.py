@@ -19,8 +19,10 @@ class OutputClosedError(OutputError):
 class Output:
     """Writes whole lines: each in one call and at once, so that no two mix, of this process or of several."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, prefix: str = "") -> None:
         self._stream = stream
+        self._prefix = prefix
+        self.is_broken = False  # a line could not be written; what is still buffered is for nobody
         self._lock = threading.Lock()  # one line at a time on the stream
 
     def write_line(self, line: str) -> None:
@@ -29,11 +31,13 @@ class Output:
             raise OutputError("cannot write the output: it is closed")
         with self._lock:
             try:
-                self._stream.write(f"{line}\n")
+                self._stream.write(f"{self._prefix}{line}\n")
                 self._stream.flush()
             except BrokenPipeError as error:
+                self.is_broken = True
                 raise OutputClosedError(str(error)) from error
             except OSError as error:
+                self.is_broken = True
                 raise OutputError(f"cannot write the output: {error.strerror or error}") from error
 
     def abandon(self) -> None:

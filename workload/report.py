@@ -34,17 +34,17 @@ def request_line(answer: Answer) -> str:
 def summary_text(options: Options, summary: Summary) -> str:
     """Return the figures of one run, one to a line."""
     lines = [
-        _headline(options),
+        headline(options),
         "",
         f"requests                {summary.requests:>12,}",
         f"distinct keys           {summary.distinct_keys:>12,}",
         f"database reads          {summary.database_reads:>12,}",
         f"database writes         {summary.database_writes:>12,}",
         f"distributed-cache calls {summary.cache_calls:>12,}",
-        f"p50                     {_milliseconds(summary.p50_ms):>12} ms",
-        f"p95                     {_milliseconds(summary.p95_ms):>12} ms",
-        f"p99                     {_milliseconds(summary.p99_ms):>12} ms",
-        f"max                     {_milliseconds(summary.max_ms):>12} ms",
+        f"p50                     {milliseconds(summary.p50_ms):>12} ms",
+        f"p95                     {milliseconds(summary.p95_ms):>12} ms",
+        f"p99                     {milliseconds(summary.p99_ms):>12} ms",
+        f"max                     {milliseconds(summary.max_ms):>12} ms",
         f"cached request          {_cached(summary, options.setting.cache_ms)}",
         f"total                   {summary.total_seconds:>12.2f} s",
     ]
@@ -56,9 +56,7 @@ def summary_text(options: Options, summary: Summary) -> str:
 def comparison_text(options: Options, summaries: Mapping[str, Summary]) -> str:
     """Return a table of the figures of several ways to serve the same requests."""
     rows = [_HEADINGS, *(_row(name, summary) for name, summary in summaries.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    table = [_aligned(row, widths) for row in rows]
-    lines = [_headline(options), "", table[0], "  ".join("-" * width for width in widths), *table[1:]]
+    lines = [headline(options), "", *aligned_table(rows)]
     if not all(summary.complete for summary in summaries.values()):
         lines.append("interrupted: the last way is what was served until then, and ways after it were not begun")
     return "\n".join(lines)
@@ -66,16 +64,16 @@ def comparison_text(options: Options, summaries: Mapping[str, Summary]) -> str:
 
 def summary_json(options: Options, summary: Summary) -> str:
     """Return one object with the setting of a run and its figures."""
-    return json.dumps({**_setting(options), **dataclasses.asdict(summary)}, indent=2, allow_nan=False)
+    return json.dumps({**setting_json(options), **dataclasses.asdict(summary)}, indent=2, allow_nan=False)
 
 
 def comparison_json(options: Options, summaries: Mapping[str, Summary]) -> str:
     """Return one object with the setting, and under `ways` the figures of each."""
     rows = [{"way": name, **dataclasses.asdict(summary)} for name, summary in summaries.items()]
-    return json.dumps({**_setting(options), "ways": rows}, indent=2, allow_nan=False)
+    return json.dumps({**setting_json(options), "ways": rows}, indent=2, allow_nan=False)
 
 
-def _headline(options: Options) -> str:
+def headline(options: Options) -> str:
     """Return what is run, in a line: enough to run it again."""
     setting = options.setting
     missing = f" and {setting.missing:,} that do not exist" if setting.missing else ""
@@ -86,7 +84,8 @@ def _headline(options: Options) -> str:
     )
 
 
-def _setting(options: Options) -> dict[str, object]:
+def setting_json(options: Options) -> dict[str, object]:
+    """Return what is run, for a program."""
     setting = options.setting
     return {
         "scenario": setting.scenario.name,
@@ -107,22 +106,30 @@ def _row(name: str, summary: Summary) -> tuple[str, ...]:
         f"{summary.database_reads:,}",
         f"{summary.database_writes:,}",
         f"{summary.cache_calls:,}",
-        _milliseconds(summary.p50_ms),
-        _milliseconds(summary.p95_ms),
-        _milliseconds(summary.p99_ms),
-        _milliseconds(summary.max_ms),
+        milliseconds(summary.p50_ms),
+        milliseconds(summary.p95_ms),
+        milliseconds(summary.p99_ms),
+        milliseconds(summary.max_ms),
         f"{summary.total_seconds:.2f}",
     )
 
 
+def aligned_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table whose first row is its headings."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [_aligned(row, widths) for row in rows]
+    return [table[0], "  ".join("-" * width for width in widths), *table[1:]]
+
+
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     name, *figures = row
-    return "  ".join([name.ljust(widths[0]), *(f.rjust(width) for f, width in zip(figures, widths[1:], strict=True))])
+    columns = [name.ljust(widths[0]), *(f.rjust(width) for f, width in zip(figures, widths[1:], strict=True))]
+    return "  ".join(columns).rstrip()
 
 
-def _milliseconds(milliseconds: float | None) -> str:
+def milliseconds(figure: float | None) -> str:
     """Three decimals: a cached request takes about a thousandth of a millisecond."""
-    return "-" if milliseconds is None else f"{milliseconds:,.3f}"
+    return "-" if figure is None else f"{figure:,.3f}"
 
 
 def _cached(summary: Summary, cache_ms: float) -> str:

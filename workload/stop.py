@@ -6,8 +6,8 @@ Must not know who sets it (Ctrl-C, a failed request) or who looks.
 import threading
 
 
-class Stopped(Exception):  # noqa: N818 - like StopIteration, it is no error
-    """The run ends, and this wait with it; nothing is wrong."""
+class Stopped(BaseException):
+    """The run ends, and this wait with it; nothing is wrong, so a load that it ends has not failed."""
 
 
 class Stop:

@@ -4,7 +4,7 @@ Must not know which cache that is (it gets one that somebody else made), nor who
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,10 @@ class Front(Protocol):
 
     def __contains__(self, key: object, /) -> bool:
         """Tell whether `key` is held, without loading it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of whatever it has beside what it holds."""
         ...
 
 
@@ -72,8 +76,8 @@ def with_front(setting: Setting, new_front: Callable[[Setting, Get], Front]) -> 
     """Every request goes to the cache that `new_front` makes, which loads through both stores."""
     with _stores(setting) as (database, remote_cache, stop):
         source = CachedSource(remote_cache, DatabaseSource(database, setting.scenario.create).get)
-        front = new_front(setting, source.get)
-        yield Way(f"with {type(front).__name__}", front.get, front.__contains__, database, remote_cache, stop)
+        with closing(new_front(setting, source.get)) as front:
+            yield Way(f"with {type(front).__name__}", front.get, front.__contains__, database, remote_cache, stop)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from workload.sources import Get
-from workload.stop import Stop
+from workload.stop import Stop, Stopped
 
 _TICK_SECONDS = 0.1  # how often the one who waits looks up: often enough for progress, and to see a failure
 _GRACE_SECONDS = 10.0  # twice what the database waits for a file that another process holds
@@ -98,6 +98,8 @@ class Workers:
                 if self._stop.is_set():
                     return
                 self._on_answer(self._served(number, key))
+        except Stopped:
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever called run()
             if not self._stop.is_set():  # what fails after that fails because of it
                 self._fail(error)

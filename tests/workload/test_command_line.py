@@ -3,6 +3,7 @@
 import pytest
 
 from workload.command_line import parse
+from workload.place import ALONE, Place
 from workload.scenarios import LOOKUP, POPULATE
 
 
@@ -43,6 +44,27 @@ def test_only_a_plain_run_prints_each_request(arguments, printed):
     assert parse(arguments.split()).prints_requests is printed
 
 
+def test_without_arguments_an_instance_is_alone():
+    options = parse([])
+    assert (options.place, options.nodes, options.number) == (ALONE, 0, 0)
+
+
+def test_a_place_in_a_cluster_is_taken_as_given(tmp_path):
+    secrets = tmp_path / "secrets"
+    secrets.write_text("the new one\nthe-old-one\n".replace(" ", "-"))
+    given = f"--listen 127.0.0.1:0 --join a:1 --join b:2 --wait 2 --secret-file {secrets}"
+    assert parse(given.split()).place == Place("127.0.0.1:0", ("a:1", "b:2"), ("the-new-one", "the-old-one"), 2)
+
+
+def test_nodes_begin_so_far_apart_that_the_first_has_loaded_nearly_all():
+    assert parse(["--nodes", "3"]).stagger_ms == 3 * (5 + 50 + 50 + 5) + 100
+    assert parse(["--nodes", "3", "--scenario", "lookup"]).stagger_ms == 3 * (100 + 500 + 100) + 100
+
+
+def test_or_as_far_as_is_said():
+    assert parse(["--nodes", "3", "--stagger", "0"]).stagger_ms == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -64,6 +86,16 @@ def test_only_a_plain_run_prints_each_request(arguments, printed):
         (["--database", ""], "argument --database: a path is needed"),
         (["--missing", "1"], "--missing needs --scenario lookup"),
         (["--compare", "--database", "f.db"], "--compare gives each way a fresh database"),
+        (["--nodes", "0"], "argument --nodes: '0' is not a whole number from 1 to 32"),
+        (["--nodes", "33"], "argument --nodes: '33' is not"),
+        (["--nodes", "2", "--join", "a:1"], "--nodes finds the addresses itself"),
+        (["--nodes", "2", "--listen", "a:1"], "--nodes finds the addresses itself"),
+        (["--nodes", "2", "--compare"], "--compare is for one instance alone"),
+        (["--listen", "a:1", "--compare"], "--compare is for one instance alone"),
+        (["--stagger", "1"], "--stagger needs --nodes"),
+        (["--wait", "1"], "--wait needs --listen or --join"),
+        (["--secret-file", "/nonexistent"], "argument --secret-file: cannot read '/nonexistent': No such file"),
+        (["--secret-file", "/dev/null"], "argument --secret-file: '/dev/null' has no secret in it"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--thread", "3"], "unrecognized arguments: --thread 3"),
         (["two\nlines"], "unrecognized arguments: two lines"),

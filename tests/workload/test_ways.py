@@ -19,6 +19,9 @@ class Dictionary(dict):
     def get(self, key):
         return self[key] if key in self else self.setdefault(key, self.load(key))
 
+    def close(self):
+        self.load = None
+
 
 def setting(scenario=LOOKUP, **given):
     return Setting(**{"scenario": scenario, "keys": 2, "missing": 1, "database_ms": 0, "cache_ms": 0, **given})
@@ -58,6 +61,13 @@ def test_a_cache_in_front_holds_what_it_loaded():
         assert not way.holds("key0")
         way.get("key0")
         assert way.holds("key0")
+
+
+def test_a_cache_in_front_is_closed_in_the_end():
+    fronts = []
+    with ways.with_front(setting(), lambda *given: fronts.append(Dictionary(*given)) or fronts[0]):
+        pass
+    assert fronts[0].load is None
 
 
 def test_a_way_is_named_after_the_cache_in_front():
