@@ -142,11 +142,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._closing = threading.RLock()  # held by who closes; a signal's handler may close, too
         local = None if local_address is None else parse("local_address", local_address)
         self._role = "client" if local is None else "both" if self._remotes else "server"
-        self._open(self._remotes, local)
+        self._make_links(self._remotes, local)
+        self._start()
         self._is_whole = True
 
-    def _open(self, remotes: list[Address], local: Address | None) -> None:
-        """Make the links' end of this cache, and start its threads."""
+    def _make_links(self, remotes: list[Address], local: Address | None) -> None:
+        """Make the links' end of this cache; its threads are started by `_start`."""
         self._exchange = Exchange(self._replica, self._shelf, self._lock, self._clock, self._settle)
         terms = Terms(
             self._introduce,
@@ -160,6 +161,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._server = None if local is None else Server(local, self._exchange, terms)
         self._diallers = [Dialler(remote, self._exchange, terms) for remote in remotes]
         _open_caches[id(self)] = self
+
+    def _start(self) -> None:
         for part in (self._server, *self._diallers):
             if part is not None:
                 part.start()
@@ -523,7 +526,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if parent is not None:
             self._remotes = [parent]
         self._role = "client"
-        self._open([] if self._closed else self._remotes, None)
+        self._make_links([] if self._closed else self._remotes, None)
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]
@@ -537,6 +540,19 @@ _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakVa
 def _close_all() -> None:
     for cache in list(_open_caches.values()):
         cache.close()
+
+
+def _start_all_after_fork() -> None:
+    for cache in list(_open_caches.values()):
+        if cache._is_whole:
+            cache._start()
+
+
+if hasattr(os, "register_at_fork"):
+    # Not with the rest of what is done in a child: `logging` renews its lock there, and a thread that met the old one
+    # would wait for ever. Handlers run in the order of registration, and ours here comes after those of all that was
+    # imported above.
+    os.register_at_fork(after_in_child=_start_all_after_fork)
 
 
 def _payload(value: object, stamp: object) -> bytes | None:
