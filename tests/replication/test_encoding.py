@@ -26,7 +26,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication import encoding
 from lru_cache.replication.encoding import (
     MAXIMUM_COLLISIONS,
     MAXIMUM_DEPTH,
@@ -674,7 +673,7 @@ def test_truncated_and_joined_bytes_give_a_protocol_error(one: bytes, other: byt
 )
 def test_a_name_that_no_zone_can_have_is_not_looked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(encoding, "ZoneInfo", asked.append)
+    monkeypatch.setattr("lru_cache.replication.encoding.scalars.ZoneInfo", asked.append)
     data = msgpack.packb(msgpack.ExtType(5, bytes.fromhex("07e8010100000000000000") + b"\x03" + name.encode()))
     with pytest.raises(ProtocolError, match=r"a time zone whose name (no zone can have|is too long)"):
         decode_value(data)
