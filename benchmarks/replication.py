@@ -24,6 +24,7 @@ from typing import Any
 
 from msgpack import packb, unpackb  # type: ignore[import-untyped]
 
+from benchmarks.tables import table
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.replication.frames import FrameReader, encode_frame
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES, MAXIMUM_EVENTS, Seen, Type, encode
@@ -528,14 +529,6 @@ def measure(effort: Effort, step: Step) -> Results:
     return Results(effort, series, measure_resync(effort.entries, step), overflows, grave, profile)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of text, each column as wide as its widest cell."""
-    cells = [columns, *rows]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    cells.insert(1, ["-" * width for width in widths])
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-
-
 def text(results: Results) -> str:
     """Put everything together, top to bottom."""
     parts = (header(results), speed(results), resync(results), costs(results), time_spent(results.profile))
@@ -632,9 +625,9 @@ def native(files: dict[str, float]) -> list[str]:
     """Say in words what a native core would take over."""
     parts = {
         "reading": ("messages.py", "frames.py", "enum.py"),
-        "deciding": ("replica.py", "forgetting.py", "version.py", "shelf.py", "outbox.py", "neighbour.py"),
+        "deciding": ("replica.py", "forgetting.py", "version.py", "shelf.py", "outbox.py", "neighbour.py", "news.py"),
         "keeping": ("python_store.py", "deadlines.py"),
-        "keys": ("encoding.py",),
+        "keys": ("keys.py", "values.py", "scalars.py"),
         "c": (BUILT_IN,),
     }
     share = {part: f"{sum(files.get(name, 0.0) for name in names):.0%}" for part, names in parts.items()}
@@ -643,7 +636,7 @@ def native(files: dict[str, float]) -> list[str]:
         f"  {share['reading']:>4}  from columns to checked fields, without an object for each event",
         f"  {share['deciding']:>4}  the look-ups and comparisons of the merge, without a tuple for each version",
         f"  {share['keeping']:>4}  the store's put, which a native store does where it is built",
-        f"  {share['keys']:>4}  decoding keys, each as often as it is looked up: once would do",
+        f"  {share['keys']:>4}  decoding keys, each once",
         f"  {share['c']:>4}  is {BUILT_IN}: C already, of which only the calls would go",
         "Links, announcements, the order of a resync and all that is rare would stay Python.",
     ]

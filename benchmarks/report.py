@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contenders import BASE, OURS
 from benchmarks.speed import BASE_OF_ROW, LOOP, ROW_MEANINGS
+from benchmarks.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,13 +178,3 @@ def expectations(verdicts: Sequence[Verdict]) -> str:
 def absent_rows(results: Results, columns: int) -> list[list[str]]:
     """Give each cache that is not here a line, so that nobody takes it for forgotten."""
     return [[kind.name, "not installed", *[""] * (columns - 1)] for kind in results.absent]
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text, each column as wide as its widest cell."""
-    widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
-    rule = ["-" * width for width in widths]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [columns, rule, *rows]
-    ]
