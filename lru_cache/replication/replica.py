@@ -259,6 +259,8 @@ class Replica:
         if self.node in self.heard:
             self._heard_at[self.node] = now  # from here on it is a node like others
         self.node = node
+        if len(self._heard_at) >= self.limits.origins:
+            self._forget_node(self._least_missed(), now)
 
     def received(self, link: Hashable, body: bytes, now: float) -> Message | None:
         """A message came. Pings and goodbyes are returned, for the driver to act on; ProtocolError ends the link."""

@@ -1865,6 +1865,15 @@ def test_no_more_nodes_are_remembered_than_a_message_takes(origins: int) -> None
         Limits(origins=origins)
 
 
+def test_the_child_of_a_fork_remembers_no_more_nodes_than_its_parent() -> None:
+    machine = alone(origins=3)
+    machine.set("k")
+    machine.receive(Seen(False, {X: at(-5)}), Seen(False, {Y: at(-5)}))
+    machine.replica.renew(Z, machine.now)
+    machine.replica.heartbeat(machine.now)
+    assert len(machine.replica.heard) == 3
+
+
 def test_our_own_node_is_one_of_those_that_are_remembered() -> None:
     machine = alone(origins=3)
     machine.receive(Seen(False, {X: at(-5)}), Seen(False, {Y: at(-5)}), Seen(False, {Z: at(-5)}))
