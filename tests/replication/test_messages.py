@@ -32,13 +32,14 @@ from lru_cache.replication.messages import (
     encode,
 )
 from lru_cache.replication.version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version
+from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "messages.json").read_text())
 A = b"\x81" * NODE_BYTES
-SET = Event(Kind.SET, b"key", Version(5, A), 1, b"value")
+SET = set_event(b"key", Version(5, A), b"value")
 CLEAR = FloorRange(0, BUCKETS, 9, {})
 
 # -- what messages there are -------------------------------------------------------------------------------------------
@@ -130,14 +131,13 @@ def test_as_many_events_as_are_allowed_fit() -> None:
 
 
 def test_the_longest_key_comes_back() -> None:
-    sent = [Event(Kind.INVALIDATE, b"k" * MAXIMUM_KEY_BYTES, Version(5, A))]
+    sent = [invalidate_event(b"k" * MAXIMUM_KEY_BYTES, Version(5, A))]
     assert decode(encode(sent)) == sent
 
 
 def test_every_event_may_be_of_nodes_of_its_own() -> None:
     sent = [
-        Event(Kind.LOAD, b"k", Version(i, b"began%03d" % i), 1, b"", None, Version(i, b"told_%03d" % i))
-        for i in range(MAXIMUM_EVENTS)
+        load_event(b"k", Version(i, b"began%03d" % i), Version(i, b"told_%03d" % i), b"") for i in range(MAXIMUM_EVENTS)
     ]
     assert decode(encode(sent)) == sent
 
@@ -256,8 +256,8 @@ def columns(kinds: list[int], others: list[Any]) -> bytes:
 @given(st.lists(st.integers(4, 255), max_size=10))
 def test_an_event_of_an_unknown_kind_is_passed_over(kinds: list[int]) -> None:
     assert decode(columns([Kind.INVALIDATE, *kinds, Kind.INVALIDATE], [7, 0] * len(kinds))) == [
-        Event(Kind.INVALIDATE, b"k", Version(0, A), 0),
-        Event(Kind.INVALIDATE, b"k", Version(len(kinds) + 1, A), 0),
+        invalidate_event(b"k", Version(0, A), hops=0),
+        invalidate_event(b"k", Version(len(kinds) + 1, A), hops=0),
     ]
 
 
@@ -267,7 +267,7 @@ def test_an_event_of_an_unknown_kind_may_have_a_value_or_none() -> None:
 
 def test_an_event_of_an_unknown_kind_takes_its_other_version() -> None:
     events = decode(columns([200, Kind.TOUCH], [7, 0, 8, 0]))
-    assert events == [Event(Kind.TOUCH, b"k", Version(1, A), 0, None, None, Version(8, A))]
+    assert events == [touch_event(b"k", Version(1, A), Version(8, A), None, hops=0)]
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from lru_cache.replication.resync import Resync
 from lru_cache.replication.shelf import Shelf, Stamp
 from lru_cache.replication.version import NOTHING, Version, span_of, time_of
 from lru_cache.store import FOREVER, Entry, RemovalCause, Store
+from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 NOW = 1_000.0
 WALL = 1.7e9
@@ -283,15 +284,15 @@ KEY = encode_key("k")
 
 
 def a_set(seconds: float, node: bytes = X, value: bytes = b"value", key: str = "k", **more: Any) -> Event:
-    return Event(Kind.SET, encode_key(key), Version(at(seconds), node), more.pop("hops", 1), value, **more)
+    return set_event(encode_key(key), Version(at(seconds), node), value, hops=more.pop("hops", 1), **more)
 
 
 def an_invalidation(seconds: float, node: bytes = X, key: str = "k", hops: int = 1) -> Event:
-    return Event(Kind.INVALIDATE, encode_key(key), Version(at(seconds), node), hops)
+    return invalidate_event(encode_key(key), Version(at(seconds), node), hops=hops)
 
 
 def a_load(began: float, told: float, node: bytes = X, value: bytes = b"loaded", life_ms: int | None = None) -> Event:
-    return Event(Kind.LOAD, KEY, Version(at(began), node), 1, value, life_ms, Version(at(told), node))
+    return load_event(KEY, Version(at(began), node), Version(at(told), node), value, life_ms)
 
 
 # -- news arrives ------------------------------------------------------------------------------------------------------
@@ -929,7 +930,7 @@ def test_a_touch_of_a_load_goes_on_without_the_load(network: Network, chain: tup
 
 
 def a_touch(seconds: float, of: Version, life_ms: int | None, node: bytes = X) -> Event:
-    return Event(Kind.TOUCH, KEY, Version(at(seconds), node), 1, None, life_ms, of)
+    return touch_event(KEY, Version(at(seconds), node), of, life_ms)
 
 
 def test_a_touch_applies_to_its_version_only() -> None:
@@ -997,7 +998,7 @@ def test_a_set_that_has_expired_is_told_as_an_invalidation() -> None:
     machine = alone()
     version = machine.set("k", life=5)
     machine.network.wait(6)
-    assert machine.send_events() == [Event(Kind.INVALIDATE, KEY, version, 1)]
+    assert machine.send_events() == [invalidate_event(KEY, version)]
 
 
 def test_a_load_that_has_expired_is_not_told() -> None:
@@ -1021,7 +1022,7 @@ def test_a_set_that_was_evicted_before_it_was_told_is_told_as_an_invalidation() 
     machine = alone()
     version = machine.set("k")
     machine.evict("k")
-    assert machine.send_events() == [Event(Kind.INVALIDATE, KEY, version, 1)]
+    assert machine.send_events() == [invalidate_event(KEY, version)]
 
 
 def test_a_load_that_was_evicted_before_it_was_told_is_not_told() -> None:
@@ -1440,9 +1441,10 @@ def looked_at_by_a_resync_after(network: Network, entries: int, news: int) -> in
     for number in range(news):
         a.set(f"k{number}")
     looked_at = 0
-    find, whole = a.store.find, a.store.entries
+    shelf = a.replica._shelf
+    find, whole = shelf.find, shelf.entries
 
-    def counting_find(key: str) -> Any:
+    def counting_find(key: bytes) -> Any:
         nonlocal looked_at
         looked_at += 1
         return find(key)
@@ -1452,11 +1454,10 @@ def looked_at_by_a_resync_after(network: Network, entries: int, news: int) -> in
         looked_at += len(a.store)
         return whole()
 
-    a.store.find, a.store.entries = counting_find, counting_entries  # type: ignore[method-assign]
+    shelf.find, shelf.entries = counting_find, counting_entries  # type: ignore[method-assign]
     network.settle()
-    by_resync = looked_at
     assert a.set_versions() == b.set_versions()
-    return by_resync
+    return looked_at
 
 
 def test_an_overflow_looks_at_what_was_news_and_not_at_the_whole_store(network: Network) -> None:
@@ -1622,8 +1623,8 @@ FUTURE = Version(at(0.6), X)
 @pytest.mark.parametrize(
     "message",
     [
-        [Event(Kind.INVALIDATE, KEY, FUTURE)],
-        [Event(Kind.LOAD, KEY, Version(at(-1), X), 1, b"", None, FUTURE)],
+        [invalidate_event(KEY, FUTURE)],
+        [load_event(KEY, Version(at(-1), X), FUTURE, b"")],
         Seen(False, {X: FUTURE.time}),
         Floors(X, 1, 1, {}, [FloorRange(0, BUCKETS, FUTURE.time, {})]),
         Floors(X, 1, 1, {X: FUTURE.time}, []),
@@ -1655,7 +1656,7 @@ def test_a_greeting_from_the_future_is_refused() -> None:
 def test_a_message_with_one_time_from_the_future_is_refused_whole() -> None:
     machine = alone()
     with pytest.raises(ProtocolError):
-        machine.receive([a_set(-1), Event(Kind.INVALIDATE, KEY, FUTURE)])
+        machine.receive([a_set(-1), invalidate_event(KEY, FUTURE)])
     assert machine.get("k") is None
 
 
@@ -1944,7 +1945,7 @@ def test_a_message_of_an_unknown_type_is_passed_over() -> None:
 
 def test_a_key_that_does_not_decode_ends_the_link() -> None:
     with pytest.raises(ProtocolError):
-        alone().receive([Event(Kind.INVALIDATE, b"\xc1", Version(at(-1), X))])
+        alone().receive([invalidate_event(b"\xc1", Version(at(-1), X))])
 
 
 def test_a_node_that_passes_a_value_on_does_not_decode_it(

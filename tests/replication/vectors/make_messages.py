@@ -2,7 +2,7 @@
 
 Run it only for a change of the protocol; for any other change, vectors that differ are a mistake in the code.
 
-    python tests/replication/vectors/make_messages.py
+    python -m tests.replication.vectors.make_messages
 """
 
 import json
@@ -25,6 +25,7 @@ from lru_cache.replication.messages import (
     encode,
 )
 from lru_cache.replication.version import MAXIMUM_TIME, Version
+from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 VECTORS = Path(__file__).with_name("messages.json")
 
@@ -36,26 +37,26 @@ VALUE = encode_value({"name": "Ada"})
 # Each of them is encoded to exactly these bytes, and these bytes decode to it.
 MESSAGES: dict[str, Message] = {
     "no events": [],
-    "a set": [Event(Kind.SET, KEY, Version(TIME, A), 1, VALUE)],
-    "a set with a life": [Event(Kind.SET, KEY, Version(TIME, A), 1, VALUE, 60_000)],
-    "a set with the longest life": [Event(Kind.SET, KEY, Version(TIME, A), 1, VALUE, MAXIMUM_LIFE_MS)],
-    "a set of nothing": [Event(Kind.SET, KEY, Version(TIME, A), 1, b"")],
-    "an invalidation": [Event(Kind.INVALIDATE, KEY, Version(TIME, A))],
-    "an invalidation from far away": [Event(Kind.INVALIDATE, KEY, Version(TIME, A), 32)],
-    "a load": [Event(Kind.LOAD, KEY, Version(TIME, A), 1, VALUE, 5_000, Version(TIME + 9, A))],
-    "a touch": [Event(Kind.TOUCH, KEY, Version(TIME + 9, A), 1, None, 5_000, Version(TIME, B))],
-    "a touch that ends all ends": [Event(Kind.TOUCH, KEY, Version(TIME + 9, A), 1, None, None, Version(TIME, B))],
+    "a set": [set_event(KEY, Version(TIME, A), VALUE)],
+    "a set with a life": [set_event(KEY, Version(TIME, A), VALUE, 60_000)],
+    "a set with the longest life": [set_event(KEY, Version(TIME, A), VALUE, MAXIMUM_LIFE_MS)],
+    "a set of nothing": [set_event(KEY, Version(TIME, A), b"")],
+    "an invalidation": [invalidate_event(KEY, Version(TIME, A))],
+    "an invalidation from far away": [invalidate_event(KEY, Version(TIME, A), hops=32)],
+    "a load": [load_event(KEY, Version(TIME, A), Version(TIME + 9, A), VALUE, 5_000)],
+    "a touch": [touch_event(KEY, Version(TIME + 9, A), Version(TIME, B), 5_000)],
+    "a touch that ends all ends": [touch_event(KEY, Version(TIME + 9, A), Version(TIME, B), None)],
     "events of two nodes": [
-        Event(Kind.SET, KEY, Version(TIME, A), 1, VALUE),
-        Event(Kind.INVALIDATE, OTHER_KEY, Version(TIME + 1, B), 2),
-        Event(Kind.INVALIDATE, KEY, Version(TIME + 2, A), 3),
+        set_event(KEY, Version(TIME, A), VALUE),
+        invalidate_event(OTHER_KEY, Version(TIME + 1, B), hops=2),
+        invalidate_event(KEY, Version(TIME + 2, A), hops=3),
     ],
     "events with other versions": [
-        Event(Kind.LOAD, KEY, Version(TIME, A), 1, VALUE, None, Version(TIME + 9, A)),
-        Event(Kind.INVALIDATE, OTHER_KEY, Version(TIME + 1, A), 1),
-        Event(Kind.TOUCH, KEY, Version(TIME + 3, B), 2, None, 1, Version(TIME, C)),
+        load_event(KEY, Version(TIME, A), Version(TIME + 9, A), VALUE),
+        invalidate_event(OTHER_KEY, Version(TIME + 1, A)),
+        touch_event(KEY, Version(TIME + 3, B), Version(TIME, C), 1, hops=2),
     ],
-    "the largest time": [Event(Kind.INVALIDATE, KEY, Version(MAXIMUM_TIME, A))],
+    "the largest time": [invalidate_event(KEY, Version(MAXIMUM_TIME, A))],
     "a greeting that has seen nothing": Seen(True, {}),
     "a greeting": Seen(True, {A: TIME, B: TIME + 1}),
     "seen": Seen(False, {A: TIME}),
@@ -92,7 +93,7 @@ ACCEPTED: dict[str, tuple[str, Message | None]] = {
         + "92c401aac401bb"
         + "92c0c0" + "92c0c0"
         + "920100",
-        [Event(Kind.INVALIDATE, b"\xbb", Version(3, A))],
+        [invalidate_event(b"\xbb", Version(3, A))],
     ),
     "a floor for all buckets, and another for one": (
         "9604c408" + A.hex() + "01019098" + "00cd40000590" + "07010690",
