@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import lru_cache
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Started
 
@@ -12,6 +13,13 @@ from tests.concurrency import PATIENCE, Started
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture(params=["LRUCache", "LRUCacheDistributed"])
+def each_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """For modules that test the contract of `LRUCache`: by this name they mean each class that has to keep it."""
+    monkeypatch.setattr(request.module, "LRUCache", getattr(lru_cache, request.param))
+    return str(request.param)
 
 
 @pytest.fixture

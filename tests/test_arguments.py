@@ -8,6 +8,8 @@ import pytest
 
 from lru_cache import LRUCache
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 DURATIONS = ["expiration_time", "stale_time", "refresh_time", "load_timeout", "retry_time"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lru_cache import LRUCache, Removal
+from lru_cache import LRUCache, LRUCacheDistributed, Removal
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started
 from tests.store.twins import check_whole as check_store
@@ -272,3 +272,47 @@ def test_a_removal_by_a_key_that_is_only_looked_at_is_told_at_once() -> None:
         key.on_compare = lambda: cache.invalidate(Key("b"))
         look(key)
         assert told == ["invalidated"], look
+
+
+# -- the replicated cache: who sets a key must be able to encode it, who looks it up must not --------------------------
+
+
+class Twin(Key):
+    """Equal to the str of its name, which can be encoded as it cannot."""
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(Twin(other) if isinstance(other, str) else other)
+
+
+LOOK_UPS = {name: act for name, act in ACTS.items() if name not in ("set", "setdefault", "fill")}
+
+
+@pytest.mark.parametrize("outer", LOOK_UPS)
+@pytest.mark.parametrize("inner", ACTS)
+@pytest.mark.parametrize("same", [True, False], ids=["same key", "another key"])
+def test_a_key_that_uses_a_replicated_cache_while_it_is_compared(outer: str, inner: str, same: bool) -> None:
+    cache: LRUCacheDistributed[Any, Any] = LRUCacheDistributed(maximum_capacity=3)
+    cache.set("a", "first")
+    cache.set("b", "second")
+    key = Twin("a")
+    name: Any = "a" if same else "c"
+    key.on_compare = lambda: (
+        [cache.set(f"filler {i}", i) for i in range(5)] if inner == "fill" else ACTS[inner](cache, name)
+    )
+    LOOK_UPS[outer](cache, key)
+    check_whole(cache)
+    cache.set("a", "last")
+    assert cache.get("a") == "last"
+    cache.clear()
+    assert (len(cache), cache.get("a")) == (0, None)
+
+
+def test_an_unencodable_key_is_refused_by_set_and_changes_nothing() -> None:
+    cache: LRUCacheDistributed[Any, Any] = LRUCacheDistributed()
+    cache.set("a", 1)
+    with pytest.raises(TypeError, match="key is of type"):
+        cache.set(Twin("a"), 2)
+    assert dict(cache) == {"a": 1}

@@ -12,6 +12,8 @@ from lru_cache import LRUCache, Removal, RemovalCause
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, eventually
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 
 @pytest.fixture
 def cache(clock: ManualClock) -> LRUCache[Any, Any]:
@@ -420,14 +422,15 @@ def test_set_many_takes_a_mapping_or_pairs_and_a_life(cache: LRUCache[Any, Any],
 
 def test_unhashable_keys_are_refused(cache: LRUCache[Any, Any]) -> None:
     for act in (cache.get, cache.invalidate, cache.peek, cache.touch, cache.expires_in, lambda key: cache.set(key, 1)):
-        with pytest.raises(TypeError, match="unhashable"):
+        with pytest.raises(TypeError, match=r"unhashable|of type list"):
             act([])
     assert len(cache) == 0
 
 
 def test_repr_tells_how_full_it_is(cache: LRUCache[Any, Any]) -> None:
     cache.set("a", 1)
-    assert repr(cache) == "<LRUCache: 1 of 100 entries>"
+    assert repr(cache).startswith(f"<{type(cache).__name__}")
+    assert "1 of 100 entries" in repr(cache)
 
 
 def test_an_empty_cache_is_false_as_mappings_are(cache: LRUCache[Any, Any]) -> None:

@@ -10,6 +10,8 @@ from lru_cache import Loaded, LRUCache
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 
 @pytest.fixture
 def cache(clock: ManualClock) -> LRUCache[Any, Any]:

@@ -10,6 +10,8 @@ from lru_cache import LRUCache
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 Start = Callable[..., Started]
 LONG_AGO = datetime(2001, 1, 1, tzinfo=timezone.utc)
 

@@ -14,6 +14,8 @@ from lru_cache import Loaded, LRUCache, RecursiveLoadError
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 Start = Callable[..., Started]
 
 
@@ -346,7 +348,7 @@ def test_a_finalizer_may_load_the_very_key_whose_expiry_finalizes_it(clock: Manu
             cache.get("a")
 
     cache: LRUCache[str, Any] = LRUCache(lambda key: "loaded", expiration_time=10, clock=clock)
-    cache.set("a", Value())
+    cache.get("a", load=lambda key: Value())
     clock.advance(10)
     assert cache.get("a") == "loaded"
 

@@ -11,6 +11,8 @@ from lru_cache.loading.single_flight import Flight
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually
 
+pytestmark = pytest.mark.usefixtures("each_cache")
+
 Start = Callable[..., Started]
 
 
