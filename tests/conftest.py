@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 import lru_cache
+from lru_cache import TLS
 from lru_cache.testing import ManualClock
+from tests import certificates
 from tests.concurrency import PATIENCE, Started
 
 
@@ -20,6 +22,18 @@ def each_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """For modules that test the contract of `LRUCache`: by this name they mean each class that has to keep it."""
     monkeypatch.setattr(request.module, "LRUCache", getattr(lru_cache, request.param))
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> TLS:
+    """A certificate of our authority."""
+    return certificates.make(tmp_path_factory.mktemp("ours"), "node")["node"]
+
+
+@pytest.fixture(scope="session")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> TLS:
+    """One of somebody else's."""
+    return certificates.make(tmp_path_factory.mktemp("theirs"), "node")["node"]
 
 
 @pytest.fixture
