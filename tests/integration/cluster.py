@@ -7,8 +7,6 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,9 +15,9 @@ from typing import Any
 
 from tests.integration.addresses import Address, ReservedPort
 from tests.integration.node_process import ABSENT
+from tests.integration.nursery import Child
 from tests.integration.proxy import Proxy
 
-ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0  # seconds after which something that should have happened has not; never reached when all is well
 CONNECTION_TIMEOUT_MS = 1500
 
@@ -57,7 +55,7 @@ class Node:
         self.options = {"connection_timeout": CONNECTION_TIMEOUT_MS, **options}
         self._directory = directory
         self._prefix = prefix
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._said = b""
         self._environment: dict[str, str] = {}
         self._stopped = False
@@ -66,15 +64,7 @@ class Node:
         assert self._process is None, f"{self.name} runs already"
         self._environment = environment or self._environment
         told = {"name": self.name, "directory": str(self._directory), **self.options}
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", "tests.integration.node_process", json.dumps(told)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, **self._environment},
-            )
+        self._process = Child({"options": told, "environment": self._environment}, self.log_path, self._prefix)
         self._said = b""
         return self
 
@@ -98,24 +88,21 @@ class Node:
     def tell(self, act: str, *arguments: Any, **options: Any) -> None:
         """Ask without waiting; `answer` waits."""
         assert self._process is not None, f"{self.name} does not run"
-        assert self._process.stdin is not None
         order = {"act": act, "arguments": arguments, "options": options}
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        self._process.stdin.flush()
+        self._process.write(json.dumps(order).encode() + b"\n")
 
     def answer(self, patience: float = PATIENCE) -> Any:
         return self._hear(patience)
 
     def _hear(self, patience: float) -> Any:
         assert self._process is not None
-        assert self._process.stdout is not None
         deadline = time.monotonic() + patience
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._said:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     raise TimeoutError(f"{self.name} does not answer; its log ends with:\n{self.log[-3000:]}")
-                chunk = os.read(self._process.stdout.fileno(), 1 << 20)
+                chunk = os.read(self._process.stdout, 1 << 20)
                 assert chunk, f"{self.name} has ended; its log ends with:\n{self.log[-3000:]}"
                 self._said += chunk
         line, _, self._said = self._said.partition(b"\n")
@@ -163,14 +150,18 @@ class Node:
     def runs(self) -> bool:
         return self._process is not None
 
+    def _signal(self, what: signal.Signals) -> None:
+        assert self._process is not None, f"{self.name} does not run"
+        self._process.signal(what)
+
     def stop(self) -> None:
         """SIGSTOP: it is there, and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         self._stopped = True
 
     def resume(self) -> None:
         if self._stopped and self._process is not None:
-            os.kill(self.pid, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
         self._stopped = False
 
     def kill(self) -> None:
@@ -187,21 +178,15 @@ class Node:
         self._stopped = False
         if process is None:
             return
-        assert process.stdin is not None
-        assert process.stdout is not None
         if how is not None:
-            process.send_signal(how)
-        try:
-            process.stdin.close()
+            process.signal(how)
+        process.end_stdin()
+        ended = process.wait(PATIENCE)
+        if not ended:
+            process.signal(signal.SIGKILL)
             process.wait(PATIENCE)
-        except BrokenPipeError:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"{self.name} does not end; its log ends with:\n{self.log[-3000:]}") from None
-        finally:
-            process.stdout.close()
+        process.close()
+        assert ended, f"{self.name} does not end; its log ends with:\n{self.log[-3000:]}"
 
 
 class Cluster:

@@ -160,10 +160,10 @@ class Acts:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
-def main() -> None:
+def main(options: dict[str, Any]) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        acts = Acts(json.loads(sys.argv[1]))
+        acts = Acts(options)
     except Exception as error:  # noqa: BLE001 - the test wants to know
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)  # noqa: T201
         return
@@ -178,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(json.loads(sys.argv[1]))

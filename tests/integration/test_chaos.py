@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
-ROUND_SECONDS = 4.0
+ROUND_SECONDS = 3.0
 HEALED_WITHIN = 5.0
 NOISE = 5.0  # seconds more, for a machine that runs other things than five nodes on two cores
 SECRET = "a secret that only this test knows"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cluster import PATIENCE, ROOT, Cluster, Node, until
+from tests.integration.cluster import PATIENCE, Cluster, Node, until
+from tests.integration.nursery import ROOT
 
 
 @pytest.fixture

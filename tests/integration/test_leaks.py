@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cluster import CONNECTION_TIMEOUT_MS, PATIENCE, ROOT, SHAPES, Cluster, Node, NodeError, until
+from tests.integration.cluster import CONNECTION_TIMEOUT_MS, PATIENCE, Cluster, Node, NodeError, until
+from tests.integration.nursery import ROOT
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
 NOISE = 1.0
@@ -111,10 +112,10 @@ def test_a_port_that_is_taken_raises_at_construction(cluster: Cluster) -> None:
 
 
 def test_a_process_with_a_cache_ends_by_itself(cluster: Cluster) -> None:
-    """In each shape of links, also with a peer that does not answer."""
-    cluster.build(SHAPES["mesh"])
-    cluster.nodes[4].stop()
-    for node in cluster.nodes[:4]:
+    """Also with a peer that does not answer."""
+    cluster.build([(1, 0), (2, 0), (2, 1)])
+    cluster.nodes[0].stop()
+    for node in cluster.nodes[1:]:
         began = time.monotonic()
         node.end()
         assert time.monotonic() - began < IN_TIME + 2 * NOISE
@@ -122,8 +123,8 @@ def test_a_process_with_a_cache_ends_by_itself(cluster: Cluster) -> None:
 
 def test_an_idle_cluster_costs_next_to_nothing(cluster: Cluster) -> None:
     """Heartbeats alone. The benchmark holds it to less; here it is only that nothing spins."""
-    cluster.build(SHAPES["star"])
+    cluster.build([(1, 0), (2, 0)])
     before = [node.cpu_seconds() for node in cluster.nodes]
-    time.sleep(3)
+    time.sleep(2)
     used = [node.cpu_seconds() - b for node, b in zip(cluster.nodes, before, strict=True)]
-    assert max(used) < 0.15
+    assert max(used) < 0.1
