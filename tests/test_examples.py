@@ -1,0 +1,89 @@
+"""The examples run as they stand, and show what they say."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def printed_by(name: str) -> list[str]:
+    """The lines of an example that ended well."""
+    run = subprocess.run(
+        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=100, check=False, cwd=EXAMPLES.parent
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+def test_two_regions() -> None:
+    assert printed_by("two_regions.py") == [
+        "    the database is asked for user 7",
+        "montreal asks for user 7, and gets 'user 7'",
+        "sydney asks for user 7, and gets 'user 7'",
+        "sydney has set user 7; montreal gets 'Ada'",
+        "montreal has invalidated user 7; it is no longer in sydney",
+    ]
+
+
+def test_two_regions_take_about_twenty_lines() -> None:
+    """Of code: without the docstring and empty lines."""
+    code = (EXAMPLES / "two_regions.py").read_text().split('"""')[2]
+    assert len([line for line in code.splitlines() if line]) <= 22
+
+
+def test_star_of_workers() -> None:
+    *workers, hub = printed_by("star_of_workers.py")
+    assert sorted(workers) == [
+        f"worker {number} reads the factor 10, and the results [10, 20, 30]" for number in (1, 2, 3)
+    ]
+    assert hub == "the hub has [('result', 1), ('result', 2), ('result', 3)]"
+
+
+def test_ring_of_regions() -> None:
+    values = [re.findall(r"(?:lisbon|sydney|montreal): ([\w ]+)", line) for line in printed_by("ring_of_regions.py")]
+    assert values == [
+        ["a ring", "a ring", "a ring"],
+        ["a detour", "a detour", "a detour"],
+        ["the newest", "the newest", "on my own"],
+        ["the newest", "the newest", "the newest"],
+    ]
+
+
+def test_tls_and_secret() -> None:
+    printed = printed_by("tls_and_secret.py")
+    said = [line for line in printed if not line.startswith("    log:")]
+    logged = "\n".join(line for line in printed if line.startswith("    log:"))
+    assert said == [
+        "over TLS, montreal reads '1234'",
+        "with a stolen certificate but not the secret: linked is False",
+        "with a certificate of another authority: linked is False",
+    ]
+    assert "it refused us: its secret is not ours" in logged
+    assert re.search("refused .*certificate verify failed", logged)
+
+
+def test_preforked_server() -> None:
+    first, *answers = printed_by("preforked_server.py")
+    assert first == "one worker was told a value"
+    assert Counter(answers) == {"the same worker answers 'hello'": 1, "another worker answers 'hello'": 2}
+
+
+def listed() -> set[str]:
+    return set(re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text()))
+
+
+def test_every_example_is_listed_and_tested() -> None:
+    tests = {name.removeprefix("test_") + ".py" for name in globals() if name.startswith("test_")}
+    examples = {path.name for path in EXAMPLES.glob("*.py")}
+    assert examples == listed()
+    assert examples <= tests
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_says_what_it_shows(path: Path) -> None:
+    assert path.read_text().startswith('"""')
