@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import lru_cache
+
 PACKAGE = Path(__file__).parent.parent / "lru_cache"
 
 # What each part may import of the package, beside itself. What is not listed may import nothing.
@@ -28,6 +30,8 @@ LAYERS: dict[str, set[str]] = {
     "network": SHARED | {"replication"},
     "replication": {"errors", "store"},
     "testing": SHARED | {"replication", "store"},
+    "server": set(lru_cache.__all__),  # a user like any other
+    "__main__": {"server"},
 }
 
 
@@ -82,8 +86,6 @@ def test_importing_the_package_imports_none_of_its_parts() -> None:
 
 
 def test_every_public_name_can_be_imported_and_is_listed() -> None:
-    import lru_cache
-
     assert set(lru_cache.__all__) == set(lru_cache._HOMES)
     assert set(lru_cache.__all__) <= set(dir(lru_cache))
     for name in lru_cache.__all__:
@@ -91,7 +93,5 @@ def test_every_public_name_can_be_imported_and_is_listed() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    import lru_cache
-
     with pytest.raises(AttributeError, match="nonsense"):
         lru_cache.nonsense  # noqa: B018

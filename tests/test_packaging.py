@@ -140,6 +140,12 @@ def test_the_wheel_brings_msgpack_and_nothing_else(clean_python: Path, tmp_path:
     }
 
 
+def test_the_wheel_says_what_a_node_needs_beside_it(clean_python: Path, tmp_path: Path) -> None:
+    asked = subprocess.run([clean_python, "-m", "lru_cache"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stdout, asked.stderr.count("\n")) == (1, "", 1)
+    assert "pip install 'cf_LRU_cache[server]'" in asked.stderr
+
+
 def test_a_user_s_code_checks_strictly_against_the_wheel(clean_python: Path, tmp_path: Path) -> None:
     """From outside of the project, so that neither its settings nor its files play a part."""
     usage = tmp_path / "usage.py"

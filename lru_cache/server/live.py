@@ -1,0 +1,97 @@
+"""The figures as they change: one sample a second, for all who watch, and the last minutes for who comes late.
+
+It must not know who watches, nor how it is shown.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lru_cache.server.neighbourhood import Neighbourhood
+
+if TYPE_CHECKING:
+    from lru_cache import LRUCacheDistributed
+
+SAMPLE_SECONDS = 1.0
+HISTORY_SAMPLES = 300
+MOST_WATCHERS = 64
+RATES = ("hits", "misses", "loads", "evictions")
+
+Sample = dict[str, Any]
+
+
+class Live:
+    """What a node tells of itself, sample by sample. All of it runs on one event loop."""
+
+    def __init__(self, cache: "LRUCacheDistributed[str, str]", about: dict[str, Any]) -> None:
+        self._cache = cache
+        self._about = about
+        self._neighbourhood = Neighbourhood()
+        self._history: deque[list[float]] = deque(maxlen=HISTORY_SAMPLES)  # time, and each of RATES
+        self._began = time.time()
+        self._last_time = time.monotonic()
+        self._last = cache.stats()
+        self._latest: Sample = {}
+        self._changed = asyncio.Event()  # replaced by each sample
+        self._watchers = 0
+        self.stopping = False
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        while True:
+            self.take_sample()
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def take_sample(self) -> Sample:
+        """Take one now, and tell all who watch."""
+        now, monotonic = time.time(), time.monotonic()
+        stats = self._cache.stats()
+        seconds = max(monotonic - self._last_time, 1e-3)
+        rates = {name: (getattr(stats, name) - getattr(self._last, name)) / seconds for name in RATES}
+        if self._latest:  # the first has nothing to be compared with
+            self._history.append([round(now, 2), *(round(rate, 2) for rate in rates.values())])
+        self._last, self._last_time = stats, monotonic
+        peers = self._neighbourhood.update(self._cache.peers(), now)
+        self._latest = {
+            "time": now,
+            "uptime": now - self._began,
+            "node": self._cache.node,
+            "region": self._cache.region,
+            **self._about,
+            "stats": asdict(stats),
+            "rates": rates,
+            "peers": peers,
+            "happenings": [asdict(happening) for happening in self._neighbourhood.happenings],
+        }
+        self._tell()
+        return self._latest
+
+    def stop(self) -> None:
+        """End all watching."""
+        self.stopping = True
+        self._tell()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether no more can watch."""
+        return self._watchers >= MOST_WATCHERS
+
+    async def watch(self) -> AsyncIterator[Sample]:
+        """Give the latest sample with the history, then each as it is taken. Who is slow misses some."""
+        self._watchers += 1
+        try:
+            sample = {**(self._latest or self.take_sample()), "history": list(self._history)}
+            while not self.stopping:
+                changed = self._changed
+                yield sample
+                await changed.wait()
+                sample = self._latest
+        finally:
+            self._watchers -= 1
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,129 @@
+"""The neighbours as people want to see them: also those that were there and are not, and what came and went when.
+
+A cache tells of the links that it has, and of the addresses that it dials. A node that had dialled this one and is
+gone is neither, and would just vanish. It must not know where the list of peers comes from, and reads no clock.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lru_cache import Peer
+
+CONNECTED = "connected"
+GONE = "gone"
+LINKED = (CONNECTED, "greeting")
+GONE_SECONDS = 600.0  # for which a node that is gone is shown
+MOST_GONE = 64
+CLAIM_SECONDS = 5.0  # a cache dials again within two, once it has lost the link for which it did not dial
+MOST_ADDRESSES = 1_024
+MOST_EVENTS = 50
+
+
+@dataclass(frozen=True)
+class Happening:
+    """A neighbour came or left."""
+
+    time: float
+    what: str
+    node: str | None
+    region: str | None
+    address: str
+
+
+@dataclass
+class _Known:
+    peer: Peer
+    since: float
+
+
+class Neighbourhood:
+    """Fed with the list of peers, again and again."""
+
+    def __init__(self) -> None:
+        self._linked: dict[str, _Known] = {}  # by node
+        self._gone: dict[str, _Known] = {}  # likewise, the longest gone first
+        self._states: dict[str, tuple[str, float]] = {}  # of addresses that are dialled in vain, and since when
+        self._regions: dict[str, str | None] = {}  # of addresses, when last there was a link
+        self.happenings: deque[Happening] = deque(maxlen=MOST_EVENTS)
+
+    def update(self, peers: Iterable[Peer], now: float) -> list[dict[str, Any]]:
+        """Return what to show, as rows: a peer's own fields, and `since` when it is in that state."""
+        peers = list(peers)
+        linked = {peer.node: peer for peer in peers if peer.node is not None and peer.state in LINKED}
+        looked_for = [peer for peer in peers if peer.node not in linked]
+        self._forget(now)
+        for node in [node for node in self._linked if node not in linked]:
+            self._lose(node, now)
+        for node, peer in linked.items():
+            self._find(node, peer, now)
+        for peer in looked_for:
+            self._claim(peer.address, now)
+        rows = [_row(peer, self._linked[node].since) for node, peer in linked.items()]
+        rows += [self._vain_row(peer, now) for peer in looked_for]
+        self._states = {peer.address: self._states[peer.address] for peer in looked_for}
+        vain = {peer.address for peer in looked_for}
+        rows += [
+            _row(known.peer, known.since) | {"state": GONE, "rtt": None, "lag": None, "queued": 0}
+            for known in self._gone.values()
+            if known.peer.address not in vain  # that one is shown already, as an address
+        ]
+        return rows
+
+    def _find(self, node: str, peer: Peer, now: float) -> None:
+        known = self._linked.get(node)
+        if known is not None:
+            known.peer = peer
+            return
+        self._linked[node] = _Known(peer, now)
+        self._take_place(node, peer)
+        self._regions[peer.address] = peer.region
+        while len(self._regions) > MOST_ADDRESSES:
+            del self._regions[next(iter(self._regions))]
+        self.happenings.append(Happening(now, "came", node, peer.region, peer.address))
+
+    def _take_place(self, node: str, peer: Peer) -> None:
+        """A node that starts again has a new id: it is taken for one that is gone, of this address or this region."""
+        places = (
+            [node],
+            [gone for gone, known in self._gone.items() if known.peer.address == peer.address],
+            [gone for gone, known in self._gone.items() if known.peer.region == peer.region],
+        )
+        for place in places:
+            if place and place[0] in self._gone:
+                del self._gone[place[0]]
+                return
+
+    def _lose(self, node: str, now: float) -> None:
+        known = self._linked.pop(node)
+        self._gone[node] = _Known(known.peer, now)
+        if len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+        peer = known.peer
+        self.happenings.append(Happening(now, "left", node, peer.region, peer.address))
+
+    def _claim(self, address: str, now: float) -> None:
+        """An address that is dialled anew just after a node was lost is that node's: the link had come from there."""
+        if address in self._states or any(known.peer.address == address for known in self._gone.values()):
+            return
+        for known in self._gone.values():
+            if known.peer.address not in self._states and now - known.since <= CLAIM_SECONDS:
+                known.peer = replace(known.peer, address=address)
+                self._regions[address] = known.peer.region
+                return
+
+    def _forget(self, now: float) -> None:
+        for node in [node for node, known in self._gone.items() if now - known.since > GONE_SECONDS]:
+            del self._gone[node]
+
+    def _vain_row(self, peer: Peer, now: float) -> dict[str, Any]:
+        state, since = self._states.get(peer.address, ("", now))
+        if state != peer.state:
+            since = now
+        self._states[peer.address] = (peer.state, since)
+        return _row(peer, since) | {"region": peer.region or self._regions.get(peer.address)}
+
+
+def _row(peer: Peer, since: float) -> dict[str, Any]:
+    return {**asdict(peer), "since": since}
