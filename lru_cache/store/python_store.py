@@ -40,7 +40,7 @@ REAPED_PER_WRITE = 16  # expired entries that one write drops: 10 us at most, an
 
 
 class Entry(Generic[K, V]):
-    """One key with its value. Who reads without the lock reads `fresh_until` first, then `value`."""
+    """One key with its value. Who reads without the lock reads `fresh_until`, then `value`, then both again."""
 
     __slots__ = ("deadline", "fresh_until", "key", "retry_at", "ticket", "value", "version")
 
@@ -121,13 +121,14 @@ class Store(Generic[K, V]):
                 self._order[entry] = None
                 break
             gone += self._pop_first(RemovalCause.EVICTED, now)
+        entry.fresh_until = DEAD  # while the rest changes: who reads without the lock looks at it before and after
         entry.value = value
         entry.version = version
         entry.deadline = deadline
         entry.retry_at = DEAD
         if entry.ticket is None or deadline + self._retention < entry.ticket:
             self._deadlines.schedule(entry)
-        entry.fresh_until = deadline if fresh_until is None else fresh_until  # last: readers without the lock go by it
+        entry.fresh_until = deadline if fresh_until is None else fresh_until
         return gone
 
     def prolong(self, entry: Entry[K, V], deadline: float, fresh_until: float) -> None:
@@ -213,8 +214,10 @@ class ReadPath(Generic[K, V]):
     """The hit: `get` for a cache that keeps its entries in a store. A base class, so that a native store can bring a
     native `get`. It takes no lock, and leaves everything but a plain hit to `_miss`.
 
-    Replaced while being read: values change before `fresh_until` does, so what is read is the old or the new value,
-    each in its own life. Removed while being read: `_miss` looks again.
+    Replaced while being read: the entry is not fresh while its value changes, so a value that was there while
+    `fresh_until` stayed what it was is that one's. (Else a value that came encoded, and is never fresh, could be taken
+    for a hit.) That it is still there is looked at too, since two lives without end have one `fresh_until`. Removed
+    while being read: `_miss` looks again.
     """
 
     def __init__(self, store: Store[K, V], monotonic: Callable[[], float]) -> None:
@@ -237,10 +240,13 @@ class ReadPath(Generic[K, V]):
         index, monotonic, use, hits_left = self._hit_tools
         try:
             entry = index[key]
-            if monotonic() < entry.fresh_until:
+            fresh_until = entry.fresh_until
+            if monotonic() < fresh_until:
                 use(entry)
-                next(hits_left)
-                return entry.value
+                value = entry.value
+                if entry.fresh_until is fresh_until and entry.value is value:
+                    next(hits_left)
+                    return value
         except KeyError:
             pass  # absent, or gone since it was found; if the key's own code raised this, it will do so again
         return self._miss(key, default, load)

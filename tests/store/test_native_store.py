@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lru_cache.store
@@ -49,6 +49,7 @@ def test_both_reap_as_many_with_a_write() -> None:
 Put = tuple[int, float]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, FOREVER])), max_size=150),
     st.integers(1, 30),

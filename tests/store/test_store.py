@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lru_cache.store import FOREVER, REAPED_PER_WRITE, RemovalCause, Store
-from tests.store.twins import TWINS, check_whole
+from tests.store.twins import READ_PATHS, TWINS, check_whole
 
 Make = Callable[..., Store[Any, Any]]
 
@@ -374,3 +374,28 @@ def test_unhashable_keys_are_refused(make: Make) -> None:
     with pytest.raises(TypeError):
         store.find([])
     assert len(store) == 0
+
+
+def test_a_value_that_came_encoded_is_not_taken_for_the_hit_that_it_replaced(make: Make) -> None:
+    """The reader has found the entry fresh, and is interrupted before it takes the value."""
+    now = [NOW]
+
+    def overtaken() -> float:
+        before = now[0]
+        store.put("a", b"encoded", NOW, deadline=FOREVER, fresh_until=float("-inf"))
+        return before
+
+    class Missed(Exception):  # noqa: N818 - no error
+        pass
+
+    store: Store[str, Any] = make(9)
+    read_path = READ_PATHS[type(store)]
+
+    class Reader(read_path):  # type: ignore[misc, valid-type]
+        def _miss(self, key: Any, default: Any, load: Any) -> Any:
+            raise Missed
+
+    for deadline in (NOW + 10, FOREVER):
+        store.put("a", "decoded", NOW, deadline=deadline)
+        with pytest.raises(Missed):
+            Reader(store, overtaken).get("a")

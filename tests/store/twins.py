@@ -14,8 +14,10 @@ except ImportError:
     native_store = None  # type: ignore[assignment]  # a machine without a compiler: .ci/run refuses that one
 
 TWINS: dict[str, Callable[..., Any]] = {"python": python_store.Store}
+READ_PATHS: dict[Any, Any] = {python_store.Store: python_store.ReadPath}  # by the store that each reads
 if native_store is not None:
     TWINS["native"] = native_store.Store
+    READ_PATHS[native_store.Store] = native_store.ReadPath
 
 
 def check_whole(store: Any) -> None:
