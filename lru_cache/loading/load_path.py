@@ -77,14 +77,14 @@ class LoadPath(ReadPath[K, V]):
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
         loader = self._load_callback if load is None else arguments.function("load", load)
         if loader is None:
-            plan = self._plan(key, None, None, False)
+            plan = self._plan(key, None, False)
             return default if plan.answer is MISSING else plan.answer
         within = self._within_lock()
         again = False
         while True:
             own = Flight(self._flights, key, self._monotonic())
             try:
-                plan = self._plan(key, loader, own, again)
+                plan = self._plan(key, own, again)
                 answer = plan.answer if plan.flight is None else self._carry_out(plan, plan.flight, loader, within)
             finally:
                 # However this ended, also by Ctrl-C between two steps of ours, and once more if that comes in here.
@@ -142,46 +142,53 @@ class LoadPath(ReadPath[K, V]):
             return value
         return MISSING
 
-    def _plan(self, key: K, loader: Loader[K] | None, own: Flight[K] | None, again: bool) -> _Plan:
-        # Two locked steps: what is dropped in the first may run a listener or a finalizer, which may ask for this very
-        # key, and so must find no flight that only waits for this thread to begin it.
-        self._drop_expired(key)
-        with self._lock:
-            now = self._monotonic()
-            entry = self._find_locked(key)
-            if entry is not None and now < entry.deadline:
-                return self._plan_hit_locked(entry, now, loader, own, again)
-            self._misses += not again
-            stale = entry is not None and now < entry.deadline + self._freshness.stale_time
-            return self._plan_load_locked(entry if stale else None, now, own)
+    def _plan(self, key: K, own: Flight[K] | None, again: bool) -> _Plan:
+        """Decide what this look-up does; `own` is the flight that it may lead, if it has a loader."""
+        plan = self._plan_unless_due(key, own, again)
+        if plan is None:
+            with self._lock:
+                plan = self._plan_locked(self._find_locked(key), self._monotonic(), own, again)
+        return plan
 
-    def _drop_expired(self, key: K) -> None:
+    def _plan_unless_due(self, key: K, own: Flight[K] | None, again: bool) -> _Plan | None:
+        """Plan at once, unless something has to leave: that goes first, and then it is to be planned anew.
+
+        Not in one locked step, since what leaves may run a listener or a finalizer, which may ask for this very key,
+        and so must find no flight that only waits for this thread to begin it.
+        """
         with self._lock:
             now = self._monotonic()
             gone = self._reap_locked(now, REAPED_PER_WRITE)
-            entry = self._store.find(key)
+            entry = self._find_locked(key)
             if entry is not None and not now < entry.deadline + self._freshness.stale_time:
                 gone += self._remove_locked(key, RemovalCause.EXPIRED, now)
-        if gone or self._untold:
-            self._settle(gone)
+            if not gone and not self._untold:
+                return self._plan_locked(entry, now, own, again)
+        self._settle(gone)
+        return None
+
+    def _plan_locked(self, entry: Entry[K, V] | None, now: float, own: Flight[K] | None, again: bool) -> _Plan:
+        if entry is not None and now < entry.deadline:
+            return self._plan_hit_locked(entry, now, own, again)
+        self._misses += not again
+        stale = entry is not None and now < entry.deadline + self._freshness.stale_time
+        return self._plan_load_locked(entry if stale else None, now, own)
 
     def _tell_untold(self) -> None:
         """Tell what a key's own code has removed in a locked step of ours that removed nothing itself."""
         if self._untold:
             self._settle([])
 
-    def _plan_hit_locked(
-        self, entry: Entry[K, V], now: float, loader: Loader[K] | None, own: Flight[K] | None, again: bool
-    ) -> _Plan:
+    def _plan_hit_locked(self, entry: Entry[K, V], now: float, own: Flight[K] | None, again: bool) -> _Plan:
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
         if not again:
             self._count_hit()
         self._store.use(entry)
         refreshes = self._freshness.refresh_time is not None
-        if now < entry.fresh_until or (refreshes and (loader is None or own is None)):
+        if now < entry.fresh_until or (refreshes and own is None):
             return _Plan(entry.value)
         entry.fresh_until = entry.deadline  # one refresh is enough: unless it fails, further hits are plain ones
-        if not refreshes or own is None:
+        if own is None or not refreshes:
             return _Plan(entry.value)
         flight = self._flights.join(own)
         return _Plan(entry.value, own, True, patience=0.0) if flight is own else _Plan(entry.value)
