@@ -17,6 +17,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -31,7 +32,7 @@ from lru_cache.replication.messages import FRAME_MARGIN_BYTES, MAXIMUM_EVENTS, S
 from lru_cache.replication.replica import Limits, Replica
 from lru_cache.replication.shelf import Shelf, Stamp
 from lru_cache.replication.version import NODE_BYTES
-from lru_cache.store import FOREVER, Entry, RemovalCause, Store
+from lru_cache.store import Entry, RemovalCause, Store
 
 Step = Callable[[str], None]  # told the name of what has just been done
 Frames = list[bytes]
@@ -119,7 +120,7 @@ class Node:
         """Do what a cache does with a value that its application sets."""
         now = self.time.now
         stamp = self.replica.set(encode_key(key), payload, now)
-        self.replica.left(self.store.put(key, payload, now, FOREVER, FOREVER, stamp))
+        self.replica.left(self.store.put(key, payload, now, inf, inf, stamp))
 
     def set_many(self, keys: Iterable[str], payload: bytes) -> None:
         """Set them while time passes."""

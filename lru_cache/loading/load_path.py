@@ -7,6 +7,7 @@ or that replication exists. What is to be done is decided under the lock, in `_p
 import threading
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lru_cache import arguments
@@ -68,7 +69,7 @@ class LoadPath(ReadPath[K, V]):
         self._fenced_loads = 0
         self._stale_served = 0
         self._failures_unlogged = 0
-        self._next_failure_line = float("-inf")
+        self._next_failure_line = -inf
         self._background = BackgroundThreads(BACKGROUND_LOADS)
         self._allow_short_cuts(self._lock, self._flights.running, MISSING, self._misses_are_plain(), self._plain_life())
 

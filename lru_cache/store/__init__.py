@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from lru_cache.store.python_store import FOREVER, REAPED_PER_WRITE
+from lru_cache.store.python_store import REAPED_PER_WRITE
 from lru_cache.store.removal import Gone, RemovalCause
 
 implementation: Literal["native", "python"] = "python"
@@ -29,7 +29,6 @@ else:
         from lru_cache.store.python_store import Entry, Lock, ReadPath, Store, with_short_cuts
 
 __all__ = [
-    "FOREVER",
     "REAPED_PER_WRITE",
     "Entry",
     "Gone",

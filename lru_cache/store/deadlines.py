@@ -10,10 +10,10 @@ outnumber tickets, the heap is moved to a new one, a few at every change, so tha
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from math import inf
 from typing import Any, Protocol
 
 MOVED_PER_CHANGE = 4  # a heap of n is moved after n/4 changes, in which at most n/4 new shells can appear
-NEVER = float("inf")
 SHELLS_TOLERATED = 64  # below this, moving costs more than it frees
 
 
@@ -39,7 +39,7 @@ class Deadlines:
         self._heap: list[Ticket] = []
         self._leaving: list[Ticket] = []  # a heap too: taking from the end of its list keeps it one
         self._shells = 0
-        self.earliest = NEVER  # nothing is due before this; read by who wants to spare a call
+        self.earliest = inf  # nothing is due before this; read by who wants to spare a call
 
     def __len__(self) -> int:
         return len(self._heap) + len(self._leaving)
@@ -52,7 +52,7 @@ class Deadlines:
             if ticket <= time:
                 return
             self.cancel(entry)
-        if time == NEVER:
+        if time == inf:
             return
         ticket = Ticket(time)
         ticket.entry = entry
@@ -100,7 +100,7 @@ class Deadlines:
             else:  # its life was extended since
                 entry.ticket = ticket.entry = None
                 self.schedule(entry)
-        self.earliest = min((heap[0] for heap in (self._heap, self._leaving) if heap), default=NEVER)
+        self.earliest = min((heap[0] for heap in (self._heap, self._leaving) if heap), default=inf)
 
     def count_passed(self, now: float) -> int:
         """Count the entries, among those with a ticket, whose deadline has passed. Visits these and few others."""
@@ -120,7 +120,7 @@ class Deadlines:
         heaps = (self._heap, self._leaving)
         self._heap, self._leaving = [], []
         self._shells = 0
-        self.earliest = NEVER
+        self.earliest = inf
         for heap in heaps:
             for ticket in heap:
                 if ticket.entry is not None:

@@ -21,6 +21,7 @@ import operator
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from threading import RLock as Lock
 from typing import Any, Generic, TypeVar, overload
 
@@ -34,8 +35,7 @@ C = TypeVar("C", bound=type)
 
 __all__ = ["Entry", "Lock", "ReadPath", "Store", "with_short_cuts"]
 
-FOREVER = float("inf")
-DEAD = float("-inf")  # as `fresh_until`: no look-up takes this entry for a plain hit
+DEAD = -inf  # as `fresh_until`: no look-up takes this entry for a plain hit
 REAPED_PER_WRITE = 16  # expired entries that one write drops: 10 us at most, and a backlog shrinks 15 times as fast
 
 
@@ -102,7 +102,7 @@ class Store(Generic[K, V]):
         key: K,
         value: V,
         now: float,
-        deadline: float = FOREVER,
+        deadline: float = inf,
         fresh_until: float | None = None,
         version: object = None,
     ) -> list[Gone[K, V]]:

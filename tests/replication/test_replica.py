@@ -5,6 +5,7 @@ What happens in the worst order is the simulator's to find; here is one small ca
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise, permutations
+from math import inf
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from lru_cache.replication.replica import MAXIMUM_HOPS, Limits, Replica
 from lru_cache.replication.resync import Resync
 from lru_cache.replication.shelf import Shelf, Stamp
 from lru_cache.replication.version import NOTHING, Version, span_of, time_of
-from lru_cache.store import FOREVER, Entry, RemovalCause, Store
+from lru_cache.store import Entry, RemovalCause, Store
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 NOW = 1_000.0
@@ -75,7 +76,7 @@ class Machine:
 
     # What its application does, as the cache would pass it on.
 
-    def set(self, key: str, value: bytes = b"value", life: float = FOREVER) -> Version:
+    def set(self, key: str, value: bytes = b"value", life: float = inf) -> Version:
         stamp = self.replica.set(encode_key(key), value, self.now)
         self._put(key, value, self.now + life, stamp)
         return stamp.version
@@ -103,7 +104,7 @@ class Machine:
     def begin_load(self, key: str) -> None:
         self.loads[key] = self.replica.begin_load(self.now)
 
-    def end_load(self, key: str, value: bytes | None = b"loaded", life: float = FOREVER) -> bool:
+    def end_load(self, key: str, value: bytes | None = b"loaded", life: float = inf) -> bool:
         """Whether its result was kept."""
         began = self.loads.pop(key, None)
         stamp = None if began is None else self.replica.keep_load(encode_key(key), value, began, self.now)
@@ -111,7 +112,7 @@ class Machine:
             self._put(key, value or b"untold", self.now + life, stamp)
         return stamp is not None
 
-    def load(self, key: str, value: bytes | None = b"loaded", life: float = FOREVER) -> bool:
+    def load(self, key: str, value: bytes | None = b"loaded", life: float = inf) -> bool:
         self.begin_load(key)
         return self.end_load(key, value, life)
 
@@ -956,7 +957,7 @@ def test_the_newest_touch_wins(order: tuple[int, int]) -> None:
 def test_a_touch_may_take_the_end_away() -> None:
     machine = alone()
     machine.receive([a_set(-3, life_ms=5_000), a_touch(-1, Version(at(-3), X), None)])
-    assert machine.entry("k").deadline == FOREVER
+    assert machine.entry("k").deadline == inf
 
 
 def test_a_touch_is_no_newer_set() -> None:

@@ -10,6 +10,7 @@ import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 import lru_cache.store
 from lru_cache import LRUCache
-from lru_cache.store import FOREVER, REAPED_PER_WRITE, RemovalCause
+from lru_cache.store import REAPED_PER_WRITE, RemovalCause
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started
 from tests.store.twins import TWINS, native_store
@@ -51,7 +52,7 @@ Put = tuple[int, float]
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, FOREVER])), max_size=150),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, inf])), max_size=150),
     st.integers(1, 30),
 )
 def test_whatever_the_lives_what_is_due_leaves_and_nothing_else(puts: list[Put], capacity: int) -> None:
@@ -527,7 +528,7 @@ def test_a_value_that_is_not_fresh_is_never_a_hit(clock: ManualClock) -> None:
 
         cache = Own(**options)
         now = cache._monotonic()
-        cache._store.put("a", b"encoded", now, FOREVER, float("-inf"), "stamp")
+        cache._store.put("a", b"encoded", now, inf, float("-inf"), "stamp")
         assert cache.get("a") is None
         assert missed == ["a"]
 

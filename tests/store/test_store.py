@@ -3,11 +3,12 @@
 import gc
 import weakref
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
 
-from lru_cache.store import FOREVER, REAPED_PER_WRITE, RemovalCause, Store
+from lru_cache.store import REAPED_PER_WRITE, RemovalCause, Store
 from tests.store.twins import READ_PATHS, TWINS, check_whole
 
 Make = Callable[..., Store[Any, Any]]
@@ -30,7 +31,7 @@ def test_finds_what_was_put(make: Make) -> None:
     store.put("a", 1, NOW, version="v")
     entry = store.find("a")
     assert entry is not None
-    assert (entry.key, entry.value, entry.version, entry.deadline) == ("a", 1, "v", FOREVER)
+    assert (entry.key, entry.value, entry.version, entry.deadline) == ("a", 1, "v", inf)
 
 
 def test_finds_nothing_for_an_absent_key(make: Make) -> None:
@@ -382,7 +383,7 @@ def test_a_value_that_came_encoded_is_not_taken_for_the_hit_that_it_replaced(mak
 
     def overtaken() -> float:
         before = now[0]
-        store.put("a", b"encoded", NOW, deadline=FOREVER, fresh_until=float("-inf"))
+        store.put("a", b"encoded", NOW, deadline=inf, fresh_until=float("-inf"))
         return before
 
     class Missed(Exception):  # noqa: N818 - no error
@@ -395,7 +396,7 @@ def test_a_value_that_came_encoded_is_not_taken_for_the_hit_that_it_replaced(mak
         def _miss(self, key: Any, default: Any, load: Any) -> Any:
             raise Missed
 
-    for deadline in (NOW + 10, FOREVER):
+    for deadline in (NOW + 10, inf):
         store.put("a", "decoded", NOW, deadline=deadline)
         with pytest.raises(Missed):
             Reader(store, overtaken).get("a")

@@ -2,18 +2,19 @@
 
 import unittest
 from collections.abc import Callable
+from math import inf
 from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lru_cache.store import FOREVER, RemovalCause
+from lru_cache.store import RemovalCause
 from tests.store.twins import TWINS, check_whole
 
 CAPACITY, RETENTION = 4, 3
 some_key = st.integers(0, 7)
-some_life = st.one_of(st.just(FOREVER), st.integers(1, 12))
+some_life = st.one_of(st.just(inf), st.integers(1, 12))
 
 
 class NaiveStore:
