@@ -48,6 +48,7 @@ class Exchange:
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
         self._waiters = 0
         self._closed = False
+        self._to_ring = False  # the first link's thread is to wake the others'; set and cleared by anybody
 
     # -- for the cache -----------------------------------------------------------------------------------------------
 
@@ -59,8 +60,18 @@ class Exchange:
         if len(links) <= DIRECT_LINKS and not self._lock._is_owned():  # type: ignore[attr-defined]
             for link in links:
                 link.tell()
-        else:
-            for link in links:
+            return
+        # One of their threads wakes the others: a system call for each would be the writer's to pay for.
+        self._to_ring = True
+        links[0].ring()
+        if links is not self._links:  # perhaps that one has just left, and did not see what it was to do
+            self.ring_all()
+
+    def ring_all(self) -> None:
+        """Let the links' threads see what there is to do, if whoever wrote has left that to one of them."""
+        if self._to_ring:
+            self._to_ring = False
+            for link in self._links:
                 link.ring()
 
     def wait_connected(self, count: int, seconds: float | None) -> bool:
@@ -163,6 +174,7 @@ class Exchange:
             self.bytes_in += link.bytes_in
             self.bytes_out += link.bytes_out
             self._changed.notify_all()
+        self.ring_all()
 
     def received(self, link: "Link", body: bytes) -> Message | None:
         """A message came over a link. Pings, pongs and goodbyes are returned; ProtocolError must end the link."""

@@ -175,6 +175,7 @@ class Link:
             raise EndedError(self._parting, orderly=True)
         now = time.monotonic()
         self._exchange.upkeep(now)
+        self._exchange.ring_all()
         busy = self._send(now)
         connection = self._connection
         self._alarm.watch(connection.socket, writable=connection.wants_write)
