@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UPKEEP_SECONDS = 1.0  # between heartbeats, which tell every node how far behind it is
 DIRECT_LINKS = 2  # at most, for writers to send by themselves: the cost of each is theirs
-DIRECT_BYTES = 65_536
+DIRECT_BYTES = 1  # asked for by a writer that sends by itself: whatever one turn gives
 
 
 class Exchange:
