@@ -13,7 +13,7 @@ from tests.integration.cluster import CONNECTION_TIMEOUT_MS, Cluster, Node, unti
 from tests.integration.namespaces import NEAR, Cable, why_not
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
-NOISE = 1.0
+NOISE = 2.0
 HEALED_WITHIN = 5.0
 SECRET = "a secret that only this test knows"
 

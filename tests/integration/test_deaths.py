@@ -10,7 +10,7 @@ from tests.integration.cluster import CONNECTION_TIMEOUT_MS, SHAPES, Cluster, No
 from tests.integration.proxy import Way
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
-NOISE = 1.0  # seconds that a thread of ours may have to wait for the machine
+NOISE = 2.0  # seconds that a thread of ours may have to wait for the machine
 HEALED_WITHIN = 5.0
 
 STAR = [(1, 0), (2, 0)]

@@ -12,7 +12,7 @@ from tests.integration.cluster import CONNECTION_TIMEOUT_MS, PATIENCE, Cluster, 
 from tests.integration.nursery import ROOT
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
-NOISE = 1.0
+NOISE = 2.0
 
 
 def test_a_thousand_rounds_leak_nothing() -> None:
