@@ -2,7 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lru_cache import LRUCacheDistributed
 
 PATIENCE = 10.0  # seconds after which something that should have happened has not; never reached when all is well
 
@@ -56,3 +59,15 @@ def eventually(condition: Callable[[], Any]) -> None:
             return
         pause.wait(0.001)
     raise AssertionError("it never came true")
+
+
+def link(*caches: "LRUCacheDistributed[Any, Any]", count: int = 1) -> None:
+    """Wait until each of these has so many neighbours."""
+    for cache in caches:
+        assert cache.wait_connected(count, timeout=PATIENCE), f"{cache} has {cache.peers()}"
+
+
+def settle(*caches: "LRUCacheDistributed[Any, Any]") -> None:
+    """Wait until the neighbours of each of these have what it has written."""
+    for cache in caches:
+        assert cache.flush(timeout=PATIENCE), f"{cache} has {cache.peers()}"

@@ -1,15 +1,17 @@
 """What many tests need: a clock that stands still, and threads that cannot outlive their test unseen."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import lru_cache
-from lru_cache import TLS
+from lru_cache import TLS, LRUCacheDistributed
 from lru_cache.testing import ManualClock
 from tests import certificates
-from tests.concurrency import PATIENCE, Started
+from tests.concurrency import PATIENCE, Started, eventually, link
 
 
 @pytest.fixture
@@ -49,3 +51,39 @@ def start() -> Iterator[Callable[..., Started]]:
     for started in running:
         started.thread.join(PATIENCE)
         assert not started.thread.is_alive(), "a thread outlives its test"
+
+
+Nodes = Callable[..., LRUCacheDistributed[Any, Any]]
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """Make replicated caches, which are closed in the end; none of their threads may outlive the test."""
+    monkeypatch.delenv("LRU_CACHE_SECRET", raising=False)
+    made: list[LRUCacheDistributed[Any, Any]] = []
+
+    def make(*arguments: Any, **options: Any) -> LRUCacheDistributed[Any, Any]:
+        made.append(LRUCacheDistributed(*arguments, **{"connection_timeout": 2_000 * PATIENCE, **options}))
+        return made[-1]
+
+    yield make
+    for cache in made:
+        cache.close()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("lru_cache-")])
+
+
+@pytest.fixture
+def pair(nodes: Nodes, clock: ManualClock) -> tuple[LRUCacheDistributed[Any, Any], LRUCacheDistributed[Any, Any]]:
+    """A client and its server, linked, with lives of a minute on a clock that stands still."""
+    server = nodes(local_address=("127.0.0.1", 0), expiration_time=60, clock=clock)
+    client = nodes(remote_address=server.local_address, expiration_time=60, clock=clock)
+    link(client, server)
+    return client, server
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port of this machine at which nobody listens, and nobody else will."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
