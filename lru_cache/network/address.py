@@ -83,12 +83,15 @@ def resolve(address: Address) -> list[tuple[socket.AddressFamily, Any]]:
 
 
 def is_local(family: int, where: Any) -> bool:
-    """Whether a socket address is on this machine, where only this machine's users get at it."""
+    """Whether a socket address is on this machine, where only this machine's users get at it.
+
+    So is what stands for all interfaces: nobody comes from there, and who dials it reaches this machine.
+    """
     if family == socket.AF_UNIX:
         return True
     ip = ipaddress.ip_address(where[0].partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None)
-    return bool((mapped or ip).is_loopback)
+    return bool((mapped or ip).is_loopback or (mapped or ip).is_unspecified)
 
 
 def shown(family: int, where: Any) -> str:
