@@ -83,7 +83,8 @@ def pair(nodes: Nodes, clock: ManualClock) -> tuple[LRUCacheDistributed[Any, Any
 
 @pytest.fixture
 def free_port() -> Iterator[int]:
-    """A port of this machine at which nobody listens, and nobody else will."""
+    """A port of this machine at which nobody listens, and which the system gives to nobody who does not name it."""
     with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
