@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import urllib.request
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def request(address, path, body=None):
 
 
 def main():
+    # Python 3.12 and later warn of it. This cache holds its locks across a fork and begins anew in the child.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     listener = socket.create_server(("127.0.0.1", 0))
     with tempfile.TemporaryDirectory() as folder:
         cache = LRUCacheDistributed(local_address=str(Path(folder) / "cache.sock"))
