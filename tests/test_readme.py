@@ -1,6 +1,9 @@
 """The README is true: its commands are those that CI runs, and its code runs."""
 
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,8 +24,82 @@ def test_ci_runs_the_readme_s_test_command() -> None:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.splitlines()[0][:40])
-def test_its_code_runs(snippet: str) -> None:
-    exec(compile(snippet, "README.md", "exec"), {})
+def test_its_code_runs(snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LRU_CACHE_SECRET", raising=False)  # with one, other machines would be dialled
+    exec(compile(snippet.replace('", 5555)', f'", {free_port()})'), "README.md", "exec"), {})
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+# The two programs of the README of 0.0.2, but for the addresses in the second.
+LOCAL = """
+from lru_cache.lru_cache import LRUCache
+
+def load_callback(key):
+    return key
+
+local_cache = LRUCache(
+    load_callback=load_callback,
+    maximum_capacity=5555,
+    expiration_time=5555
+)
+data_from_cache = local_cache.get('test_key')
+data_from_cache = local_cache.set('test_key', 'test_value')
+"""
+DISTRIBUTED = """
+from lru_cache.lru_cache_distributed import LRUCacheDistributed
+
+def load_callback(key):
+    return key
+
+local_cache = LRUCacheDistributed(
+    load_callback=load_callback,
+    maximum_capacity=5555,
+    expiration_time=5555,
+    connection_timeout=5555,
+    remote_address=('127.0.0.1', 'THEIRS'),  # to be a client
+    local_address=('', 'OURS')  # to be a server
+)
+data_from_cache = local_cache.get('test_key')
+data_from_cache = local_cache.set('test_key', 'test_value')
+"""
+# What is added to it: each tells the other its own key, and waits for the other's.
+MEETING = """
+import time
+local_cache.set('from OURS', 'hello')
+for _ in range(2000):
+    if 'from THEIRS' in local_cache:
+        break
+    time.sleep(0.01)
+local_cache.flush()
+print(local_cache.get('from THEIRS'), local_cache.get('test_key'))
+"""
+
+
+def test_the_local_program_of_0_0_2_works() -> None:
+    names: dict[str, object] = {}
+    exec(LOCAL, names)
+    assert names["data_from_cache"] == "test_value"
+
+
+def test_the_distributed_program_of_0_0_2_works_and_two_of_them_are_one_cache() -> None:
+    ports = [str(free_port()), str(free_port())]
+    programs = [
+        (DISTRIBUTED + MEETING).replace("OURS", ours).replace("THEIRS", theirs)
+        for ours, theirs in (ports, reversed(ports))
+    ]
+    running = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for program in programs
+    ]
+    printed = [process.communicate(timeout=100)[0] for process in running]
+    assert printed == ["hello test_value\n"] * 2
 
 
 def test_every_link_within_the_project_leads_somewhere() -> None:
