@@ -38,6 +38,7 @@ class Key:
 def check_whole(cache: LRUCache[Any, Any]) -> None:
     """What must hold whenever no call is in progress."""
     check_store(cache._store)
+    assert len(cache._store) <= cache.maxsize
     assert len(list(cache)) == len(cache)
     assert all(cache.peek(key) is value for key, value in cache.items())
 

@@ -1590,7 +1590,6 @@ store_prolong(Store *store, PyObject *const *args, Py_ssize_t nargs)
     }
     if (entry->store != store) {
         entry->deadline = deadline;
-        entry->fresh_until = fresh_until;
         entry->retry_at = -Py_HUGE_VAL;
         Py_RETURN_NONE;
     }

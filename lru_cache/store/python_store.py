@@ -132,16 +132,18 @@ class Store(Generic[K, V]):
         return gone
 
     def prolong(self, entry: Entry[K, V], deadline: float, fresh_until: float) -> None:
-        """Give an entry another end to its life, later or earlier."""
+        """Give an entry another end to its life, later or earlier. One that has left stays dead."""
         entry.deadline = deadline
         entry.retry_at = DEAD
-        self._deadlines.schedule(entry)
-        entry.fresh_until = fresh_until
+        if entry in self._order:
+            self._deadlines.schedule(entry)
+            entry.fresh_until = fresh_until
 
     def remove(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> Gone[K, V] | None:
         """Take an entry out. None if it has left already."""
         entry.fresh_until = DEAD
         if entry not in self._order:
+            self._deadlines.cancel(entry)  # Ctrl-C came between its leaving and this; reaping would meet it for ever
             return None
         del self._order[entry]
         return self._left(entry, cause, now)
@@ -190,14 +192,18 @@ class Store(Generic[K, V]):
         """Tidy up after an entry that has left `_order`."""
         self._deadlines.cancel(entry)
         gone = (entry.key, entry.value, entry.version, self._cause(entry, cause, now))
+        lost = None
         try:
             popped = self._index.pop(entry.key, None)
-        except Exception:  # noqa: BLE001 - a key that no longer hashes or compares: its dead entry stays, and is absent
-            return gone
-        brought_back = popped is not None and popped in self._order  # by code that comparing ran
-        if popped is not None and brought_back and self._index.setdefault(popped.key, popped) is not popped:
-            self._order.pop(popped, None)  # and that brought another in its place
-            self._deadlines.cancel(popped)
+            if popped is not None and popped in self._order:  # brought back, by code that comparing ran
+                lost = popped
+                if self._index.setdefault(popped.key, popped) is popped:  # else that brought another in its place
+                    lost = None
+        except Exception:  # noqa: BLE001, S110 - a key that no longer hashes or compares: a dead entry stays, and is absent
+            pass
+        if lost is not None:
+            self._order.pop(lost, None)
+            self._deadlines.cancel(lost)
         return gone
 
     def _cause(self, entry: Entry[K, V], cause: RemovalCause, now: float) -> RemovalCause:

@@ -301,6 +301,9 @@ def test_nothing_done_to_an_entry_that_has_left_changes_the_store(make: Make) ->
     store.remove(entry, RemovalCause.INVALIDATED, NOW)
     store.put("a", 2, NOW, deadline=NOW + 10)
     store.use(entry)
+    store.prolong(entry, NOW + 1, NOW + 1)
+    assert entry.fresh_until < NOW
+    assert store.reap(NOW + 2) == []
     entry.value = 3
     entry.version = "w"
     entry.fresh_until = entry.retry_at = NOW + 5
