@@ -138,10 +138,10 @@ class Exchange:
         self._tell_of_clock(was_set, gone)
         return present
 
-    def judge(self, peer: Hello, half_trip: float, received_at: float) -> str | None:
+    def judge(self, peer: Hello, half_trip: float, told_at: float) -> str | None:
         """Why a node must be refused for its clock, if it must."""
         with self._lock:
-            return self._replica.clock_refusal(peer.present, half_trip, received_at)
+            return self._replica.clock_refusal(peer.present, half_trip, told_at)
 
     def is_linked_to(self, node: bytes) -> bool:
         """Whether one of the links goes to this node, or it is this node itself."""

@@ -81,9 +81,9 @@ class RefusedError(ProtocolError):
 class Handshake:
     """One side of a handshake.
 
-    `introduce()` makes our hello at the moment at which it is sent: it tells the time.
-    `judge(peer, half_trip, received_at)` says why this peer must be refused, if it must: a matter of clocks, which can
-    only be compared once the round trip is known.
+    `introduce()` makes our hello at the moment at which it is sent: it tells the time. So does a proof: what each end
+    is told was told between something that it sent and the answer, however long anything waited before that.
+    `judge(peer, half_trip, told_at)` says why this peer must be refused, if it must: a matter of clocks.
     """
 
     def __init__(
@@ -106,7 +106,6 @@ class Handshake:
         self._own_bytes = b""
         self._transcript = b""
         self._told_at = 0.0
-        self._received_at = 0.0
         self._expect: Callable[[bytes, float], list[bytes]] = (
             self._hello_of_acceptor if side is Side.DIALLER else self._hello_of_dialler
         )
@@ -130,16 +129,15 @@ class Handshake:
 
     def _hello_of_dialler(self, body: bytes, now: float) -> list[bytes]:
         self._make_hello(now)
-        self._meet(body, now)
+        self._meet(body)
         self._transcript = _joined(body, self._own_bytes)
         self._expect = self._proof_of_dialler
         return [self._own_bytes]
 
     def _hello_of_acceptor(self, body: bytes, now: float) -> list[bytes]:
-        self._meet(body, now)
-        self.half_trip = (now - self._told_at) / 2
+        self._meet(body)
         self._transcript = _joined(self._own_bytes, body)
-        self._refuse_clock()
+        self._refuse_clock(now)
         self._expect = self._proof_of_acceptor
         return [self._prove()]
 
@@ -149,9 +147,10 @@ class Handshake:
         return []
 
     def _proof_of_dialler(self, body: bytes, now: float) -> list[bytes]:
-        self.half_trip = (now - self._told_at) / 2
-        self._verify(body)
-        self._refuse_clock()
+        present = self._verify(body)
+        assert self.peer is not None
+        self.peer = self.peer._replace(present=present)  # its hello may have waited for us since nobody knows when
+        self._refuse_clock(now)
         self._finish()
         return [self._prove()]
 
@@ -165,8 +164,7 @@ class Handshake:
         self._own_bytes = _pack([_HELLO, *self.hello])
         self._told_at = now
 
-    def _meet(self, body: bytes, now: float) -> None:
-        self._received_at = now
+    def _meet(self, body: bytes) -> None:
         peer = _read_hello(body)
         if peer.cluster != self.hello.cluster:
             raise RefusedError(f"different clusters: {self.hello.cluster!r} here, {peer.cluster!r} there")
@@ -177,26 +175,28 @@ class Handshake:
         self.peer = peer
 
     def _prove(self) -> bytes:
+        present = self._introduce().present
         if not self._secrets:
-            return _pack([_PROOF, b""])
-        said = proof(self._secrets[0], self.side.value, self._transcript)
-        body = _pack([_PROOF, said])
+            return _pack([_PROOF, b"", present])
+        body = _pack([_PROOF, proof(self._secrets[0], self.side.value, _dated(self._transcript, present)), present])
         self.sealing = Seal(self._secrets[0], self.side.value, self._transcript)
         return body
 
-    def _verify(self, body: bytes) -> None:
-        said = _read_proof(body)
-        if not self._secrets:
-            return
-        other = self.side.other.value
-        secret = find_secret(self._secrets, other, self._transcript, said)
-        if secret is None:
-            raise RefusedError("its secret is not ours")
-        self.opening = Seal(secret, other, self._transcript)
+    def _verify(self, body: bytes) -> int:
+        """Check the peer's proof, and return the time that it tells."""
+        said, present = _read_proof(body)
+        if self._secrets:
+            other = self.side.other.value
+            secret = find_secret(self._secrets, other, _dated(self._transcript, present), said)
+            if secret is None:
+                raise RefusedError("its secret is not ours")
+            self.opening = Seal(secret, other, self._transcript)
+        return present
 
-    def _refuse_clock(self) -> None:
+    def _refuse_clock(self, now: float) -> None:
         assert self.peer is not None
-        reason = self._judge(self.peer, self.half_trip, self._received_at)
+        self.half_trip = (now - self._told_at) / 2
+        reason = self._judge(self.peer, self.half_trip, self._told_at + self.half_trip)
         if reason is not None:
             raise RefusedError(reason)
 
@@ -208,6 +208,10 @@ class Handshake:
 def _joined(dialler: bytes, acceptor: bytes) -> bytes:
     """Both hellos as one: no other two give the same."""
     return len(dialler).to_bytes(4, "big") + dialler + acceptor
+
+
+def _dated(transcript: bytes, present: int) -> bytes:
+    return transcript + present.to_bytes(8, "big")
 
 
 def _pack(items: list[Any]) -> bytes:
@@ -249,9 +253,10 @@ def _read_hello(body: bytes) -> Hello:
     return hello
 
 
-def _read_proof(body: bytes) -> bytes:
+def _read_proof(body: bytes) -> tuple[bytes, int]:
     fields = _unpack(body, _PROOF, "proof")
-    if not fields or type(fields[0]) is not bytes:
-        raise ProtocolError("its proof lacks the proof")
-    said: bytes = fields[0]
-    return said
+    if len(fields) < 2 or type(fields[0]) is not bytes or type(fields[1]) is not int:
+        raise ProtocolError("its proof lacks the proof or the time")
+    if not 0 <= fields[1] <= _LARGEST:
+        raise ProtocolError("its proof has an odd time")
+    return fields[0], fields[1]

@@ -26,7 +26,7 @@ from lru_cache.replication.frames import encode_frame
 from lru_cache.replication.messages import Goodbye, encode
 
 MOST_STRANGERS = 64  # connections whose greeting is not over; a newcomer takes the place of the oldest
-MOST_LINKS = 1_000
+MOST_LINKS = 200  # each is a thread, and what each says is told to all the others: beyond that, build a tree
 BACKLOG = 4_096  # one too many at a moment waits for a second to try again; the system caps it
 ACCEPTED_AT_ONCE = 64
 PAUSE_SECONDS = 0.1  # when the process has no descriptors left

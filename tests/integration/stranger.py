@@ -15,6 +15,7 @@ import msgpack
 from tests.integration.addresses import Address, connect
 
 HELLO, PROOF, EVENTS, SEEN, FLOORS, PING, PONG, GOODBYE = range(8)
+PRESENT = 7  # its place in a hello
 SEAL_BYTES = 16
 VALUE_BYTES = 8 << 20
 
@@ -135,16 +136,21 @@ class Stranger:
         assert theirs is not None, "closed instead of a hello"
         assert msgpack.unpackb(theirs)[0] == HELLO, msgpack.unpackb(theirs)
         transcript = struct.pack(">I", len(mine)) + mine + theirs
-        proofs = {"dialler": b"", "acceptor": b""}
-        if self._secret is not None:
-            proofs = {side: self._derive("proof", side, transcript) for side in proofs}
-        self.say([PROOF, proofs["dialler"]])
+        self.say([PROOF, *self._prove("dialler", transcript, msgpack.unpackb(mine)[PRESENT])])
         if self._secret is not None:
             self._keys = {"dialler": self._derive("key", "dialler", transcript)}
         answer = self.hear_body()
-        assert answer == msgpack.packb([PROOF, proofs["acceptor"]]), answer
+        assert answer is not None, "closed instead of a proof"
+        proof = msgpack.unpackb(answer)
+        assert proof[0] == PROOF, proof
+        assert proof[1:] == self._prove("acceptor", transcript, proof[2]), proof
         if self._secret is not None:
             self._keys["acceptor"] = self._derive("key", "acceptor", transcript)
+
+    def _prove(self, side: str, transcript: bytes, present: int) -> list[Any]:
+        if self._secret is None:
+            return [b"", present]
+        return [self._derive("proof", side, transcript + present.to_bytes(8, "big")), present]
 
     def _derive(self, what: str, side: str, transcript: bytes) -> bytes:
         assert self._secret is not None

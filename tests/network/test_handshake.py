@@ -183,8 +183,18 @@ def test_who_claims_to_have_no_secret_is_not_let_in_by_an_empty_proof() -> None:
     fields[10] = True
     acceptor.receive(packb(fields), 0.0)
     with pytest.raises(RefusedError):
-        acceptor.receive(packb([1, b""]), 0.0)
+        acceptor.receive(packb([1, b"", 0]), 0.0)
     assert not acceptor.done
+
+
+def test_the_time_in_a_proof_cannot_be_changed_on_its_way() -> None:
+    dialler, acceptor = both((b"secret",))
+    (first,) = dialler.begin(0.0)
+    (answer,) = acceptor.receive(first, 0.0)
+    (proof,) = dialler.receive(answer, 0.0)
+    kind, said, present = unpackb(proof)
+    with pytest.raises(RefusedError, match="secret"):
+        acceptor.receive(packb([kind, said, present + 1]), 0.0)
 
 
 def test_a_recorded_handshake_proves_nothing_when_it_is_replayed() -> None:
@@ -289,17 +299,28 @@ def test_a_peer_whose_clock_is_wrong_is_refused_by_who_notices(side: Side, secre
 
 
 @pytest.mark.parametrize("side", Side)
-def test_the_judge_is_told_when_the_hello_came_and_half_the_round_trip(side: Side) -> None:
+def test_the_judge_is_told_the_middle_of_the_round_trip_and_half_of_it(side: Side) -> None:
     asked: list[tuple[Hello, float, float]] = []
 
-    def judge(peer: Hello, half_trip: float, received_at: float) -> None:
-        asked.append((peer, half_trip, received_at))
+    def judge(peer: Hello, half_trip: float, told_at: float) -> None:
+        asked.append((peer, half_trip, told_at))
 
     ends = {each: one(each, (), judge if each is side else lambda *_: None) for each in Side}
     carry(ends[Side.DIALLER], ends[Side.ACCEPTOR], step=0.1)
-    ((peer, half_trip, received_at),) = asked
+    ((peer, half_trip, told_at),) = asked
     assert peer == ends[side.other].hello
-    assert (half_trip, received_at) == (pytest.approx(0.1), pytest.approx(0.2 if side is Side.DIALLER else 0.1))
+    assert (half_trip, told_at) == (pytest.approx(0.1), pytest.approx(0.1 if side is Side.DIALLER else 0.2))
+
+
+def test_a_hello_that_waited_for_long_is_not_taken_for_a_clock_that_is_behind() -> None:
+    """In the queue of an acceptor that was stopped, say: the dialler's proof tells the time once more."""
+    presents = iter([100, 250])
+    asked: list[int] = []
+    hello = one(Side.DIALLER)._introduce()
+    dialler = Handshake(Side.DIALLER, lambda: hello._replace(present=next(presents)), (), lambda *_: None)
+    acceptor = one(Side.ACCEPTOR, (), lambda peer, *_: asked.append(peer.present))
+    carry(dialler, acceptor)
+    assert asked == [250]
 
 
 def test_a_goodbye_is_heard_in_every_state() -> None:

@@ -44,10 +44,11 @@ def test_the_transcript_is_both_hellos_behind_the_length_of_the_first(name: str)
 
 
 @pytest.mark.parametrize(("name", "side"), ENDS)
-def test_a_proof_is_a_mac_over_its_label_and_the_transcript(name: str, side: str) -> None:
+def test_a_proof_is_a_mac_over_its_label_the_transcript_and_the_time_that_it_tells(name: str, side: str) -> None:
     transcript, secret = of(name, side)
-    expected = hmac_sha256(secret, b"cf_LRU_cache 1 proof " + side.encode() + b"\0" + transcript) if secret else b""
-    assert unpackb(bytes.fromhex(HANDSHAKES[name][side]["proof"])) == [1, expected]
+    kind, said, present = unpackb(bytes.fromhex(HANDSHAKES[name][side]["proof"]))
+    covered = b"cf_LRU_cache 1 proof " + side.encode() + b"\0" + transcript + present.to_bytes(8, "big")
+    assert (kind, said) == (1, hmac_sha256(secret, covered) if secret else b"")
 
 
 @pytest.mark.parametrize(("name", "side"), ENDS)
