@@ -1,4 +1,4 @@
-"""A fork in the middle of a cache's life: the child is another node with the same memory, and its parent goes on."""
+"""A fork amid a cache's life: the child is another node with the same memory, and its parent notices nothing."""
 
 import os
 import threading
