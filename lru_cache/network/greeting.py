@@ -72,25 +72,28 @@ class Greeting:
         """
         if not self.connection.agree():
             return False
-        if not self._begun:
-            self._begun = True
-            self._send(self.handshake.begin(self._clock()))
         try:
+            if not self._begun:
+                self._begun = True
+                self._send(self.handshake.begin(self._clock()))
             self.connection.flush()
         except OSError:
-            self.connection.fill()  # it has closed; perhaps it had said why
+            self._fill()  # it has closed; perhaps it had said why
             self._take_bodies()
             raise
+        self._fill()
+        self._take_bodies()
+        if self.handshake.done:
+            self._open_up()
+        return self.handshake.done
+
+    def _fill(self) -> None:
         try:
             self.connection.fill()
         except ClosedError:
             if self.connection.bytes_in or self.connection.is_tls:
                 raise
             raise ClosedError("it closed the connection without a word; perhaps only it has tls") from None
-        self._take_bodies()
-        if self.handshake.done:
-            self._open_up()
-        return self.handshake.done
 
     def _take_bodies(self) -> None:
         while not self.handshake.done and (body := self.connection.next_body()) is not None:
