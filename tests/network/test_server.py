@@ -126,7 +126,7 @@ def test_a_newcomer_takes_the_place_of_the_oldest_stranger(nodes: Nodes, node: C
     met = [meet() for _ in range(server.MOST_STRANGERS + 10)]
     for early in met[:10]:
         assert early.hear_out() == []
-    assert strangers_of(node) == server.MOST_STRANGERS
+    eventually(lambda: strangers_of(node) == server.MOST_STRANGERS)
     assert serves_on(nodes, node)
 
 
