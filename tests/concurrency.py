@@ -1,7 +1,9 @@
 """Threads in tests: started, stopped in the middle, waited for. No test sleeps and hopes."""
 
+import sys
 import threading
 from collections.abc import Callable
+from linecache import getline
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,3 +73,31 @@ def settle(*caches: "LRUCacheDistributed[Any, Any]") -> None:
     """Wait until the neighbours of each of these have what it has written."""
     for cache in caches:
         assert cache.flush(timeout=PATIENCE), f"{cache} has {cache.peers()}"
+
+
+def interrupted_after(lines: int, act: Callable[[], Any], where: str) -> bool:
+    """Raise KeyboardInterrupt at the so-and-so-manieth line of files with such a path; False if there are not so many.
+
+    Not at a `with`, to whose line the tracer returns before its exit: there the interpreter lets no signal in.
+    """
+    left = lines
+
+    def tracer(frame: Any, event: str, _: Any) -> Any:
+        nonlocal left
+        if where not in frame.f_code.co_filename:
+            return tracer
+        if event == "line" and not getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return tracer
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return left <= 0

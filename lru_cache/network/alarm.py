@@ -60,13 +60,14 @@ class Alarm:
         # Rounded up: a poll that ends a fraction of a millisecond early would spin until the moment has come.
         ready = dict(self._poll.poll(max(0, int(seconds * 1000 + 0.999))))
         if ready.pop(self._reading, 0):
-            # Read, then cleared: a ring in between writes nothing, and what it was for is seen to after this anyway.
-            # The other way round, a ring in between would be read here and leave `_rung` set for ever.
             try:
                 os.read(self._reading, 4096)
             except BlockingIOError:
                 pass
-            self._rung = False
+        # Read, then cleared: a ring in between writes nothing, and what it was for is seen to after this anyway. The
+        # other way round, a ring in between would be read here and leave `_rung` set for ever. Cleared in any case: a
+        # signal may have kept who rang from writing.
+        self._rung = False
         return ready
 
     def close(self) -> None:

@@ -55,8 +55,9 @@ class Link:
         self._exchange = exchange
         self._connection = greeting.connection
         self._alarm = Alarm()
-        # Protects the connection's sending half and `_over`.
-        self._send_lock = threading.Lock()
+        # Protects the connection's sending half and `_over`. One that knows its owner, to be let go however a signal's
+        # handler has ended a send; nobody sends from within a send.
+        self._send_lock = threading.RLock()
         self._over = False
         self._told_at = 0.0
         self._failure: Exception | None = None  # what happened to another thread that was sending
@@ -84,22 +85,35 @@ class Link:
         now = time.monotonic()
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
-        if hurried or self._connection.is_tls or not self._send_lock.acquire(blocking=False):
+        if hurried or self._connection.is_tls or self._is_sending():
             self._alarm.ring()
             return
         try:
-            sent = self._send_directly()
+            sent = self._send_lock.acquire(blocking=False) and self._send_directly()
         except Exception as error:  # noqa: BLE001 - the link is broken, and its thread says so
             self._failure = error
             sent = False
         except BaseException:
-            self._failure = EndedError("a signal interrupted a send")  # nobody knows how much of the frame is out
+            if self._is_sending():
+                self._failure = EndedError("a signal interrupted a send")  # nobody knows how much of the frame is out
             self._alarm.ring()
             raise
         finally:
-            self._send_lock.release()
+            try:
+                self._let_go()
+            finally:
+                self._let_go()  # a signal may have come in there, too
         if not sent or self._exchange.waiting(self)[0]:  # the latter by a thread that found us sending
             self._alarm.ring()
+
+    def _is_sending(self) -> bool:
+        """Whether this thread is."""
+        owned: bool = self._send_lock._is_owned()  # type: ignore[attr-defined]
+        return owned
+
+    def _let_go(self) -> None:
+        if self._is_sending():
+            self._send_lock.release()
 
     def ring(self) -> None:
         """Let the link's thread see what there is to do."""

@@ -1,18 +1,16 @@
 """Loading on a miss: once per key, for everybody, whatever the loader does."""
 
 import gc
-import sys
 import traceback
 import weakref
 from collections.abc import Callable
-from linecache import getline
 from typing import Any
 
 import pytest
 
 from lru_cache import Loaded, LRUCache, RecursiveLoadError
 from lru_cache.testing import ManualClock
-from tests.concurrency import Gate, Started, eventually
+from tests.concurrency import Gate, Started, eventually, interrupted_after
 
 pytestmark = pytest.mark.usefixtures("each_cache")
 
@@ -380,36 +378,8 @@ def test_an_interrupt_at_any_step_of_a_load_leaves_nobody_waiting(start: Start) 
     while True:
         lines += 1
         cache: LRUCache[str, str] = LRUCache(lambda key: "loaded")
-        if not interrupted_after(lines, lambda cache=cache: cache.get("a")):  # type: ignore[misc]
+        if not interrupted_after(lines, lambda cache=cache: cache.get("a"), "/loading/"):  # type: ignore[misc]
             break
         assert start(cache.get, "a").result() == "loaded", f"after {lines} lines"
         assert not cache._flights.running
     assert lines > 30
-
-
-def interrupted_after(lines: int, act: Any) -> bool:
-    """Raise KeyboardInterrupt at a line of this package; False if there are not so many.
-
-    Not at a `with`, to whose line the tracer returns before its exit: there the interpreter lets no signal in.
-    """
-    left = lines
-
-    def tracer(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left
-        if "/loading/" not in frame.f_code.co_filename:
-            return tracer
-        if event == "line" and not getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return tracer
-
-    before = sys.gettrace()
-    sys.settrace(tracer)
-    try:
-        act()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return left <= 0

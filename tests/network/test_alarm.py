@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lru_cache.network.alarm import READABLE, Alarm
-from tests.concurrency import PATIENCE, Started
+from tests.concurrency import PATIENCE, Started, interrupted_after
 
 Start = Callable[..., Started]
 
@@ -55,6 +55,17 @@ def test_it_can_be_rung_again_after_each_wait(alarm: Alarm, start: Start) -> Non
         waiting = start(alarm.wait, PATIENCE * 2)
         alarm.ring()
         waiting.result()
+
+
+def test_a_ring_that_was_interrupted_anywhere_does_not_silence_the_next(alarm: Alarm) -> None:
+    lines = 1
+    while interrupted_after(lines, alarm.ring, "alarm.py"):
+        alarm.wait(0)
+        alarm.ring()
+        assert alarm._poll.poll(0), f"after {lines} lines"
+        alarm.wait(0)
+        lines += 1
+    assert lines > 3
 
 
 def test_no_ring_is_lost_among_threads(alarm: Alarm, start: Start) -> None:

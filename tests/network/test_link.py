@@ -1,0 +1,164 @@
+"""A link: what its thread and the writers' threads do to one socket."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lru_cache import LRUCacheDistributed
+from lru_cache.network import link as links
+from lru_cache.network.link import Link
+from lru_cache.replication import messages
+from lru_cache.replication.messages import Goodbye, Ping
+from tests.concurrency import Started, eventually, interrupted_after, link, settle
+from tests.network.strangers import Stranger
+
+Cache = LRUCacheDistributed[Any, Any]
+Pair = tuple[Cache, Cache]
+Nodes = Callable[..., Cache]
+Start = Callable[..., Started]
+
+
+def link_of(cache: Cache) -> Link:
+    (there,) = cache._exchange._links
+    return there
+
+
+def can_be_had(lock: Any) -> bool:
+    """By another thread than who may have kept it."""
+    had: bool = lock.acquire(timeout=5)
+    if had:
+        lock.release()
+    return had
+
+
+def test_a_write_that_was_interrupted_anywhere_keeps_no_lock(pair: Pair, start: Start) -> None:
+    """As by Ctrl-C: the link may end for it, since half a frame may be out, but nothing hangs."""
+    one, other = pair
+    lines = 0
+    interrupted = True
+    while interrupted:
+        lines += 1
+        link(one, other)
+        settle(one)
+        there = link_of(one)
+        there._told_at = 0.0
+        interrupted = interrupted_after(lines, lambda lines=lines: one.set("k", lines), "link.py")  # type: ignore[misc]
+        assert start(can_be_had, there._send_lock).result(), f"after {lines} lines"
+        eventually(lambda there=there: there._failure is None or there not in one._exchange._links)
+    assert lines > 10
+    settle(one)
+    assert other.get("k") == lines
+
+
+def test_a_finalizer_that_writes_amid_a_send_does_not_send_into_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = pair
+    there = link_of(one)
+    settle(one)
+    depth: list[int] = [0]
+    deepest: list[int] = []
+    send = there._connection.send
+
+    def sending(bodies: list[bytes]) -> None:
+        depth[0] += 1
+        deepest.append(depth[0])
+        there._told_at = 0.0
+        one.set("from a finalizer", len(deepest))
+        send(bodies)
+        depth[0] -= 1
+
+    monkeypatch.setattr(there._connection, "send", sending)
+    there._told_at = 0.0
+    one.set("k", 1)
+    monkeypatch.setattr(there._connection, "send", send)
+    settle(one)
+    assert set(deepest) <= {1}
+    assert (other.get("k"), other.get("from a finalizer")) == (1, one.get("from a finalizer"))
+
+
+def test_writes_that_follow_each_other_fast_are_left_to_the_link_s_thread(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+    settle(one)
+    monkeypatch.setattr(links, "BURST_SECONDS", 1e9)
+    asked: list[str] = []
+    direct = link_of(one)._send_directly
+    monkeypatch.setattr(link_of(one), "_send_directly", lambda: asked.append("direct") or direct())
+    for i in range(10):
+        one.set(i, i)
+    settle(one)
+    assert asked == []
+
+
+def test_under_tls_only_the_link_s_thread_sends(nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), tls=ours)
+    client = nodes(remote_address=server.local_address, tls=ours)
+    link(client, server)
+    asked: list[str] = []
+    monkeypatch.setattr(link_of(client), "_send_directly", lambda: asked.append("direct"))
+    link_of(client)._told_at = 0.0
+    client.set("k", 1)
+    settle(client)
+    assert (asked, server.get("k")) == ([], 1)
+
+
+def test_a_round_trip_is_measured_by_pings(nodes: Nodes) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), connection_timeout=2_000)
+    client = nodes(remote_address=server.local_address, connection_timeout=2_000)
+    link(client, server)
+    there = link_of(client)
+    there._ping_at = 0.0
+    there.ring()
+    eventually(lambda: there._pings == 1 and there.round_trip > 0)
+
+
+def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes) -> None:
+    node = nodes(local_address=("127.0.0.1", 0))
+    stranger = Stranger(node)
+    stranger.greet(node)
+    eventually(lambda: node.stats().links == 1)
+    there = link_of(node)
+    there.round_trip = 12.5
+    stranger.tell(messages.Pong(999))
+    stranger.tell(Ping(1))
+    while not isinstance(messages.decode(stranger.hear() or b""), messages.Pong):
+        pass
+    assert there.round_trip == 12.5
+    stranger.close()
+
+
+def test_a_neighbour_s_goodbye_is_no_alarm_and_its_reason_one_line(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    node = nodes(local_address=("127.0.0.1", 0))
+    stranger = Stranger(node)
+    stranger.greet(node)
+    eventually(lambda: node.stats().links == 1)
+    stranger.tell(Goodbye("off to lunch\nCRITICAL"))
+    eventually(lambda: any("it said goodbye: off to lunch?CRITICAL" in line for line in caplog.messages))
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    stranger.close()
+
+
+def test_a_neighbour_that_vanishes_is_an_alarm(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+    node = nodes(local_address=("127.0.0.1", 0))
+    stranger = Stranger(node)
+    stranger.greet(node)
+    eventually(lambda: node.stats().links == 1)
+    stranger.close()
+    eventually(lambda: any("ended: it closed the connection" in line for line in caplog.messages))
+
+
+def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes) -> None:
+    node = nodes(local_address=("127.0.0.1", 0))
+    stranger = Stranger(node)
+    stranger.greet(node)
+    link(node)
+    node.set("k", 1)
+    node.close()
+    kinds = [message[0] for message in stranger.hear_out()]
+    assert kinds[-1] == messages.Type.GOODBYE
+    stranger.close()
