@@ -1,0 +1,202 @@
+"""`python -m benchmarks network`: that it says all it promises to say. How fast anything is, no test asserts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NO_RICH = "benchmarks: rich is not installed: pip install '.[bench]'\n"
+TINY = {"rounds": 1, "events": 300, "writes": 3, "sets": 3, "bursts": 1, "burst": 50, "idle_seconds": 0.1}
+needs_rich = pytest.mark.skipif(find_spec("rich") is None, reason=NO_RICH.strip())
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """`benchmarks` lies beside the package and is not installed."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import network
+
+    return network
+
+
+def run(*arguments, program=("-m", "benchmarks")):
+    return subprocess.run(
+        [sys.executable, *program, "network", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture
+def tiny(network, monkeypatch):
+    from benchmarks import callers
+
+    monkeypatch.setattr(callers, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(callers, "FILLERS", 200)
+    return network.Effort(**{**vars(network.QUICK), **TINY})
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch, network):
+    """A machine without the bench extra."""
+    from benchmarks.ways import WAYS
+
+    for way in WAYS.values():
+        if way.modules:
+            monkeypatch.setattr(way, "absence", classmethod(lambda cls: "a thing"))
+    return [name for name, way in WAYS.items() if way.modules]
+
+
+def test_every_measurement_is_in_the_tables_and_what_is_not_installed_says_so(network, tiny, nothing_installed):
+    from benchmarks import callers, network_report, propagation
+    from benchmarks.ways import BASE
+
+    names = [BASE.name, *nothing_installed]
+    steps = []
+
+    results = network.measure(tiny, names, steps.append)
+    verdicts = network.judge(results)
+    text = network_report.text(results, verdicts, network.machine())
+
+    assert [problem for problem in results.problems if "openssl" not in problem] == []
+    assert len(steps) <= network.count_steps(tiny, names)
+    for name in nothing_installed:
+        assert text.count(f"\n{name} ") == 2
+    assert text.count("not installed: a thing") == 2 * len(nothing_installed)
+    for label in (*callers.KINDS, *propagation.MODES, network.DISTINCT, network.FEW, *results.lines):
+        assert label in text
+    assert "????  more events a second than NATS, 1,000 keys: not measured" in text
+    assert len(results.idle) == callers.MESH
+    assert "?" not in text.split("What LRUCacheDistributed is held to")[0]
+    document = json.loads(json.dumps(network.as_json(results, verdicts)))
+    assert set(document["rates"][network.FEW]) == {BASE.name}
+
+
+@pytest.mark.parametrize("name", ["lru_cache", "lru_cache, secret"])
+def test_our_own_rate_is_that_of_sets_which_all_arrived(network, name):
+    from benchmarks.ways import WAYS
+
+    options = {"secret": network.SECRET} if "secret" in name else {}
+    run = WAYS[name](maximum_capacity=1_000, **options).run(300, 100)
+
+    assert run.wrong == 0
+    assert run.notes == {"overflows": 0}
+    assert set(run.microseconds) == {"writer", "reader"}
+
+
+def test_a_rival_is_judged_by_the_median_of_the_rounds_ratios(network):
+    from benchmarks.ways import OURS, Nats, Run
+
+    results = network.Results(network.QUICK, [OURS.name, Nats.name], {})
+    rates = {OURS.name: [10.0, 300.0, 30.0], Nats.name: [5.0, 100.0, 60.0]}
+    results.runs[network.FEW] = {way: [Run(rate, {}, 0, {}) for rate in rates[way]] for way in rates}
+
+    verdict = network.judge_rate("more", results, network.FEW, Nats.name, 1.0)
+
+    assert (verdict.measured, verdict.passed) == ("2.00 x", True)
+
+
+@pytest.mark.parametrize("name", ["Redis pub/sub", "Redis SET", "NATS", "pysyncobj"])
+def test_each_rival_that_is_installed_brings_every_last_value_over(network, name):
+    from benchmarks.ways import WAYS
+
+    if WAYS[name].absence() is not None:
+        return  # the command says so, which the test above asks for
+
+    run = WAYS[name]().run(300, 100)
+
+    assert run.wrong == 0
+    assert run.rate > 0
+
+
+def test_a_reader_that_lacks_a_value_is_found_out(network):
+    from benchmarks.ways import Reader, final
+
+    reader = Reader()
+    reader.held = {**final(10, 4), "user:3": "something older"}
+
+    assert reader.wrong(10, 4) == 1
+
+
+def test_what_fails_in_an_actor_is_told_with_its_place(network):
+    from benchmarks.actors import Actor, ActorError, Role
+
+    with Actor(Role) as actor:
+        with pytest.raises(ActorError, match=r"AttributeError: .*nonsense.* \(actors\.py:\d+\)"):
+            actor.ask("nonsense")
+        assert actor.ask("processor_seconds") >= 0
+
+
+def test_an_actor_that_was_killed_is_told_from_a_slow_one(network):
+    from benchmarks.actors import Actor, ActorError, Role
+
+    with Actor(Role) as actor:
+        actor.stop()
+        with pytest.raises(ActorError, match="no answer within"):
+            actor.ask("processor_seconds", seconds=0.05)
+        actor.resume()
+        actor.answer()
+        os.kill(actor.pid, signal.SIGKILL)
+        with pytest.raises(ActorError, match=r"it ended with status -9|it is gone"):
+            actor.ask("processor_seconds")
+
+
+def test_a_server_is_gone_when_its_measurement_is_over(network):
+    from benchmarks.servers import Server, free_port
+
+    port = free_port()
+    program = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(60)"
+    server = Server(sys.executable, "-c", program)
+    server.port = port
+
+    with server:
+        pid = server._process.pid
+        assert server.processor_seconds() >= 0 or not Path("/proc").is_dir()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_server_that_does_not_start_is_an_error(network):
+    from benchmarks.servers import Server
+
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match="did not start"), Server(sys.executable, "-c", "pass"):
+        pass
+    assert time.monotonic() - started < 10
+
+
+@needs_rich
+def test_the_command_prints_a_document(network, monkeypatch, capsys):
+    results = network.Results(network.QUICK, [], {"NATS": "nats"})
+    monkeypatch.setattr(network, "measure", lambda effort, names, step: results)
+
+    assert network.main(["--quick", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["absent"] == {"NATS": "nats"}
+
+
+def test_without_rich_one_line_says_how_to_get_it():
+    program = (
+        "import sys; sys.modules['rich'] = None\nfrom benchmarks.__main__ import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    outcome = run("--quick", program=("-c", program))
+
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (2, "", NO_RICH)
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--events", "x"], ["--only", "nonsense"], ["nonsense"]])
+def test_a_command_that_makes_no_sense_ends_with_2(network, arguments):
+    with pytest.raises(SystemExit) as end:
+        network.main(arguments)
+
+    assert end.value.code == 2
