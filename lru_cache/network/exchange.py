@@ -20,7 +20,7 @@ from lru_cache.replication.version import seconds_of
 if TYPE_CHECKING:
     from lru_cache.network.link import Link
 
-UPKEEP_SECONDS = 1.0  # between heartbeats, which tell every node how far behind it is
+UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is; each crosses every link
 DIRECT_LINKS = 2  # at most, for writers to send by themselves: the cost of each is theirs
 DIRECT_BYTES = 1  # asked for by a writer that sends by itself: whatever one turn gives
 
@@ -227,7 +227,7 @@ class Exchange:
             return self._replica.to_send(link, self._clock.monotonic(), DIRECT_BYTES)
 
     def upkeep(self, now: float) -> None:
-        """Called by every link's thread all the time; about once a second there is something to do."""
+        """Called by every link's thread all the time; now and then there is something to do."""
         if now < self.next_upkeep:
             return
         with self._lock:

@@ -29,7 +29,7 @@ BURST_SECONDS = 0.0003  # writes that follow each other faster than this are lef
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
 SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
-PINGS_IN_A_SILENCE = 4  # sent in the time after which the other side would take us for dead
+PINGS_IN_A_SILENCE = 3  # sent in the time after which the other side would take us for dead
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
 

@@ -197,10 +197,11 @@ def test_two_hellos(stranger: Stranger) -> None:
     ],
 )
 def test_refusals_say_why(served: Served, stranger: Stranger, changed: dict[str, object], reason: str) -> None:
-    stranger.send(frame(msgpack.packb(hello(node=stranger.node, **changed))))
+    mine = hello(node=stranger.node, **changed)
+    stranger.send(frame(msgpack.packb(mine)))
     said = stranger.hear()
     if said[0] != GOODBYE:  # a clock is judged when the round trip is known
-        stranger.say([PROOF, b""])
+        stranger.say([PROOF, b"", mine[PRESENT]])
         said = stranger.hear()
     assert reason in said[1]
 
