@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 
 from lru_cache.server import bodies, metrics
 from lru_cache.server.guard import Guard, Requests
-from lru_cache.server.keys import BadKeyError, read_key, read_uuid4
+from lru_cache.server.keys import UUID4_PATTERN, BadKeyError, read_key, read_uuid4
 from lru_cache.server.live import Live
 from lru_cache.server.page import read_page
 
@@ -107,6 +107,7 @@ def make_app(cache: "LRUCacheDistributed[str, str]", settings: Settings | None =
     _add_reading(app, cache, settings)
     _add_writing(app, cache, settings)
     _add_watching(app, cache, live, metrics.make_registry(cache, requests, installed_version()))
+    _describe_keys(app.openapi(), settings)  # which keeps it, and answers with it
     return app
 
 
@@ -308,6 +309,19 @@ _MEANINGS = {
 
 def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": bodies.Message, "description": _MEANINGS[status]} for status in statuses}
+
+
+def _describe_keys(description: dict[str, Any], settings: Settings) -> None:
+    """Say where only a UUID will do."""
+    shapes = description["components"]["schemas"]
+    restricted = [shapes["Wanted"]["properties"]["key"]]
+    if settings.key_format == "uuid4":
+        restricted.append(shapes["NewPair"]["properties"]["key"])
+        for operations in description["paths"].values():
+            for operation in operations.values():
+                restricted += [parameter["schema"] for parameter in operation.get("parameters", [])]
+    for shape in restricted:
+        shape["pattern"] = UUID4_PATTERN
 
 
 def _refusals(settings: Settings) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,9 @@ LONGEST_KEY_BYTES = 16_384
 KEY_FORMATS = ("uuid4",)
 NO_UUID4 = "the key is not a version 4 UUID, such as 8a35eb59-62b3-481c-8875-1f248df4c952"
 
-_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+UUID4_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+
+_UUID4 = re.compile(UUID4_PATTERN[1:-1])
 
 
 class BadKeyError(ValueError):
@@ -30,7 +32,6 @@ def read_key(key: str, key_format: str | None) -> str:
 
 def read_uuid4(key: str) -> str:
     """Return a version 4 UUID in lower case; upper case is the same UUID. Braces and the like are not its form."""
-    key = key.lower()
     if not _UUID4.fullmatch(key):
         raise BadKeyError(NO_UUID4)
-    return key
+    return key.lower()

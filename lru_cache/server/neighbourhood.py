@@ -6,7 +6,7 @@ gone is neither, and would just vanish. It must not know where the list of peers
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lru_cache import Peer
@@ -126,4 +126,4 @@ class Neighbourhood:
 
 
 def _row(peer: Peer, since: float) -> dict[str, Any]:
-    return {**asdict(peer), "since": since}
+    return {**vars(peer), "since": since}

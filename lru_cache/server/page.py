@@ -17,7 +17,8 @@ def read_page() -> tuple[bytes, dict[str, str]]:
     """Return the page and its headers. Its own style and script run, by their hashes, and nothing else does."""
     page = _PAGE.read_bytes()
     policy = (
-        "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "default-src 'none'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         f"style-src {_hashes(_STYLE, page)}; script-src {_hashes(_SCRIPT, page)}"
     )
     headers = {

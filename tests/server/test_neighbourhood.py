@@ -1,0 +1,99 @@
+"""Neighbours that come, go and come back, as they are shown."""
+
+from typing import Any
+
+from lru_cache import Peer
+from lru_cache.server import neighbourhood
+from lru_cache.server.neighbourhood import Neighbourhood
+
+
+def peer(node: str | None, region: str | None = "east", address: str = "a:1", state: str = "connected") -> Peer:
+    linked = state == "connected"
+    return Peer(node, region, address, "both", state, 0.1 if linked else None, 0.2 if linked else None, 0)
+
+
+def states(rows: list[dict[str, Any]]) -> list[tuple[Any, Any, str]]:
+    return [(row["node"], row["region"], row["state"]) for row in rows]
+
+
+def test_a_link_is_shown_with_the_time_since_it_is_there() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 10.0)
+    (row,) = shown.update([peer("n1")], 20.0)
+    assert (row["node"], row["state"], row["rtt"], row["lag"], row["since"]) == ("n1", "connected", 0.1, 0.2, 10.0)
+
+
+def test_who_left_is_shown_as_gone() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1"), peer("n2", "west", "b:1")], 1.0)
+    rows = shown.update([peer("n1")], 2.0)
+    assert states(rows) == [("n1", "east", "connected"), ("n2", "west", "gone")]
+    assert (rows[1]["rtt"], rows[1]["since"]) == (None, 2.0)
+
+
+def test_who_comes_back_with_a_new_id_takes_the_place_of_who_left() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1", "east"), peer("n2", "west", "b:1")], 1.0)
+    shown.update([], 2.0)
+    assert states(shown.update([peer("n3", "west", "b:2")], 3.0)) == [
+        ("n3", "west", "connected"),
+        ("n1", "east", "gone"),
+    ]
+
+
+def test_of_two_that_left_one_region_one_is_still_missed() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1", address="a:1"), peer("n2", address="a:2")], 1.0)
+    shown.update([], 2.0)
+    assert states(shown.update([peer("n3", address="a:3")], 3.0)) == [
+        ("n3", "east", "connected"),
+        ("n2", "east", "gone"),
+    ]
+
+
+def test_an_address_that_is_dialled_in_vain_keeps_the_region_of_who_was_there() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1", "east", "a:1")], 1.0)
+    rows = shown.update([peer(None, None, "a:1", "unreachable")], 2.0)
+    assert states(rows) == [(None, "east", "unreachable")]
+    assert shown.update([peer(None, None, "a:1", "unreachable")], 5.0)[0]["since"] == 2.0
+
+
+def test_a_node_that_had_dialled_and_is_now_dialled_is_shown_once() -> None:
+    """Its link had come from a port that nobody knows; the address that is dialled is another."""
+    shown = Neighbourhood()
+    shown.update([peer("n1", "east", "a:50000")], 1.0)
+    assert states(shown.update([], 2.0)) == [("n1", "east", "gone")]
+    assert states(shown.update([peer(None, None, "a:1", "connecting")], 3.0)) == [(None, "east", "connecting")]
+    assert states(shown.update([peer("n2", "east", "a:50001")], 4.0)) == [("n2", "east", "connected")]
+
+
+def test_an_address_that_was_dialled_in_vain_before_is_nobody_s() -> None:
+    shown = Neighbourhood()
+    vain = peer(None, None, "b:1", "unreachable")
+    shown.update([peer("n1", "east", "a:50000"), vain], 1.0)
+    assert states(shown.update([vain], 2.0)) == [(None, None, "unreachable"), ("n1", "east", "gone")]
+
+
+def test_who_is_gone_for_long_is_forgotten() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 1.0)
+    shown.update([], 2.0)
+    assert shown.update([], 2.0 + neighbourhood.GONE_SECONDS) != []
+    assert shown.update([], 2.1 + neighbourhood.GONE_SECONDS) == []
+
+
+def test_however_many_come_and_go_few_are_remembered() -> None:
+    shown = Neighbourhood()
+    for number in range(1_100):
+        shown.update([peer(f"n{number}", f"r{number}", f"a:{number}")], float(number) / 10)
+    assert len(shown.update([], 200.0)) == neighbourhood.MOST_GONE
+    assert len(shown._regions) == neighbourhood.MOST_ADDRESSES
+    assert len(shown.happenings) == neighbourhood.MOST_EVENTS
+
+
+def test_what_happened_is_told_in_order() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 1.0)
+    shown.update([], 2.0)
+    assert [(one.time, one.what, one.node) for one in shown.happenings] == [(1.0, "came", "n1"), (2.0, "left", "n1")]

@@ -1,0 +1,212 @@
+"""The page: what it is allowed to do, and what it shows, in a real browser."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lru_cache.server import page
+from lru_cache.server.app import Settings
+from tests.server.browser import Browser
+from tests.server.nodes import ThreadNode, free_port
+
+StartNode = Callable[..., ThreadNode]
+
+EVIL = "<script>document.title = 'stolen'</script><img src=x onerror=\"document.title = 'stolen'\">"
+
+
+# -- without a browser -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_from_outside() -> None:
+    content = page.read_page()[0].decode()
+    addresses = set(re.findall(r"https?://[^\s\"'`)]*", content))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, not a place
+    assert not re.search(r"<script[^>]|@import|<iframe|src=|url\(", content.replace("<script>", ""))
+
+
+def test_nothing_but_the_page_s_own_script_may_run(node: ThreadNode) -> None:
+    answer = node.ask("GET", "/")
+    (script,) = re.findall(rb"<script>(.*?)</script>", answer.body, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    policy = dict(part.split(None, 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["script-src"] == f"'sha256-{digest}'"
+    assert (policy["default-src"], policy["connect-src"]) == ("'none'", "'self'")
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+def test_the_page_never_makes_markup_of_text() -> None:
+    content = page.read_page()[0].decode()
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", content)
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    chromium.open("about:blank")
+    chromium.logged.clear()
+    return chromium
+
+
+def url(node: Any) -> str:
+    return f"http://127.0.0.1:{node.port}/"
+
+
+def is_live(browser: Browser) -> None:
+    browser.wait_for("document.querySelector('#status')?.innerText.includes('live')")
+
+
+def test_a_node_that_stops_and_comes_back_is_seen(
+    browser: Browser, start_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Three nodes as processes. The others dial the first, and the second dials the third."""
+    port = free_port()
+    third_port = free_port()
+    third_options = ("--port", 0, "--listen", f"127.0.0.1:{third_port}", "--region", "ap-south")
+    first = start_process("--port", 0, "--listen", f"127.0.0.1:{port}", "--region", "eu-west")
+    second = start_process("--port", 0, "--join", f"127.0.0.1:{port}", f"127.0.0.1:{third_port}", "--region", "us-east")
+    third = start_process(*third_options, "--join", f"127.0.0.1:{port}")
+    browser.open(url(first))
+    for region in ("us-east", "ap-south"):
+        browser.wait_for(f"document.querySelector('[data-region={region}][data-state=connected]')")
+
+    third.end()
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=gone]')")
+    assert "left" in browser.text("#happenings")
+    assert browser.evaluate("document.querySelectorAll('#network .link.bad').length") == 1
+    browser.open(url(second))
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=unreachable]')")
+    browser.open(url(first))
+
+    third = start_process(*third_options, "--join", f"127.0.0.1:{port}")
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=connected]')")
+    browser.wait_for("!document.querySelector('[data-state=gone]')")
+    assert browser.evaluate("document.querySelectorAll('#peers tr').length") == 2
+    browser.open(url(second))
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=connected]')")
+    assert browser.logged == []
+
+
+def test_the_charts_move(browser: Browser, start_node: StartNode) -> None:
+    node = start_node(maximum_capacity=10)
+    browser.open(url(node))
+    is_live(browser)
+
+    def work() -> None:
+        for number in range(1_000):
+            node.cache.get(number, load=str)
+            node.cache.get(number)
+
+    names = ("hits", "misses", "loads", "evictions")
+    moved = " && ".join(f"parseFloat(document.querySelector('#rate-{name}').innerText) > 0" for name in names)
+    for _ in range(100):
+        work()
+        if browser.evaluate(moved):
+            break
+    browser.wait_for("document.querySelectorAll('path.curve').length === 4")
+    assert "10 of 10" in browser.text("#held")
+
+
+@pytest.mark.parametrize("key", [EVIL, "a/b", "ключ %25 ?#", "x y"])
+def test_any_key_can_be_looked_up_and_is_shown_as_it_is(browser: Browser, start_node: StartNode, key: str) -> None:
+    node = start_node(Settings(show_values=True))
+    node.cache.set(key, f"the value of {key}")
+    browser.open(url(node))
+    is_live(browser)
+    browser.fill_in("#key", key)
+    browser.wait_for("document.querySelector('#found dd')")
+    assert f"the value of {key}" in browser.text("#found")
+    assert browser.evaluate("document.title") == "cache node"
+    assert browser.evaluate("document.querySelectorAll('#found script, #found img').length") == 0
+
+
+def test_a_key_that_is_not_held_is_said(browser: Browser, start_node: StartNode) -> None:
+    browser.open(url(start_node()))
+    is_live(browser)
+    browser.fill_in("#key", EVIL)
+    browser.wait_for("document.querySelector('#found dd')")
+    assert browser.text("#found").strip() == "the key was not found"
+
+
+def test_values_are_not_shown_unless_the_node_may(browser: Browser, start_node: StartNode) -> None:
+    node = start_node()
+    node.cache.set("a", "hush-hush")
+    browser.open(url(node))
+    is_live(browser)
+    browser.fill_in("#key", "a")
+    browser.wait_for("document.querySelector('#found dd')")
+    assert "--show-values" in browser.text("#found")
+    assert "hush-hush" not in browser.evaluate("document.documentElement.outerHTML")
+
+
+def test_names_from_the_network_are_shown_as_they_are(browser: Browser, start_node: StartNode) -> None:
+    node = start_node(region=f"here {EVIL}", local_address=("127.0.0.1", 0))
+    other = start_node(region=f"there {EVIL}", remote_address=node.cache.local_address)
+    assert other.cache.wait_connected(timeout=10)
+    browser.open(url(node))
+    browser.wait_for("document.querySelector('[data-state=connected]')")
+    assert browser.text("#name") == f"here {EVIL}"
+    assert f"there {EVIL}" in browser.text("#peers")
+    assert "stolen" not in browser.evaluate("document.title").removeprefix(f"here {EVIL}")
+    assert browser.evaluate("document.querySelectorAll('main script, main img, header img').length") == 0
+
+
+def test_the_token_is_asked_for_and_used(browser: Browser, start_node: StartNode) -> None:
+    node = start_node(Settings(token="open-sesame"))
+    node.cache.set("a", "1")
+    browser.open(url(node))
+    browser.wait_for("!document.querySelector('#ask-token').hidden")
+    assert browser.evaluate("document.querySelector('#main').hidden")
+    browser.fill_in("#token", "wrong")
+    browser.wait_for("document.querySelector('#token-note').innerText.includes('does not take')")
+    browser.fill_in("#token", "open-sesame")
+    is_live(browser)
+    browser.fill_in("#key", "a")
+    browser.wait_for("document.querySelector('#found dd')")
+    assert "Characters" in browser.text("#found")
+
+
+def test_a_node_that_does_not_answer_is_said_and_asked_again(
+    browser: Browser, start_process: Callable[..., Any]
+) -> None:
+    port = free_port()
+    first = start_process("--port", port)
+    browser.open(url(first))
+    is_live(browser)
+    first.end()
+    browser.wait_for("document.querySelector('#status').innerText.includes('no answer')")
+    start_process("--port", port)
+    is_live(browser)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1280, True)])
+def test_nothing_is_wider_than_the_screen(browser: Browser, start_node: StartNode, width: int, dark: bool) -> None:
+    node = start_node(region="r" * 60, local_address=("127.0.0.1", 0))
+    other = start_node(region="a-region-with-a-long-name-" * 3, remote_address=node.cache.local_address)
+    assert other.cache.wait_connected(timeout=10)
+    browser.open(url(node), width, 800, dark)
+    browser.wait_for("document.querySelector('[data-state=connected]')")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_is_dark_and_light_is_light(browser: Browser, node: ThreadNode) -> None:
+    def brightness(dark: bool) -> int:
+        browser.open(url(node), dark=dark)
+        is_live(browser)
+        colour = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+    assert brightness(dark=True) < 150 < 600 < brightness(dark=False)
