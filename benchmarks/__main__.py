@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 MEASUREMENTS = {
+    "http": "the HTTP node, beside a bare FastAPI app that returns a constant",
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
     "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
     "replication": "the replication core in one process, as ratios to bare msgpack",

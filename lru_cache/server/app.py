@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from lru_cache.server import bodies, metrics
 from lru_cache.server.guard import Guard, Requests
@@ -38,6 +40,10 @@ MAXIMUM_BODY_BYTES = 1024 * 1024
 MOST_REASONS = 5
 LONGEST_PLACE_CHARACTERS = 200
 
+# Described by hand, and read off the path by hand: FastAPI's way with a parameter takes a sixth of a request's time.
+_KEY_IN_PATH = {
+    "parameters": [{"name": "key", "in": "path", "required": True, "schema": {"type": "string", "title": "Key"}}]
+}
 _ABSENT: Any = object()
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -107,7 +113,8 @@ def make_app(cache: "LRUCacheDistributed[str, str]", settings: Settings | None =
     _add_reading(app, cache, settings)
     _add_writing(app, cache, settings)
     _add_watching(app, cache, live, metrics.make_registry(cache, requests, installed_version()))
-    _describe_keys(app.openapi(), settings)  # which keeps it, and answers with it
+    app.openapi_schema = deepcopy(app.openapi())  # which would share what all nodes describe their keys with
+    _describe_keys(app.openapi_schema, settings)
     return app
 
 
@@ -131,11 +138,21 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
             raise HTTPException(409, f"the value is no string but a {type(value).__name__}, set by a program in Python")
         return value
 
-    @app.get("/get/{key:key}", response_model=bodies.Pair, responses=_documented(400, 404, 409, 422))
-    async def get(request: Request, key: str) -> Response:
+    @app.get(
+        "/get/{key:key}",
+        response_model=bodies.Pair,
+        responses=_documented(400, 404, 409, 422),
+        openapi_extra=_KEY_IN_PATH,
+    )
+    async def get(request: Request) -> Response:
         """The value of a key."""
-        kept = _key_in_path(request, key, settings)
+        request.scope["route"] = answering
+        key, kept = _key_in_path(request, settings)
         return _answer({"key": key, "val": read(kept)})
+
+    # FastAPI's route is there to be described. Starlette's stands before it and answers, in three quarters of the time.
+    answering = Route("/get/{key:key}", get, methods=["GET"])
+    app.router.routes.insert(0, answering)
 
     @app.post("/get_value", response_model=bodies.Value, responses=_documented(400, 404, 408, 409, 413, 422))
     async def get_value(wanted: bodies.Wanted) -> Response:
@@ -147,10 +164,12 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
         given = wanted.key in cache  # a node that takes any key may hold it as it is written
         return _answer({"value": read(wanted.key if given else canonical)})
 
-    @app.get("/keys/{key:key}", response_model=bodies.Held, responses=_documented(400, 404, 422))
-    async def look_up(request: Request, key: str) -> Response:
+    @app.get(
+        "/keys/{key:key}", response_model=bodies.Held, responses=_documented(400, 404, 422), openapi_extra=_KEY_IN_PATH
+    )
+    async def look_up(request: Request) -> Response:
         """What is known of a key, without counting as a use of it."""
-        kept = _key_in_path(request, key, settings)
+        key, kept = _key_in_path(request, settings)
         value = cache.peek(kept, _ABSENT)
         try:
             life = cache.expires_in(kept)
@@ -189,11 +208,17 @@ def _add_writing(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
             raise HTTPException(413, "the value is longer than this node keeps any") from None
         return _answer({"key": pair.key, "val": pair.val})
 
-    @app.delete("/keys/{key:key}", response_model=bodies.Deleted, responses=_documented(400, 403, 413, 422))
-    async def delete(request: Request, key: str) -> Response:
+    @app.delete(
+        "/keys/{key:key}",
+        response_model=bodies.Deleted,
+        responses=_documented(400, 403, 413, 422),
+        openapi_extra=_KEY_IN_PATH,
+    )
+    async def delete(request: Request) -> Response:
         """Drop a key on all nodes."""
         refuse_if_read_only()
-        return _answer({"key": key, "deleted": cache.invalidate(_key_in_path(request, key, settings))})
+        key, kept = _key_in_path(request, settings)
+        return _answer({"key": key, "deleted": cache.invalidate(kept)})
 
 
 def _add_watching(
@@ -241,13 +266,15 @@ class _MetricsResponse(Response):
 # -- keys and answers --------------------------------------------------------------------------------------------------
 
 
-def _key_in_path(request: Request, key: str, settings: Settings) -> str:
+def _key_in_path(request: Request, settings: Settings) -> tuple[str, str]:
+    """The key as it was asked for, and as it is kept."""
+    key: str = request.path_params["key"]
     if "\ufffd" in key:  # that is also what stands for bytes that are no text, and it would be another key
         try:
             unquote_to_bytes(request.scope["raw_path"]).decode()
         except UnicodeDecodeError:
             raise HTTPException(400, "the key is not valid UTF-8") from None
-    return _readable_key(key, settings)
+    return key, _readable_key(key, settings)
 
 
 def _readable_key(key: str, settings: Settings) -> str:
@@ -298,7 +325,7 @@ _MEANINGS = {
     401: "A token is needed",
     403: "This node is read-only",
     404: "There is no such key",
-    408: "The body took too long",
+    408: "The request took too long",
     409: "The value is no string",
     413: "The body or the value is too large",
     421: "This is not a name of this node",
