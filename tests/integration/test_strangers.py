@@ -22,6 +22,7 @@ from tests.integration.stranger import (
     GOODBYE,
     PING,
     PONG,
+    PRESENT,
     PROOF,
     SEEN,
     Stranger,
