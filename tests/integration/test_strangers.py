@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import socket
 import struct
 import time
@@ -20,6 +21,7 @@ from tests.integration.stranger import (
     EVENTS,
     FLOORS,
     GOODBYE,
+    HELLO,
     PING,
     PONG,
     PRESENT,
@@ -38,10 +40,11 @@ LINES_A_SECOND = 6  # of all kinds that strangers can cause together
 MEMORY_BYTES = 20_000_000
 TIMEOUT_MS = 20_000  # so that what ends sooner did not end for silence
 SOON = 5.0  # seconds
+MOST_LINKS = 200
 
 
 def greets(address: Address) -> bool:
-    """Whether a link comes about now. Behind thousands that wait, a hello may be too old when it is read."""
+    """Whether a link comes about now. Behind thousands that wait, a newcomer may be taken for the oldest of them."""
     with Stranger(address) as late:
         try:
             late.greet()
@@ -193,18 +196,51 @@ def test_two_hellos(stranger: Stranger) -> None:
         ({"version": "one"}, "version"),
         ({"cluster": "another"}, "cluster"),
         ({"signed": True}, "secret"),
-        ({"present": now_as_time() + (3600_000 << 16)}, "clock"),
-        ({"present": now_as_time() - (3600_000 << 16)}, "clock"),
     ],
 )
-def test_refusals_say_why(served: Served, stranger: Stranger, changed: dict[str, object], reason: str) -> None:
-    mine = hello(node=stranger.node, **changed)
-    stranger.send(frame(msgpack.packb(mine)))
+def test_refusals_say_why(stranger: Stranger, changed: dict[str, object], reason: str) -> None:
+    stranger.send(frame(msgpack.packb(hello(node=stranger.node, **changed))))
     said = stranger.hear()
-    if said[0] != GOODBYE:  # a clock is judged when the round trip is known
-        stranger.say([PROOF, b"", mine[PRESENT]])
-        said = stranger.hear()
+    assert said[0] == GOODBYE
     assert reason in said[1]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_off_is_refused_and_told_by_how_much(stranger: Stranger, hours: int) -> None:
+    stranger.send(frame(msgpack.packb(hello(node=stranger.node))))
+    assert stranger.hear()[0] == HELLO
+    stranger.say([PROOF, b"", now_as_time() + (hours * 3_600_000 << 16)])
+    said = stranger.last_words()
+    assert "clock" in said
+    assert re.search(r"3(600|599)\.\d+ s", said)
+
+
+def test_a_hello_that_had_to_wait_is_no_clock_that_is_behind(cluster: Cluster) -> None:
+    """In the queue of a server that was stopped, or busy."""
+    server = cluster.add(local_address=cluster.reserve(), connection_timeout=TIMEOUT_MS).start().wait_started()
+    server.stop()
+    with Stranger(server.options["local_address"]) as stranger:
+        stranger.send(frame(msgpack.packb(hello(node=stranger.node))))
+        time.sleep(1)  # twice the skew that is allowed
+        server.resume()
+        assert stranger.hear()[0] == HELLO
+        stranger.say([PROOF, b"", now_as_time()])
+        assert stranger.hear()[0] == PROOF
+
+
+def test_links_are_bounded_in_number(cluster: Cluster) -> None:
+    """Who comes too late is told so; the node serves on."""
+    node = cluster.add(local_address=cluster.reserve(), connection_timeout=TIMEOUT_MS).start().wait_started()
+    with contextlib.ExitStack() as links:
+        for _ in range(MOST_LINKS):
+            links.enter_context(Stranger(node.options["local_address"])).greet()
+        with Stranger(node.options["local_address"]) as late:
+            late.shake_hands()
+            assert "links" in late.last_words()
+        assert len(node.peers()) == MOST_LINKS
+        node.write_many("key", 100, "value")
+        assert node.has("key99", "value")
+    until(lambda: greets(node.options["local_address"]), "there is room again")
 
 
 @pytest.mark.parametrize(
@@ -366,7 +402,7 @@ def test_ever_new_origins_fill_no_memory(served: Served, stranger: Stranger) -> 
 
 
 def test_nodes_that_come_and_go_leave_nothing(served: Served) -> None:
-    for i in range(100):
+    for i in range(50):
         with Stranger(served.address) as stranger:
             stranger.greet()
             stranger.say(events((1, msgpack.packb(i), None), node=stranger.node))
