@@ -78,7 +78,8 @@ def settle(*caches: "LRUCacheDistributed[Any, Any]") -> None:
 def interrupted_after(lines: int, act: Callable[[], Any], where: str) -> bool:
     """Raise KeyboardInterrupt at the so-and-so-manieth line of files with such a path; False if there are not so many.
 
-    Not at a `with`, to whose line the tracer returns before its exit: there the interpreter lets no signal in.
+    Not at a `with`, to whose line the tracer returns before its exit, nor at a `try`: there the interpreter lets no
+    signal in.
     """
     left = lines
 
@@ -86,7 +87,9 @@ def interrupted_after(lines: int, act: Callable[[], Any], where: str) -> bool:
         nonlocal left
         if where not in frame.f_code.co_filename:
             return tracer
-        if event == "line" and not getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
+        if event == "line" and not getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith(
+            ("with ", "try:")
+        ):
             left -= 1
             if left == 0:
                 raise KeyboardInterrupt

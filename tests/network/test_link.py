@@ -12,7 +12,7 @@ from lru_cache.network.link import Link
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping
 from tests.concurrency import Started, eventually, interrupted_after, link, settle
-from tests.network.strangers import Stranger
+from tests.network.strangers import NODE, Stranger
 
 Cache = LRUCacheDistributed[Any, Any]
 Pair = tuple[Cache, Cache]
@@ -149,7 +149,8 @@ def test_a_neighbour_that_vanishes_is_an_alarm(nodes: Nodes, caplog: pytest.LogC
     stranger.greet(node)
     eventually(lambda: node.stats().links == 1)
     stranger.close()
-    eventually(lambda: any("ended: it closed the connection" in line for line in caplog.messages))
+    eventually(lambda: any(line.startswith(f"the link to node {NODE.hex()}") for line in caplog.messages))
+    assert caplog.records[-1].levelno == logging.WARNING
 
 
 def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes) -> None:
