@@ -174,7 +174,7 @@ def test_who_is_refused_for_its_clock_is_told_why(node: Cache, meet: Meet) -> No
     present = int((node._clock.time() - 100) * 1000) << 16
     stranger.say(packed(0, 1, "default", b"12345678", "", "client", 1, present, 1, 1, False, bytes(32)))
     stranger.hear()
-    stranger.say(packed(1, b""))
+    stranger.say(packed(1, b"", present))
     assert "behind ours, where 0.5 s are allowed" in goodbye_of(stranger.hear_out())
 
 
