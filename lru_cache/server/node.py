@@ -4,6 +4,7 @@ It must not know what is asked for, nor how the command line is written.
 """
 
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -133,6 +134,7 @@ def bind(host: str, port: int) -> socket.socket:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found.sort(key=lambda each: each[0] is not socket.AF_INET)  # what a name of both kinds is taken for
         family, kind, protocol, _, address = found[0]
         listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
@@ -149,7 +151,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a socket that is bound to this."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 # -- serving -----------------------------------------------------------------------------------------------------------
