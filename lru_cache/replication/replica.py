@@ -598,7 +598,9 @@ class Replica:
         stamp = entry.version if entry is not None else None
         newest = max(self._held_set(stamp), self.forgotten.grave(key))
         if version <= newest and not self._is_concurrent(key, version, newest):
-            return False
+            if version.time > newest.time - self.hold:
+                return False
+            return self._drop_load_before(entry, version, source, event.hops, now)
         self._drop_unless_newer(entry, version, now)
         self._pass_on(key, version, source, event.hops)
         return True
@@ -656,6 +658,20 @@ class Replica:
             if isinstance(stamp, Stamp) and stamp.is_set and self._are_near(stamp.version, version):
                 self.forgotten.bury(stamp.key, stamp.version)
             self._shelf.drop(entry, now)
+
+    def _drop_load_before(
+        self, entry: "Entry[Any, Any] | None", version: Version, source: Neighbour, hops: int, now: float
+    ) -> bool:
+        """An old write came. A load that was made here after a newer one may still be older than this one.
+
+        As it is where the newer one was dated by a clock that was ahead.
+        """
+        stamp = entry.version if entry is not None else None
+        if entry is None or not isinstance(stamp, Stamp) or stamp.is_set or self._safely_after(stamp, version):
+            return False
+        self._shelf.drop(entry, now)
+        self._tell(stamp.key, version, source, hops)
+        return True
 
     def _pass_on(self, key: bytes, version: Version, source: Neighbour, hops: int) -> None:
         self.forgotten.bury(key, version)

@@ -58,7 +58,7 @@ class Channel:
     frames: deque[bytes] = field(default_factory=deque)
     size: int = 0
     stalled_until: float = 0.0
-    crossed: dict[tuple[int, bytes, Version], int] = field(default_factory=dict)
+    crossed: dict[tuple[int, bytes, Version, bool], int] = field(default_factory=dict)
 
 
 class Simulation:
@@ -261,10 +261,13 @@ class Simulation:
 
     def crossed(self, channel: Channel, sender: Node, event: Event) -> None:
         """No event crosses a link again and again: once as news, and once for each time that all is told anew."""
-        name = (event.kind, event.key, event.version)
+        is_seen = event.version.time <= channel.receiver.replica.seen.get(event.version.node, 0)
+        name = (event.kind, event.key, event.version, is_seen)
         channel.crossed[name] = channel.crossed.get(name, 0) + 1
         allowed = 8 + sender.replica.counts.resyncs
-        if event.version.node in self.crashed:  # nobody's `seen` will cover it: each time, hops alone end its circles
+        if (
+            not is_seen
+        ):  # as long as no `seen` covers it, hops alone end its circles; for a dead node's that is for ever
             allowed += MAXIMUM_HOPS * (1 + sum(node.replica.counts.resyncs for node in self.nodes.values()))
         assert channel.crossed[name] <= allowed, f"{event} crossed one link {channel.crossed[name]} times"
         if self.trace is not None:

@@ -726,6 +726,16 @@ def test_what_says_nothing_of_a_key_fences_no_load_of_it(message: Message) -> No
     assert machine.fenced == []
 
 
+def test_a_load_made_after_a_write_from_the_future_is_dropped_by_a_write_that_looks_older() -> None:
+    machine = alone()
+    machine.receive([an_invalidation(0.4)])
+    machine.replica.forgotten.bury(KEY, Version(at(10), machine.id))  # by a clock that was ahead
+    machine.load("k")
+    machine.network.wait(0.5)
+    machine.receive([an_invalidation(0.45, Y)])
+    assert machine.get("k") is None
+
+
 # -- refusals and concurrent writes ------------------------------------------------------------------------------------
 
 
