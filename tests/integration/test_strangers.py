@@ -24,7 +24,6 @@ from tests.integration.stranger import (
     HELLO,
     PING,
     PONG,
-    PRESENT,
     PROOF,
     SEEN,
     Stranger,
