@@ -83,6 +83,11 @@ def test_a_node_that_stops_and_comes_back_is_seen(
     for region in ("us-east", "ap-south"):
         browser.wait_for(f"document.querySelector('[data-region={region}][data-state=connected]')")
 
+    browser.open(url(second))  # it may have dialled the third before that was there, and tries again
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=connected]')")
+    browser.open(url(first))
+    browser.wait_for("document.querySelector('[data-region=ap-south][data-state=connected]')")
+
     third.end()
     browser.wait_for("document.querySelector('[data-region=ap-south][data-state=gone]')")
     assert "left" in browser.text("#happenings")
