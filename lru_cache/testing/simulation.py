@@ -256,18 +256,17 @@ class Simulation:
         message = decode(body)
         if isinstance(message, list):
             self.tally.events += len(message)
+            seen = channel.receiver.replica.seen
+            unseen = {event.key for event in message if event.version.time > seen.get(event.version.node, 0)}
             for event in message:
-                self.crossed(channel, sender, event)
+                self.crossed(channel, sender, event, event.key not in unseen)
 
-    def crossed(self, channel: Channel, sender: Node, event: Event) -> None:
+    def crossed(self, channel: Channel, sender: Node, event: Event, is_seen: bool) -> None:
         """No event crosses a link again and again: once as news, and once for each time that all is told anew."""
-        is_seen = event.version.time <= channel.receiver.replica.seen.get(event.version.node, 0)
         name = (event.kind, event.key, event.version, is_seen)
         channel.crossed[name] = channel.crossed.get(name, 0) + 1
         allowed = 8 + sender.replica.counts.resyncs
-        if (
-            not is_seen
-        ):  # as long as no `seen` covers it, hops alone end its circles; for a dead node's that is for ever
+        if not is_seen:  # as long as `seen` does not cover all news of the key, hops alone end its circles
             allowed += MAXIMUM_HOPS * (1 + sum(node.replica.counts.resyncs for node in self.nodes.values()))
         assert channel.crossed[name] <= allowed, f"{event} crossed one link {channel.crossed[name]} times"
         if self.trace is not None:

@@ -52,7 +52,7 @@ REGRESSIONS = [
     (772, None),  # a neighbour without room gets versions without values
     (345446, None),  # a node that had nothing to tell so far was one origin too many, and what was forgotten was told
     (349870, None),  # news of a dead node went round in a mesh with graveyards of one until its hops ended
-    (432500, None),  # the same with a living node that was cut off before anybody had all of its news
+    (432500, None),  # the same, and other news of that key went along
     (
         439441,
         None,
