@@ -65,11 +65,12 @@ def rates(results: Results, space: str) -> str:
                 f"{figures[0]:,.0f}-{figures[-1]:,.0f}",
                 NOTHING if ratio is None else f"{ratio:.3f}",
                 *(used(runs, process) for process in PROCESSES),
+                f"{median([sum(run.microseconds.values()) for run in runs]):.1f}",
             ]
         )
-    rows += [[way, f"not installed: {missing}", *[""] * 5] for way, missing in results.absent.items()]
+    rows += [[way, f"not installed: {missing}", *[""] * 6] for way, missing in results.absent.items()]
     title = f"Sets until applied, {space}"
-    columns = [title, "a second", "least-most", f"of {BASE.name}", "us writer", "us reader", "us server"]
+    columns = [title, "a second", "least-most", f"of {BASE.name}", "us writer", "reader", "server", "all"]
     return "\n".join(table(columns, rows))
 
 

@@ -269,10 +269,12 @@ def growth(claim: str, name: str, looks: Sequence[tuple[float, dict[str, float]]
     if name == "megabytes":
         before, after = median(early), median(late)
         limit = before * (1 + MEMORY_GROWTH) + MEMORY_SLACK_MEGABYTES
+        minutes = (looks[-1][0] - looks[0][0]) / 60 / 2  # from the middle of the one to that of the other
+        slope = f", {(after - before) / max(minutes, 1e-9):+.2f} a minute"
     else:
         before, after = max(early), max(late)
-        limit = before + COUNT_SLACK
-    return Verdict(f"{claim}: flat", f"{before:.1f} to {after:.1f}", after <= limit)
+        limit, slope = before + COUNT_SLACK, ""
+    return Verdict(f"{claim}: flat", f"{before:.1f} to {after:.1f}{slope}", after <= limit)
 
 
 def text(results: Results, verdicts: Sequence[Verdict]) -> str:
