@@ -159,7 +159,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._silence_seconds,
         )
         self._server = None if local is None else Server(local, self._exchange, terms)
-        self._diallers = [Dialler(remote, self._exchange, terms) for remote in remotes]
+        try:
+            self._diallers = [Dialler(remote, self._exchange, terms) for remote in remotes]
+        except BaseException:  # no descriptors left, say
+            if self._server is not None:
+                self._server.close_at_once()
+            raise
         _open_caches[id(self)] = self
 
     def _start(self) -> None:

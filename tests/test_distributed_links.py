@@ -67,6 +67,18 @@ def test_all_interfaces_are_ipv4_and_ipv6(nodes: Nodes) -> None:
     link(nodes(remote_address=("127.0.0.1", port)), nodes(remote_address=("::1", port)))
 
 
+def test_a_cache_that_cannot_be_made_leaves_its_socket_file_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no descriptors left")
+
+    monkeypatch.setattr("lru_cache.lru_cache_distributed.Dialler", refuse)
+    with pytest.raises(OSError, match="no descriptors"):
+        LRUCacheDistributed(local_address=str(tmp_path / "socket"), remote_address=("127.0.0.1", 1))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_taken_port_is_an_address_error_that_names_it(nodes: Nodes) -> None:
     taken = nodes(local_address=("127.0.0.1", 0)).local_address
     with pytest.raises(AddressError, match=rf"local_address: cannot listen on 127\.0\.0\.1:{taken[1]}: .*in use"):  # type: ignore[index]

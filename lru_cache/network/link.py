@@ -30,6 +30,7 @@ SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
 SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
 PINGS_IN_A_SILENCE = 3  # sent in the time after which the other side would take us for dead
+SHORTEST_PING_SECONDS = 0.01  # whatever a peer says of its patience
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
 
@@ -64,7 +65,8 @@ class Link:
         self._parting: str | None = None  # why we are to end it
         self._pong: int | None = None  # owed; only the latest, since a flood of pings deserves no memory
         self._silence_seconds = silence_seconds * PATIENCE
-        self._ping_seconds = min(silence_seconds, self.peer.silence_ms / 1000) / PINGS_IN_A_SILENCE
+        wanted = min(silence_seconds, self.peer.silence_ms / 1000) / PINGS_IN_A_SILENCE
+        self._ping_seconds = max(wanted, SHORTEST_PING_SECONDS)
         now = time.monotonic()
         self._heard_at = now
         self._ping_at = now + self._ping_seconds
