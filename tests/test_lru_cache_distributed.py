@@ -6,7 +6,7 @@ shares with `LRUCache` the tests of that one check for both.
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -960,6 +960,15 @@ def test_repr_names_the_node_and_counts_its_links(pair: Pair) -> None:
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whoever starts the tests in the background may have had SIGINT ignored, for them as well."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_sets_leaves_both_caches_working(pair: Pair, start: Start) -> None:
     one, other = pair
     main = threading.get_ident()
