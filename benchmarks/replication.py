@@ -30,7 +30,8 @@ from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.replication.frames import FrameReader, encode_frame
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES, MAXIMUM_EVENTS, Seen, Type, encode
 from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NODE_BYTES
 from lru_cache.store import Entry, RemovalCause, Store
 
@@ -99,11 +100,6 @@ def ignore(_: object) -> None:
     """Fence nothing: there are no loads here."""
 
 
-def nothing_loads() -> list[Any]:
-    """Name the keys that are being loaded: none."""
-    return []
-
-
 class Node:
     """A replica over a real store, driven as a cache and its links would, by one thread."""
 
@@ -111,7 +107,7 @@ class Node:
         self.time = time
         self.id = number.to_bytes(NODE_BYTES, "big")
         self.store: Store[str, bytes] = Store(capacity)
-        self.shelf = Shelf(self.store, ignore, nothing_loads, encode_key, RemovalCause.REMOTE)
+        self.shelf = Shelf(self.store, ignore, {}, encode_key, RemovalCause.REMOTE)
         limits = Limits(graves=capacity, outbox=capacity if outbox is None else outbox)
         self.replica = Replica(self.id, self.shelf, time.now, WALL + time.now, limits)
         self.readers: dict[int, FrameReader] = {}

@@ -35,7 +35,8 @@ from lru_cache.network.server import Server
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES
 from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NODE_BYTES
 from lru_cache.store import Entry, Gone, RemovalCause
 
@@ -131,9 +132,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             max_clock_skew=_finite("max_clock_skew", max_clock_skew),
             source_lag=_finite("source_lag", source_lag, zero=True),
         )
-        self._shelf = Shelf(
-            self._store, self._flights.fence, lambda: list(self._flights.running), encode_key, RemovalCause.REMOTE
-        )
+        self._shelf = Shelf(self._store, self._flights.fence, self._flights.running, encode_key, RemovalCause.REMOTE)
         self._replica = Replica(os.urandom(NODE_BYTES), self._shelf, clock.monotonic(), clock.time(), limits)
         self._loads_untold = 0
         self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock

@@ -22,7 +22,10 @@ ROOT = Path(__file__).parent.parent
 # What this process was told about stores is not what a user's environment says.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("LRU_CACHE_")}
 BUILT = "native" if "native" in TWINS else "python"
-EXTENSION = f"lru_cache/store/native_store{sysconfig.get_config_var('EXT_SUFFIX')}"
+EXTENSIONS = {
+    f"lru_cache/{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    for name in ("store/native_store", "replication/native_short_cuts")
+}
 
 
 def run(*command: object, cwd: Path, **variables: str) -> str:
@@ -58,13 +61,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names - {EXTENSION} == {name for name in tracked("lru_cache") if not name.endswith(".c")}
+    assert names - EXTENSIONS == {name for name in tracked("lru_cache") if not name.endswith(".c")}
     assert "lru_cache/py.typed" in names
 
 
-def test_the_wheel_holds_the_store_that_could_be_built(built: Path) -> None:
+def test_the_wheel_holds_what_could_be_built(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
-    assert (EXTENSION in zipfile.ZipFile(wheel).namelist()) == (BUILT == "native")
+    assert EXTENSIONS & set(zipfile.ZipFile(wheel).namelist()) == (EXTENSIONS if BUILT == "native" else set())
 
 
 def test_the_source_distribution_holds_every_file(built: Path) -> None:

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 from lru_cache.errors import ProtocolError
 from lru_cache.replication import messages
 from lru_cache.replication.encoding import decode_key
-from lru_cache.replication.forgetting import BUCKETS, Forgotten
-from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen, event_of
+from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
+from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen
 from lru_cache.replication.neighbour import Neighbour
 from lru_cache.replication.news import News
 from lru_cache.replication.outbox import Outbox, Telling, telling_of
 from lru_cache.replication.resync import FOREVER, Resync
-from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.short_cuts import Batch, ShortCuts, Stamp
 from lru_cache.replication.version import NOTHING, HybridClock, Version, seconds_of, span_of, version_of
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone
 
 MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more than any network is wide
-EVENTS_IN_A_TURN = messages.MAXIMUM_EVENTS
 STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
@@ -99,15 +99,13 @@ class Replica:
             Kind.LOAD: self._merge_load,
             Kind.TOUCH: self._merge_touch,
         }
+        self._short_cuts = ShortCuts(self)
 
     # -- what the application does ---------------------------------------------------------------------------------
 
     def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
         """A value was told: the stamp to keep it with."""
-        version = self._write(now)
-        self.forgotten.exhume(key, version)
-        self._tell(key, version, None)
-        return Stamp(key, version, True, payload)
+        return self._short_cuts.set(key, payload, now)
 
     def invalidate(self, key: bytes, now: float) -> None:
         """A value no longer holds. The cache drops it."""
@@ -265,6 +263,8 @@ class Replica:
     def received(self, link: Hashable, body: bytes, now: float) -> Message | None:
         """A message came. Pings and goodbyes are returned, for the driver to act on; ProtocolError ends the link."""
         neighbour = self.neighbours[link]
+        if self._short_cuts.take(body, neighbour, now):
+            return None
         message = messages.decode(body)
         if isinstance(message, list):
             self._take_events(message, neighbour, now)
@@ -352,12 +352,13 @@ class Replica:
 
     def _tell(self, key: bytes, authority: Version, source: Neighbour | None, hops: int = 0) -> None:
         """News of a key for all neighbours but the one that it came from."""
-        if hops >= MAXIMUM_HOPS or not self.neighbours:
+        if hops >= MAXIMUM_HOPS:
             return
-        self._news.add(key)
-        telling = telling_of((authority, hops, self._news.count, False, ()))
-        for neighbour in self.neighbours.values():
-            if neighbour is not source and neighbour.seen is not None:
+        told = [each for each in self.neighbours.values() if each is not source and each.seen is not None]
+        if told:
+            self._news.add(key)
+            telling = telling_of((authority, hops, self._news.count, False, ()))
+            for neighbour in told:
                 neighbour.outbox.tell(key, telling)
 
     def _announce(self, ranges: list[FloorRange], heard: dict[bytes, int]) -> Floors:
@@ -378,17 +379,12 @@ class Replica:
         return bodies
 
     def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
-        batch = _Batch(neighbour.value_limit)
-        for item in neighbour.outbox.taking():
-            if isinstance(item, bytes):
-                return [*batch.bodies(), item]
-            self._add_events(batch, neighbour, item[0], item[1], now)
-            if not batch.has_room:
-                break
-        return batch.bodies()
+        batch = Batch(neighbour.value_limit)
+        remark = self._short_cuts.drain(batch, neighbour, now)
+        return batch.bodies() if remark is None else [*batch.bodies(), remark]
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
-        batch = _Batch(neighbour.value_limit)
+        batch = Batch(neighbour.value_limit)
         for _ in range(STEPS_IN_A_TURN):
             if not batch.has_room:
                 break
@@ -404,7 +400,7 @@ class Replica:
                 self._add_events(batch, neighbour, *step, now)
         return batch.bodies()
 
-    def _add_events(self, batch: "_Batch", neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> None:
+    def _add_events(self, batch: Batch, neighbour: Neighbour, key: bytes, telling: Telling, now: float) -> None:
         """What is to be said of a key now. Its value may be another than when it became news, or gone."""
         hops = telling.hops + 1
         entry = self._shelf.find(key)
@@ -422,7 +418,7 @@ class Replica:
             if telling.also or self.forgotten.grave(key) is not NOTHING:
                 self._add_dead(batch, key, telling, hops, stamp.version)
 
-    def _add_dead(self, batch: "_Batch", key: bytes, telling: Telling, hops: int, told: Version) -> None:
+    def _add_dead(self, batch: Batch, key: bytes, telling: Telling, hops: int, told: Version) -> None:
         """All writes that are to be told as invalidations, one for each node, but what was told as a set."""
         dead: dict[bytes, Version] = {}
         for version in (*self.forgotten.versions(key), *telling.also, telling.authority):
@@ -433,7 +429,7 @@ class Replica:
                 batch.add(Kind.INVALIDATE, key, version, hops)
 
     def _add_value(
-        self, batch: "_Batch", neighbour: Neighbour, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, now: float
+        self, batch: Batch, neighbour: Neighbour, stamp: Stamp, entry: "Entry[Any, Any]", hops: int, now: float
     ) -> bool:
         """The value and what touched it; of one that the neighbour has, the touch alone.
 
@@ -452,8 +448,8 @@ class Replica:
             return False
         is_touched = stamp.life_version != stamp.version
         if not (is_touched and neighbour.covers(stamp.told)):
-            other = NOTHING if stamp.is_set else stamp.told
-            batch.add(stamp.kind, stamp.key, stamp.version, hops, payload, life, other)
+            kind, other = (Kind.SET, NOTHING) if stamp.is_set else (Kind.LOAD, stamp.told)
+            batch.add(kind, stamp.key, stamp.version, hops, payload, life, other)
         if is_touched:
             batch.add(Kind.TOUCH, stamp.key, stamp.life_version, hops, None, life, stamp.version)
         return True
@@ -521,13 +517,15 @@ class Replica:
     def _take_events(self, events: list[Event], source: Neighbour, now: float) -> None:
         versions = list(map(_EVENTS_VERSION, events))
         versions += [event.other for event in events if event.other is not NOTHING]
-        versions.sort()
         if versions:
-            self._require_present(versions[-1].time, source, now)
-        for version in {version.node: version for version in versions}.values():  # the newest of each
-            self._hear(version, now)
+            self._require_present(max(versions).time, source, now)
+            self._hear_all(versions, now)
         for event in events:
             self._merge(event, source, now)
+
+    def _hear_all(self, versions: list[Version], now: float) -> None:
+        for version in {version.node: version for version in sorted(versions)}.values():  # the newest of each
+            self._hear(version, now)
 
     def _hear(self, version: Version, now: float) -> bool:
         """Take note of a node's time. False if it is one that we would have forgotten by now."""
@@ -729,10 +727,10 @@ class Replica:
         raised = {b: reach for reach in floors.ranges if reach is not everywhere for b in _buckets(reach)}
         for entry in self._shelf.entries():
             stamp = entry.version
-            if isinstance(stamp, Stamp) and self._is_doomed(stamp, raised.get(stamp.bucket, everywhere)):
+            if isinstance(stamp, Stamp) and self._is_doomed(stamp, raised.get(bucket_of(stamp.key), everywhere)):
                 self.counts.dropped_by_floors += 1
                 self._shelf.drop(entry, now)
-                self.forgotten.changed(stamp.bucket)
+                self.forgotten.changed(bucket_of(stamp.key))
         self._shelf.fence_where(lambda bucket: bucket in raised or everywhere is not None)
         self._raise_floors(raised, everywhere)
         if floors.hops < MAXIMUM_HOPS:
@@ -806,45 +804,3 @@ class Replica:
 
 def _buckets(reach: FloorRange) -> range:
     return range(reach.first, reach.first + reach.buckets)
-
-
-class _Batch:
-    """Events on their way into messages, none of which exceeds what the neighbour takes by much."""
-
-    def __init__(self, value_limit: int) -> None:
-        self._limit = value_limit
-        self._bodies: list[bytes] = []
-        self._events: list[Event] = []
-        self._bytes = 0
-        self.has_room = True
-
-    def add(
-        self,
-        kind: Kind,
-        key: bytes,
-        version: Version,
-        hops: int,
-        payload: bytes | None = None,
-        life_ms: int | None = None,
-        other: Version = NOTHING,
-    ) -> None:
-        size = self._bytes + len(key)
-        if payload is not None:
-            size += len(payload)
-        events = self._events
-        if events and (len(events) == EVENTS_IN_A_TURN or size > self._limit):
-            size -= self._bytes
-            events = self._flush()
-        events.append(event_of((kind, key, version, hops, payload, life_ms, other)))
-        self._bytes = size
-        self.has_room = len(events) < EVENTS_IN_A_TURN and size < self._limit and not self._bodies
-
-    def bodies(self) -> list[bytes]:
-        if self._events:
-            self._flush()
-        return self._bodies
-
-    def _flush(self) -> list[Event]:
-        self._bodies.append(messages.encode(self._events))
-        self._events = []
-        return self._events

@@ -13,10 +13,11 @@ This file must not know how anything is sent or merged.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lru_cache.replication.forgetting import BUCKETS, Forgotten
+from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
 from lru_cache.replication.messages import FloorRange
 from lru_cache.replication.outbox import Telling
-from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import Version
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ class Resync:
         stamp = entry.version
         if not isinstance(stamp, Stamp):
             return
-        if stamp.is_set and stamp.version.time <= self._raised.get(stamp.bucket, 0):
-            self._confirmed.setdefault(stamp.bucket, {})[stamp.key] = stamp.version
+        if stamp.is_set and stamp.version.time <= self._raised.get(bucket_of(stamp.key), 0):
+            self._confirmed.setdefault(bucket_of(stamp.key), {})[stamp.key] = stamp.version
         if stamp.payload is not None and not (self.covers(stamp.told) and self.covers(stamp.life_version)):
             self._todo.append(stamp)
 

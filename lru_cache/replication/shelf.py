@@ -12,43 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from lru_cache.replication.encoding import decode_key
 from lru_cache.replication.forgetting import bucket_of
-from lru_cache.replication.messages import Kind
-from lru_cache.replication.version import NOTHING, Version
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.store.removal import RemovalCause
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone, Store
 
 NEVER_FRESH = float("-inf")  # a value that came encoded is decoded by the first who reads it, who must not take a hit
-
-
-class Stamp:
-    """What replication knows of a value that the store holds; the store's `version`."""
-
-    __slots__ = ("is_set", "key", "life_version", "payload", "told", "version")
-
-    def __init__(
-        self, key: bytes, version: Version, is_set: bool, payload: bytes | None, told: Version = NOTHING
-    ) -> None:
-        self.key = key
-        self.version = version
-        self.is_set = is_set  # else it is a load: a copy, which may always be dropped
-        self.payload = payload  # None: a load that cannot be told
-        self.told = version if told is NOTHING else told  # what `seen` counts
-        self.life_version = version  # newer than the version if it was touched since
-
-    @property
-    def bucket(self) -> int:
-        """In which bucket's floor its age would go."""
-        return bucket_of(self.key)
-
-    @property
-    def kind(self) -> Kind:
-        """What it is told as."""
-        return Kind.SET if self.is_set else Kind.LOAD
-
-    def __repr__(self) -> str:
-        return f"Stamp({self.kind.name}, {self.key!r}, {self.version})"
 
 
 class Shelf:
@@ -58,13 +28,13 @@ class Shelf:
         self,
         store: "Store[Any, Any]",
         fence: Callable[[Any], object],
-        loading: Callable[[], list[Any]],
+        loading: dict[Any, Any],
         encode: Callable[[Any], bytes],
         remote: Any,
     ) -> None:
         self._store = store
         self._fence = fence  # cancels what is being loaded for a key
-        self._loading = loading  # the keys that are being loaded
+        self._loading = loading  # by the keys that are being loaded
         self._encode = encode
         self._remote = remote  # the cause of removals that come from here
         self.gone: list[Gone[Any, Any]] = []
@@ -118,7 +88,7 @@ class Shelf:
 
     def fence_where(self, doomed: Callable[[int], bool]) -> None:
         """Likewise for all keys in such buckets."""
-        for key in self._loading():
+        for key in list(self._loading):
             try:
                 bucket = bucket_of(self._encode(key))
             except (TypeError, ValueError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.replication.messages import Kind
-from lru_cache.replication.shelf import Stamp
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NOTHING, Version
 from lru_cache.store import Entry
 from lru_cache.testing.profiles import simulated_keys

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lru_cache.replication.encoding import encode_key
 from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf, Stamp
+from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NOTHING, Version
 from lru_cache.store import Entry, RemovalCause, Store
 
@@ -42,7 +43,7 @@ class Node:
         self.store: Store[str, bytes] = Store(capacity)
         self.loads: dict[str, Load] = {}
         self.shelf = Shelf(
-            self.store, lambda key: self.loads.pop(key, None), lambda: list(self.loads), encode_key, RemovalCause.REMOTE
+            self.store, lambda key: self.loads.pop(key, None), self.loads, encode_key, RemovalCause.REMOTE
         )
         limits = Limits(
             graves=graves,

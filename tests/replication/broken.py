@@ -1,10 +1,13 @@
-"""Replicas with one rule removed each. The simulator is only as good as the broken ones that it catches."""
+"""Replicas without short cuts, and with one rule removed each. The simulator is only as good as the broken ones that it
+catches.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from lru_cache.replication import python_short_cuts, replica, short_cuts
 from lru_cache.replication.forgetting import Forgotten
 from lru_cache.replication.messages import Event, Seen, encode
 from lru_cache.replication.outbox import Outbox
@@ -157,9 +160,21 @@ BROKEN: dict[str, Callable[[], list[Patch]]] = {
 
 
 @contextmanager
+def by_the_rules() -> Iterator[None]:
+    """While inside, replicas take no short cuts: the rules alone decide."""
+    with (
+        patch.object(replica, "ShortCuts", python_short_cuts.ShortCuts),
+        patch.object(replica, "Batch", python_short_cuts.Batch),
+        patch.object(python_short_cuts, "Stamp", short_cuts.Stamp),  # else isinstance would not know it
+    ):
+        yield
+
+
+@contextmanager
 def broken(name: str) -> Iterator[None]:
     """While inside, this rule is missing from every replica."""
     with ExitStack() as stack:
+        stack.enter_context(by_the_rules())
         for target, attribute, replacement in BROKEN[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
