@@ -164,7 +164,20 @@ class LRUCacheDistributed(LRUCache[K, V]):
             if self._server is not None:
                 self._server.close_at_once()
             raise
+        self._let_set_be_short()
         _open_caches[id(self)] = self
+
+    def _let_set_be_short(self) -> None:
+        """Where all that `_set` does is what replication's short cuts do too, let them."""
+        freshness = self._freshness
+        is_plain = not freshness.jitter and freshness.refresh_time is None and self._on_removal is None
+        if not is_plain or self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set"):
+            return
+        write = self._replica.short_cuts.allow_writes(
+            self._lock, self._monotonic, freshness.life, self._maximum_value_bytes, self._exchange.tell
+        )
+        if write is not None:
+            self._let_write(write, MISSING)
 
     def _start(self) -> None:
         for part in (self._server, *self._diallers):

@@ -12,8 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lru_cache import Loaded, LRUCache, LRUCacheDistributed, Removal
+from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Gate, Started, eventually, link, settle
 
@@ -738,7 +741,7 @@ def spoilt(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """A cache to which another has told a value for "k" that does not decode."""
     with monkeypatch.context() as patch:
         patch.setattr("lru_cache.lru_cache_distributed.encode_value", lambda value: b"\xc1")
-        pair[0].set("k", "spoilt")
+        pair[0].set("k", "spoilt", expiration_time=None)  # with a life of its own, so at length
     settle(pair[0])
     assert len(pair[1]) == 1
     return pair[1]
@@ -794,10 +797,118 @@ def test_a_listener_is_not_told_of_what_nobody_ever_had(nodes: Nodes, monkeypatc
     link(server, client)
     with monkeypatch.context() as patch:
         patch.setattr("lru_cache.lru_cache_distributed.encode_value", lambda value: b"\xc1")
-        client.set("k", "spoilt")
+        client.set("k", "spoilt", expiration_time=None)
     settle(client)
     server.invalidate("k")
     assert told == []
+
+
+# -- a set that is plain, and so may be done in C ---------------------------------------------------------------------
+
+keys = st.text(max_size=300) | st.integers() | st.binary(max_size=20) | st.tuples(st.text(), st.booleans())
+values = st.text(max_size=300) | st.binary(max_size=300) | st.integers() | st.floats() | st.booleans() | st.none()
+
+
+@pytest.fixture(scope="module")
+def lonely() -> Iterator[Cache]:
+    with LRUCacheDistributed[Any, Any]() as cache:
+        yield cache
+
+
+@given(keys, values | st.lists(values) | st.dictionaries(st.text(), values))
+def test_a_plain_set_keeps_what_any_set_keeps(lonely: Cache, key: Any, value: Any) -> None:
+    kept = []
+    for life in ({}, {"expiration_time": lonely.ttl}):
+        assert lonely.set(key, value, **life) is value
+        entry = lonely._store.find(key)
+        assert entry is not None
+        stamp: Any = entry.version
+        kept.append((stamp.key, stamp.payload, stamp.is_set, stamp.version.node, entry.value))
+        assert entry.deadline == entry.fresh_until
+    assert kept[0] == kept[1] == (encode_key(key), encode_value(value), True, bytes.fromhex(lonely.node), kept[0][4])
+    assert kept[0][4] is kept[1][4] is value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("k", object()),
+        ("k", "\ud800"),
+        ("\ud800", 1),
+        (["unhashable"], 1),
+        (float("nan"), 1),
+        ("k" * 70_000, 1),
+        ("k", 1 << 600_000),
+    ],
+    ids=["value", "surrogate", "surrogate in a key", "unhashable", "nan", "long key", "long number"],
+)
+def test_a_plain_set_refuses_what_any_set_refuses(lonely: Cache, key: Any, value: Any) -> None:
+    refusals = []
+    for life in ({}, {"expiration_time": 5}):
+        with pytest.raises((TypeError, ValueError)) as refusal:
+            lonely.set(key, value, **life)
+        refusals.append((refusal.type, str(refusal.value)))
+    assert refusals[0] == refusals[1]
+
+
+def test_a_plain_set_is_no_longer_than_a_value_may_be(nodes: Nodes) -> None:
+    cache = nodes(maximum_value_bytes=100)
+    cache.set("k", "v" * 98)
+    with pytest.raises(ValueError, match="maximum_value_bytes=100"):
+        cache.set("k", "v" * 99)
+
+
+def test_a_plain_set_fences_a_load(nodes: Nodes, start: Start) -> None:
+    gate = Gate()
+
+    def load(_: Any) -> str:
+        gate.pass_through()
+        return "loaded"
+
+    cache = nodes(load)
+    reader = start(cache.get, "k")
+    gate.wait_entered()
+    cache.set("k", "written")
+    gate.open()
+    reader.result()
+    assert cache.get("k") == "written"
+
+
+def test_what_a_plain_set_evicts_leaves_its_age(nodes: Nodes) -> None:
+    cache = nodes(maximum_capacity=2)
+    for key in "abc":
+        cache.set(key, 1)
+    assert [key for key, _ in cache._replica.forgotten.graves()] == [encode_key("a")]
+
+
+def test_what_a_plain_set_replaces_leaves_none(nodes: Nodes) -> None:
+    cache = nodes()
+    cache.set("a", 1)
+    cache.set("a", 2)
+    assert cache._replica.forgotten.graves() == []
+
+
+def test_a_subclass_that_keeps_in_its_own_way_is_asked() -> None:
+    asked = []
+
+    class Counting(LRUCacheDistributed[Any, Any]):
+        def _set(self, key: Any, value: Any, life: float | None) -> None:
+            asked.append(key)
+            super()._set(key, value, life)
+
+    with Counting() as cache:
+        cache.set("k", 1)
+        assert (asked, cache.get("k")) == (["k"], 1)
+
+
+def test_a_plain_set_ends_when_its_life_does(nodes: Nodes) -> None:
+    clock = ManualClock()
+    cache = nodes(expiration_time=10, clock=clock)
+    cache.set("k", 1)
+    clock.advance(9.5)
+    assert cache.get("k") == 1
+    clock.advance(0.5)
+    assert cache.get("k") is None
 
 
 # -- three nodes, shapes -----------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ enum { KEEP, PUT_OFF, FAILED };
     name(_offset) name(forgotten) name(_graves) name(floors) name(base) name(floor) name(_shelf) name(_store)         \
     name(_loading) name(gone) name(find) name(put) name(remove) name(key) name(version) name(deadline) name(left)     \
     name(popitem) name(last) name(_remarks_waiting) name(_add_events) name(_merge) name(_hear) name(_hear_all)        \
-    name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
+    name(__enter__) name(__exit__) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
     name(applied) name(repeated) name(seen_changed)
 
 #define DECLARE(name) PyObject *name;
@@ -53,7 +53,7 @@ typedef struct {
     PyObject *nothing;                                      /* the Version that is older than all */
     PyObject *kinds[KINDS];
     PyObject *replaced;    /* of RemovalCause */
-    PyObject *decode_key;
+    PyObject *decode_key, *encode_key, *encode_value;
     PyObject *zero, *never_fresh, *forever, *last_is_false;
     Names name;
 } State;
@@ -594,6 +594,10 @@ typedef struct {
     PyObject *shelf, *store, *loading;
     PyObject *last_node; /* of what came; so that values of one node share its bytes */
     int64_t hold;
+    /* For whole writes, once they are allowed: */
+    PyObject *lock, *monotonic, *after; /* `after`: called when a write is told, and the lock is free again; or NULL */
+    double life;
+    Py_ssize_t longest_value;
 } ShortCuts;
 
 static int
@@ -722,6 +726,9 @@ short_cuts_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->shelf);
     Py_VISIT(self->store);
     Py_VISIT(self->loading);
+    Py_VISIT(self->lock);
+    Py_VISIT(self->monotonic);
+    Py_VISIT(self->after);
     return 0;
 }
 
@@ -734,6 +741,7 @@ short_cuts_clear(PyObject *object)
     Py_INCREF(Py_None);
     self->replica = Py_None;
     Py_XDECREF(replica);
+    Py_CLEAR(self->after);
     return 0;
 }
 
@@ -757,6 +765,9 @@ short_cuts_dealloc(PyObject *object)
     Py_CLEAR(self->store);
     Py_CLEAR(self->loading);
     Py_CLEAR(self->last_node);
+    Py_CLEAR(self->lock);
+    Py_CLEAR(self->monotonic);
+    Py_CLEAR(self->after);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -1677,17 +1688,12 @@ tick(ShortCuts *self, State *state, double now, int64_t *time)
     return 0;
 }
 
+/* A value was told: the stamp to keep it with. */
 static PyObject *
-short_cuts_set(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
+stamp_of_set(ShortCuts *self, State *state, PyObject *key, PyObject *payload, double now)
 {
-    State *state = PyType_GetModuleState(Py_TYPE(self));
-    if (state == NULL || nargs != 3 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "set() needs a key and a value, encoded, and the time");
-        return NULL;
-    }
-    double now = PyFloat_AsDouble(args[2]);
     Age age;
-    if ((now == -1.0 && PyErr_Occurred()) || tick(self, state, now, &age.time) < 0) {
+    if (tick(self, state, now, &age.time) < 0) {
         return NULL;
     }
     age.node = PyObject_GetAttr(self->replica, state->name.node);
@@ -1701,20 +1707,243 @@ short_cuts_set(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
         note_change(state, self->neighbours, age.node) < 0) {
         goto done;
     }
-    int has_grave = PyDict_Contains(self->graves, args[0]);
+    int has_grave = PyDict_Contains(self->graves, key);
     if (has_grave > 0) {
-        PyObject *answer = PyObject_CallMethod(self->forgotten, "exhume", "OO", args[0], version);
+        PyObject *answer = PyObject_CallMethod(self->forgotten, "exhume", "OO", key, version);
         has_grave = answer == NULL ? -1 : 1;
         Py_XDECREF(answer);
     }
-    if (has_grave < 0 || tell(self, state, args[0], version, NULL, 0) < 0) {
+    if (has_grave < 0 || tell(self, state, key, version, NULL, 0) < 0) {
         goto done;
     }
-    stamp = new_stamp(state, args[0], age, 1, args[1], age);
+    stamp = new_stamp(state, key, age, 1, payload, age);
 done:
     Py_XDECREF(version);
     Py_DECREF(age.node);
     return stamp;
+}
+
+static PyObject *
+short_cuts_set(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    State *state = PyType_GetModuleState(Py_TYPE(self));
+    if (state == NULL || nargs != 3 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "set() needs a key and a value, encoded, and the time");
+        return NULL;
+    }
+    double now = PyFloat_AsDouble(args[2]);
+    return now == -1.0 && PyErr_Occurred() ? NULL : stamp_of_set(self, state, args[0], args[1], now);
+}
+
+/* -- writing, all of it: LRUCacheDistributed._set ------------------------------------------------------------------ */
+
+static PyObject *
+encoded(const uint8_t *header, size_t header_length, const void *data, size_t length)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(header_length + length));
+    if (bytes != NULL) {
+        memcpy(PyBytes_AS_STRING(bytes), header, header_length);
+        memcpy(PyBytes_AS_STRING(bytes) + header_length, data, length);
+    }
+    return bytes;
+}
+
+static PyObject *
+encoded_text(const char *text, size_t length)
+{
+    uint8_t header[5];
+    Writer writer = {header, 0};
+    if (length < 32) {
+        write_header(&writer, (uint8_t)(0xa0 | length), 0, 0);
+    }
+    else {
+        int bytes = length < 256 ? 1 : length < 65536 ? 2 : 4;
+        write_header(&writer, bytes == 1 ? 0xd9 : bytes == 2 ? 0xda : 0xdb, length, bytes);
+    }
+    return encoded(header, writer.bytes, text, length);
+}
+
+/* The bytes of a text. NULL without an exception: it has none, and who refuses that says why. */
+static PyObject *
+encode_text(PyObject *text)
+{
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        return encoded_text(PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
+    }
+    PyObject *bytes = PyUnicode_AsUTF8String(text);
+    if (bytes == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+            PyErr_Clear();
+        }
+        return NULL;
+    }
+    PyObject *all = encoded_text(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    Py_DECREF(bytes);
+    return all;
+}
+
+/* As encode_key and encode_value write them. */
+static PyObject *
+encode_key(State *state, PyObject *key)
+{
+    PyObject *bytes = PyUnicode_CheckExact(key) && PyUnicode_GET_LENGTH(key) < 1024 ? encode_text(key) : NULL;
+    return bytes != NULL || PyErr_Occurred() ? bytes : PyObject_CallOneArg(state->encode_key, key);
+}
+
+static PyObject *
+encode_value(State *state, PyObject *value)
+{
+    PyObject *bytes = NULL;
+    if (PyUnicode_CheckExact(value)) {
+        bytes = PyUnicode_GET_LENGTH(value) < UINT32_MAX / 4 ? encode_text(value) : NULL;
+    }
+    else if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) < UINT32_MAX) {
+        uint8_t header[5];
+        Writer writer = {header, 0};
+        size_t length = (size_t)PyBytes_GET_SIZE(value);
+        int size = length < 256 ? 1 : length < 65536 ? 2 : 4;
+        write_header(&writer, size == 1 ? 0xc4 : size == 2 ? 0xc5 : 0xc6, length, size);
+        bytes = encoded(header, writer.bytes, PyBytes_AS_STRING(value), length);
+    }
+    return bytes != NULL || PyErr_Occurred() ? bytes : PyObject_CallOneArg(state->encode_value, value);
+}
+
+/* Whether what left is only the value that a set has replaced, and its age needs no memory of its own. */
+static int
+left_nothing(ShortCuts *self, State *state, PyObject *gone, const Stamp *by)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gone); i++) {
+        PyObject *each = PyList_GET_ITEM(gone, i);
+        PyObject *stamp = PyTuple_GET_ITEM(each, 2);
+        if (!Py_IS_TYPE(stamp, state->stamp_type) || !((Stamp *)stamp)->is_set) {
+            continue;
+        }
+        Age age = ((Stamp *)stamp)->version;
+        int is_near = age.time > by->version.time - self->hold && bytes_order(age.node, by->version.node) != 0;
+        if (PyTuple_GET_ITEM(each, 3) != state->replaced || is_near || age_order(age, by->version) >= 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* With the lock held. What left is to be let go when it is not. */
+static PyObject *
+put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObject *name, PyObject *payload)
+{
+    PyObject *gone = NULL, *stamp = NULL, *deadline = NULL;
+    PyObject *now_object = PyObject_CallNoArgs(self->monotonic);
+    double now = now_object == NULL ? -1.0 : PyFloat_AsDouble(now_object);
+    if (now == -1.0 && PyErr_Occurred()) {
+        goto done;
+    }
+    stamp = stamp_of_set(self, state, name, payload, now);
+    deadline = stamp == NULL ? NULL : PyFloat_FromDouble(now + self->life);
+    if (deadline == NULL) {
+        goto done;
+    }
+    PyObject *stack[] = {self->store, key, value, now_object, deadline, deadline, stamp};
+    gone = PyObject_VectorcallMethod(state->name.put, stack, 7, NULL);
+    if (gone != NULL && PyList_Check(gone) && !left_nothing(self, state, gone, (Stamp *)stamp)) {
+        PyObject *answer = PyObject_CallMethodOneArg(self->replica, state->name.left, gone);
+        if (answer == NULL) {
+            Py_CLEAR(gone);
+        }
+        Py_XDECREF(answer);
+    }
+done:
+    Py_XDECREF(deadline);
+    Py_XDECREF(stamp);
+    Py_XDECREF(now_object);
+    return gone;
+}
+
+static int
+unlock(ShortCuts *self, State *state)
+{
+    PyObject *kind, *value, *trace;
+    PyErr_Fetch(&kind, &value, &trace);
+    PyObject *answer = PyObject_CallMethodObjArgs(self->lock, state->name.__exit__, Py_None, Py_None, Py_None, NULL);
+    if (kind != NULL) {
+        PyErr_Restore(kind, value, trace);
+    }
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+/* 1: done; 0: not by this short cut, and nothing has changed; -1: an exception. */
+static int
+write_whole(ShortCuts *self, State *state, PyObject *key, PyObject *value)
+{
+    int outcome = -1;
+    PyObject *gone = NULL, *locked, *payload = NULL, *name = encode_key(state, key);
+    if (name == NULL || (payload = encode_value(state, value)) == NULL) {
+        goto done;
+    }
+    if (PyBytes_GET_SIZE(payload) > self->longest_value) {
+        outcome = 0;
+        goto done;
+    }
+    locked = PyObject_CallMethodNoArgs(self->lock, state->name.__enter__);
+    if (locked == NULL) {
+        goto done;
+    }
+    Py_DECREF(locked);
+    if (PyDict_GET_SIZE(self->loading) > 0) {
+        outcome = unlock(self, state) < 0 ? -1 : 0;
+        goto done;
+    }
+    gone = put_locked(self, state, key, value, name, payload);
+    if (unlock(self, state) < 0 || gone == NULL) {
+        goto done;
+    }
+    PyObject *after = self->after;
+    if (after == NULL) {
+        outcome = 1;
+        goto done;
+    }
+    Py_INCREF(after);
+    PyObject *answer = PyObject_CallNoArgs(after);
+    Py_DECREF(after);
+    Py_XDECREF(answer);
+    outcome = answer == NULL ? -1 : 1;
+done:
+    Py_XDECREF(gone);
+    Py_XDECREF(payload);
+    Py_XDECREF(name);
+    return outcome;
+}
+
+static PyObject *
+short_cuts_write(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    State *state = PyType_GetModuleState(Py_TYPE(self));
+    if (state == NULL || nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "write() needs a key and a value");
+        return NULL;
+    }
+    int outcome = self->after == NULL ? 0 : write_whole(self, state, args[0], args[1]);
+    return outcome < 0 ? NULL : PyBool_FromLong(outcome);
+}
+
+static PyObject *
+short_cuts_allow_writes(ShortCuts *self, PyObject *args)
+{
+    PyObject *lock, *monotonic, *after;
+    double life;
+    Py_ssize_t longest;
+    if (!PyArg_ParseTuple(args, "OOdnO:allow_writes", &lock, &monotonic, &life, &longest, &after)) {
+        return NULL;
+    }
+    Py_INCREF(lock);
+    Py_XSETREF(self->lock, lock);
+    Py_INCREF(monotonic);
+    Py_XSETREF(self->monotonic, monotonic);
+    Py_INCREF(after);
+    Py_XSETREF(self->after, after);
+    self->life = life;
+    self->longest_value = longest;
+    return PyObject_GetAttrString((PyObject *)self, "write");
 }
 
 static PyMethodDef short_cuts_methods[] = {
@@ -1724,6 +1953,10 @@ static PyMethodDef short_cuts_methods[] = {
      "drain($self, batch, neighbour, now, /)\n--\n\nMove news from the outbox into a batch, up to a remark: that, or None."},
     {"set", (PyCFunction)(void (*)(void))short_cuts_set, METH_FASTCALL,
      "set($self, key, payload, now, /)\n--\n\nA value was told: the stamp to keep it with."},
+    {"write", (PyCFunction)(void (*)(void))short_cuts_write, METH_FASTCALL, NULL},
+    {"allow_writes", (PyCFunction)short_cuts_allow_writes, METH_VARARGS,
+     "allow_writes($self, lock, monotonic, life, longest_value, after, /)\n--\n\n"
+     "What a cache's plain set may call with a key and a value: it keeps and tells them, if it returns True."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1808,6 +2041,8 @@ module_exec(PyObject *module)
         (state->telling_type = imported_tuple("lru_cache.replication.outbox", "Telling")) == NULL ||
         (state->nothing = imported("lru_cache.replication.version", "NOTHING")) == NULL ||
         (state->decode_key = imported("lru_cache.replication.encoding", "decode_key")) == NULL ||
+        (state->encode_key = imported("lru_cache.replication.encoding", "encode_key")) == NULL ||
+        (state->encode_value = imported("lru_cache.replication.encoding", "encode_value")) == NULL ||
         (state->zero = PyLong_FromLong(0)) == NULL ||
         (state->never_fresh = PyFloat_FromDouble(-Py_HUGE_VAL)) == NULL ||
         (state->forever = PyFloat_FromDouble(Py_HUGE_VAL)) == NULL ||
@@ -1838,6 +2073,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->nothing);
     Py_VISIT(state->replaced);
     Py_VISIT(state->decode_key);
+    Py_VISIT(state->encode_key);
+    Py_VISIT(state->encode_value);
     return 0;
 }
 
@@ -1861,6 +2098,8 @@ module_free(void *module)
     }
     Py_CLEAR(state->replaced);
     Py_CLEAR(state->decode_key);
+    Py_CLEAR(state->encode_key);
+    Py_CLEAR(state->encode_value);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->never_fresh);
     Py_CLEAR(state->forever);

@@ -4,7 +4,10 @@
 methods pass: here they go by its rules, one by one. This file must not know what a link or a socket is.
 """
 
-from typing import TYPE_CHECKING
+# ruff: noqa: ARG002 - what these methods are given, those in C use
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Event, Kind, event_of
@@ -92,7 +95,22 @@ class ShortCuts:
         replica._tell(key, version, None)
         return Stamp(key, version, True, payload)
 
-    def take(self, body: bytes, source: "Neighbour", now: float) -> bool:  # noqa: ARG002 - C can
+    def allow_writes(
+        self,
+        lock: Any,
+        monotonic: Callable[[], float],
+        life: float,
+        longest_value: int,
+        after: Callable[[], object],
+    ) -> Callable[[Any, Any], bool] | None:
+        """What a cache's plain `set` may call with a key and a value: it keeps and tells them, if it returns True.
+
+        That is: both encoded, and under the lock, with a life of so many seconds; `after` the lock is free again.
+        None: there is no such short cut.
+        """
+        return None
+
+    def take(self, body: bytes, source: "Neighbour", now: float) -> bool:
         """Take in a message of events, if that needs no more than a short cut. False if it does."""
         return False
 

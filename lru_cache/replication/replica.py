@@ -99,13 +99,13 @@ class Replica:
             Kind.LOAD: self._merge_load,
             Kind.TOUCH: self._merge_touch,
         }
-        self._short_cuts = ShortCuts(self)
+        self.short_cuts = ShortCuts(self)
 
     # -- what the application does ---------------------------------------------------------------------------------
 
     def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
         """A value was told: the stamp to keep it with."""
-        return self._short_cuts.set(key, payload, now)
+        return self.short_cuts.set(key, payload, now)
 
     def invalidate(self, key: bytes, now: float) -> None:
         """A value no longer holds. The cache drops it."""
@@ -263,7 +263,7 @@ class Replica:
     def received(self, link: Hashable, body: bytes, now: float) -> Message | None:
         """A message came. Pings and goodbyes are returned, for the driver to act on; ProtocolError ends the link."""
         neighbour = self.neighbours[link]
-        if self._short_cuts.take(body, neighbour, now):
+        if self.short_cuts.take(body, neighbour, now):
             return None
         message = messages.decode(body)
         if isinstance(message, list):
@@ -380,7 +380,7 @@ class Replica:
 
     def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
         batch = Batch(neighbour.value_limit)
-        remark = self._short_cuts.drain(batch, neighbour, now)
+        remark = self.short_cuts.drain(batch, neighbour, now)
         return batch.bodies() if remark is None else [*batch.bodies(), remark]
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:

@@ -2154,6 +2154,7 @@ typedef struct {
     Lock *lock;                   /* held by nobody: no locked step is in progress */
     PyObject *loading;            /* a dict, empty: no load is in progress that a write would have to fence */
     PyObject *missing;            /* stands for a value that was not given */
+    PyObject *write;              /* keeps what `set` is given in another way, if it returns True; or NULL */
 } ReadPath;
 
 static int
@@ -2191,6 +2192,7 @@ read_path_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->lock);
     Py_VISIT(self->loading);
     Py_VISIT(self->missing);
+    Py_VISIT(self->write);
     return 0;
 }
 
@@ -2205,6 +2207,7 @@ read_path_clear(PyObject *object)
         self->monotonic = self->store->state->monotonic;
         Py_DECREF(monotonic);
     }
+    Py_CLEAR(self->write);
     return 0;
 }
 
@@ -2219,6 +2222,7 @@ read_path_dealloc(PyObject *object)
     Py_CLEAR(self->lock);
     Py_CLEAR(self->loading);
     Py_CLEAR(self->missing);
+    Py_CLEAR(self->write);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -2386,11 +2390,36 @@ set_by_short_cut(ReadPath *self, PyObject *key, PyObject *value)
     return 1;
 }
 
+/* Whether the other way has kept a key and a value: 1 or 0, or -1 for an exception. */
+static int
+written(ReadPath *self, PyObject *const *args)
+{
+    PyObject *write = self->write;
+    Py_INCREF(write);
+    PyObject *answer = PyObject_Vectorcall(write, args, 2, NULL);
+    Py_DECREF(write);
+    if (answer == NULL) {
+        return -1;
+    }
+    Py_DECREF(answer);
+    return answer == Py_True;
+}
+
 static PyObject *
 read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     if (LIKELY(nargs == 2 && kwnames == NULL && self->short_sets && args[1] != self->missing)) {
         int outcome = is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+        if (LIKELY(outcome > 0)) {
+            Py_INCREF(args[1]);
+            return args[1];
+        }
+        if (outcome < 0) {
+            return NULL;
+        }
+    }
+    else if (nargs == 2 && kwnames == NULL && self->write != NULL && args[1] != self->missing) {
+        int outcome = written(self, args);
         if (LIKELY(outcome > 0)) {
             Py_INCREF(args[1]);
             return args[1];
@@ -2456,6 +2485,20 @@ read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
     self->missing = missing;
     self->life = seconds;
     self->short_sets = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+read_path_let_write(ReadPath *self, PyObject *args)
+{
+    PyObject *write, *missing;
+    if (!PyArg_ParseTuple(args, "OO:_let_write", &write, &missing)) {
+        return NULL;
+    }
+    Py_INCREF(missing);
+    Py_XSETREF(self->missing, missing);
+    Py_INCREF(write);
+    Py_XSETREF(self->write, write);
     Py_RETURN_NONE;
 }
 
@@ -2533,6 +2576,7 @@ static PyMethodDef read_path_methods[] = {
     {"_count_hits", (PyCFunction)read_path_count_hits, METH_NOARGS, NULL},
     {"_count_short_misses", (PyCFunction)read_path_count_short_misses, METH_NOARGS, NULL},
     {"_allow_short_cuts", (PyCFunction)(void (*)(void))read_path_allow_short_cuts, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"_let_write", (PyCFunction)read_path_let_write, METH_VARARGS, NULL},
     {"__init_subclass__", (PyCFunction)(void (*)(void))read_path_init_subclass,
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},

@@ -277,6 +277,11 @@ class ReadPath(Generic[K, V]):
           many seconds and drops what leaves (`life`; None: it may not). `missing` stands for no value.
         """
 
+    def _let_write(self, write: Callable[[K, V], bool], missing: object) -> None:
+        """Tell another way to keep what a native `set` is given, a bare value, without more said. It returns whether it
+        did. This one has no need of it.
+        """
+
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
         raise NotImplementedError
 
