@@ -45,14 +45,9 @@ class Connection:
         self._opening: Seal | None = None
         self._reader = FrameReader(limit_bytes)
         self._limit_out = limit_bytes
+        self.wants_write = self.is_tls and not accepted  # whether it waits for the socket to take more
         self._unsent = memoryview(b"")
         self._agreed = not self.is_tls
-        self._tls_wants_write = self.is_tls and not accepted
-
-    @property
-    def wants_write(self) -> bool:
-        """Whether it waits for the socket to take more."""
-        return self._tls_wants_write or bool(self._unsent)
 
     @property
     def unsent(self) -> int:
@@ -63,14 +58,14 @@ class Connection:
         """Go on with the TLS handshake, if there is one. True once it is over. OSError if it failed."""
         if not self._agreed:
             assert isinstance(self.socket, ssl.SSLSocket)
-            self._tls_wants_write = False
+            self.wants_write = False
             try:
                 self.socket.do_handshake()
                 self._agreed = True
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLWantWriteError:
-                self._tls_wants_write = True
+                self.wants_write = True
         return self._agreed
 
     def open_up(self, limit_in: int, limit_out: int, opening: Seal | None) -> None:
@@ -117,7 +112,7 @@ class Connection:
             except ssl.SSLWantReadError:
                 return
             except ssl.SSLWantWriteError:
-                self._tls_wants_write = True
+                self.wants_write = True
                 return
             if not chunk and already:
                 break  # the end of the stream; what came before it is to be read first
@@ -142,18 +137,15 @@ class Connection:
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
-        self._tls_wants_write = False
         while self._unsent:
             try:
                 sent = self.socket.send(self._unsent)
-            except (BlockingIOError, InterruptedError):
+            except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                self.wants_write = True  # the last is a renegotiation; the next bytes that come let it go on
                 return
-            except ssl.SSLWantWriteError:
-                return
-            except ssl.SSLWantReadError:
-                return  # a renegotiation; the next bytes that come let it go on
             self.bytes_out += sent
             self._unsent = self._unsent[sent:]
+        self.wants_write = False
 
     def finish_sending(self) -> None:
         """Nothing more will be sent: the other end reads what was, and then the end of the stream."""

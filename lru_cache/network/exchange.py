@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is; each crosses every link
 DIRECT_LINKS = 2  # at most, for writers to send by themselves: the cost of each is theirs
-DIRECT_BYTES = 1  # asked for by a writer that sends by itself: whatever one turn gives
 
 
 class Exchange:
@@ -42,6 +41,7 @@ class Exchange:
         self._replica = replica
         self._shelf = shelf
         self._clock = clock
+        self._alone, self._monotonic = replica.short_cuts.alone, clock.monotonic  # a lone write runs on cold caches
         self._settle = settle  # tells who wants to know what left the store
         self._lock = lock  # the cache's; also protects all below
         self._links: tuple[Link, ...] = ()  # replaced and never changed, so that it can be read without the lock
@@ -202,13 +202,17 @@ class Exchange:
             if link is not source and any(self.waiting(link)):
                 link.tell() if len(self._links) <= DIRECT_LINKS else link.ring()
 
-    def waiting(self, link: "Link") -> tuple[bool, bool]:
-        """Whether there is news for a link, and whether our `seen` has changed. Without the lock: whoever changes
-        either rings afterwards.
-        """
-        replica = self._replica
+    def has_news(self, link: "Link") -> bool:
+        """Whether there is news for a link. Without the lock: whoever changes that rings afterwards."""
         try:
-            return replica.has_news(link), replica.has_to_send(link)
+            return self._replica.has_news(link)
+        except KeyError:
+            return False
+
+    def waiting(self, link: "Link") -> tuple[bool, bool]:
+        """Likewise, and whether there is anything to send, which may be only that our `seen` has changed."""
+        try:
+            return self._replica.has_news(link), self._replica.has_to_send(link)
         except KeyError:
             return False, False
 
@@ -222,9 +226,7 @@ class Exchange:
     def to_send_directly(self, link: "Link") -> list[bytes] | None:
         """Likewise for a thread that has better things to do: None if it would take more than a moment."""
         with self._lock:
-            if link not in self._replica.neighbours or not self._replica.is_calm(link):
-                return None
-            return self._replica.to_send(link, self._clock.monotonic(), DIRECT_BYTES)
+            return self._alone(link, self._monotonic())
 
     def upkeep(self, now: float) -> None:
         """Called by every link's thread all the time; now and then there is something to do."""

@@ -25,7 +25,10 @@ from lru_cache.replication.messages import Goodbye, Ping, Pong
 if TYPE_CHECKING:
     from lru_cache.network.exchange import Exchange
 
-BURST_SECONDS = 0.0003  # writes that follow each other faster than this are left to the link's thread, in batches
+BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
+BURST_WRITES = (
+    64  # of those, how many make a batch that the writer sends by itself; what is left is the link's thread's
+)
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
 SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
@@ -61,6 +64,7 @@ class Link:
         self._send_lock = threading.RLock()
         self._over = False
         self._told_at = 0.0
+        self._hurried = 0  # writes in bursts, about: threads that write at once may be counted as one
         self._failure: Exception | None = None  # what happened to another thread that was sending
         self._parting: str | None = None  # why we are to end it
         self._pong: int | None = None  # owed; only the latest, since a flood of pings deserves no memory
@@ -77,17 +81,24 @@ class Link:
     # -- for any thread ----------------------------------------------------------------------------------------------
 
     def tell(self) -> None:
-        """Something was written: send it from this very thread, if the link is idle; else let the link's thread do it.
+        """Something was written: send it from this very thread, alone or with what else there is once that makes a
+        batch; else let the link's thread do it.
 
         A thread in the background of a busy process waits milliseconds for the interpreter; the send takes
         microseconds. It never blocks and never raises what the network did.
         """
-        if self._connection.wants_write:
+        connection = self._connection
+        if connection.wants_write:
             return  # whoever is sending, or waits for the socket to take more, looks for news after that
         now = time.monotonic()
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
-        if hurried or self._connection.is_tls or self._is_sending():
+        if hurried:
+            self._hurried += 1
+            if self._hurried % BURST_WRITES:
+                self._alarm.ring()
+                return
+        if connection.is_tls or self._is_sending():
             self._alarm.ring()
             return
         try:
@@ -105,7 +116,7 @@ class Link:
                 self._let_go()
             finally:
                 self._let_go()  # a signal may have come in there, too
-        if not sent or self._exchange.waiting(self)[0]:  # the latter by a thread that found us sending
+        if not sent or self._exchange.has_news(self):  # the latter by a thread that found us sending
             self._alarm.ring()
 
     def _is_sending(self) -> bool:

@@ -28,7 +28,7 @@ since the lock is reentrant; so everything that is used afterwards is held by a 
 #define COUNTER_BITS 16
 #define NO_LIFE (-1)
 
-enum { EVENTS = 2 };
+enum { EVENTS = 2, SEEN };
 enum { SET, INVALIDATE, LOAD, TOUCH, KINDS };
 enum { KEEP, PUT_OFF, FAILED };
 
@@ -39,7 +39,8 @@ enum { KEEP, PUT_OFF, FAILED };
     name(_offset) name(forgotten) name(_graves) name(floors) name(base) name(floor) name(_shelf) name(_store)         \
     name(_loading) name(gone) name(find) name(put) name(remove) name(key) name(version) name(deadline) name(left)     \
     name(popitem) name(last) name(_remarks_waiting) name(_add_events) name(_merge) name(_hear) name(_hear_all)        \
-    name(__enter__) name(__exit__) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
+    name(__enter__) name(__exit__) name(greeted) name(resync) name(_remark_seen) name(_departed) name(_heard_at)      \
+    name(move_to_end) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
     name(applied) name(repeated) name(seen_changed)
 
 #define DECLARE(name) PyObject *name;
@@ -273,13 +274,8 @@ typedef struct {
 } Batch;
 
 static PyObject *
-batch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+new_batch(PyTypeObject *type, Py_ssize_t limit)
 {
-    static char *names[] = {"value_limit", NULL};
-    Py_ssize_t limit;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:Batch", names, &limit)) {
-        return NULL;
-    }
     PyObject *bodies = PyList_New(0);
     Batch *batch = bodies == NULL ? NULL : PyObject_New(Batch, type);
     if (batch == NULL) {
@@ -292,6 +288,14 @@ batch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     batch->has_room = 1;
     batch->bodies = bodies;
     return (PyObject *)batch;
+}
+
+static PyObject *
+batch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"value_limit", NULL};
+    Py_ssize_t limit;
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "n:Batch", names, &limit) ? new_batch(type, limit) : NULL;
 }
 
 static void
@@ -592,6 +596,7 @@ typedef struct {
     PyObject *clock, *news, *news_keys;
     PyObject *forgotten, *graves;
     PyObject *shelf, *store, *loading;
+    PyObject *departed, *heard_at; /* a dict, and an ordered one */
     PyObject *last_node; /* of what came; so that values of one node share its bytes */
     int64_t hold;
     /* For whole writes, once they are allowed: */
@@ -672,6 +677,8 @@ short_cuts_take_parts(ShortCuts *self, State *state)
     Names *name = &state->name;
     return (self->seen = dict_attribute(self->replica, name->seen)) != NULL &&
                    (self->heard = dict_attribute(self->replica, name->heard)) != NULL &&
+                   (self->departed = dict_attribute(self->replica, name->_departed)) != NULL &&
+                   (self->heard_at = dict_attribute(self->replica, name->_heard_at)) != NULL &&
                    (self->neighbours = dict_attribute(self->replica, name->neighbours)) != NULL &&
                    (self->counts = PyObject_GetAttr(self->replica, name->counts)) != NULL &&
                    (self->clock = PyObject_GetAttr(self->replica, name->_clock)) != NULL &&
@@ -716,6 +723,8 @@ short_cuts_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->replica);
     Py_VISIT(self->seen);
     Py_VISIT(self->heard);
+    Py_VISIT(self->departed);
+    Py_VISIT(self->heard_at);
     Py_VISIT(self->neighbours);
     Py_VISIT(self->counts);
     Py_VISIT(self->clock);
@@ -754,6 +763,8 @@ short_cuts_dealloc(PyObject *object)
     Py_CLEAR(self->replica);
     Py_CLEAR(self->seen);
     Py_CLEAR(self->heard);
+    Py_CLEAR(self->departed);
+    Py_CLEAR(self->heard_at);
     Py_CLEAR(self->neighbours);
     Py_CLEAR(self->counts);
     Py_CLEAR(self->clock);
@@ -1117,6 +1128,41 @@ make_nodes(ShortCuts *self, const Message *message, PyObject **nodes)
     return 0;
 }
 
+/* Take note of how far a node is: as Replica._hear, for one that is known and here. */
+static int
+hear_one(ShortCuts *self, State *state, Age age, PyObject *now_object)
+{
+    int64_t last, known_time;
+    PyObject *known = PyDict_GetItemWithError(self->heard, age.node);
+    PyObject *at = known == NULL ? NULL : PyDict_GetItemWithError(self->heard_at, age.node);
+    if (at == NULL || PyDict_GET_SIZE(self->departed) > 0) {
+        PyObject *version = PyErr_Occurred() ? NULL : version_from(state, age);
+        PyObject *answer = version == NULL ? NULL
+                                           : PyObject_CallMethodObjArgs(self->replica, state->name._hear, version,
+                                                                        now_object, NULL);
+        Py_XDECREF(version);
+        Py_XDECREF(answer);
+        return answer == NULL ? -1 : 0;
+    }
+    known_time = PyLong_AsLongLong(known);
+    if ((known_time == -1 && PyErr_Occurred()) || number_attribute(self->clock, state->name._last, &last) < 0 ||
+        (age.time > last && set_number_attribute(self->clock, state->name._last, age.time) < 0)) {
+        return -1;
+    }
+    if (age.time <= known_time) {
+        return 0;
+    }
+    PyObject *time = PyLong_FromLongLong(age.time);
+    PyObject *moved = NULL;
+    if (time != NULL && PyDict_SetItem(self->heard, age.node, time) == 0 &&
+        PyODict_SetItem(self->heard_at, age.node, now_object) == 0) {
+        moved = PyObject_CallMethodOneArg(self->heard_at, state->name.move_to_end, age.node);
+    }
+    Py_XDECREF(time);
+    Py_XDECREF(moved);
+    return moved == NULL ? -1 : 0;
+}
+
 /* Refuse times from the future, and take note of how far each node is: as the beginning of Replica._take_events. */
 static int
 hear(ShortCuts *self, State *state, const Message *message, PyObject **nodes, PyObject *source, PyObject *now_object,
@@ -1150,35 +1196,26 @@ hear(ShortCuts *self, State *state, const Message *message, PyObject **nodes, Py
                      (message->kinds[i] < LOAD || message->other_origins[i] == message->origins[0]);
     }
     if (is_of_one) {
-        PyObject *version = version_from(state, (Age){newest, nodes[message->origins[0]]});
-        answer = version == NULL ? NULL
-                                 : PyObject_CallMethodObjArgs(self->replica, state->name._hear, version, now_object,
-                                                              NULL);
-        Py_XDECREF(version);
+        return hear_one(self, state, (Age){newest, nodes[message->origins[0]]}, now_object);
     }
-    else {
-        PyObject *versions = PyList_New(0);
-        for (uint64_t i = 0; versions != NULL && i < message->count; i++) {
-            for (int other = 0; versions != NULL && other <= (message->kinds[i] >= LOAD); other++) {
-                Age age = other ? (Age){message->other_times[i], nodes[message->other_origins[i]]}
-                                : (Age){message->times[i], nodes[message->origins[i]]};
-                PyObject *version = version_from(state, age);
-                if (version == NULL || PyList_Append(versions, version) < 0) {
-                    Py_CLEAR(versions);
-                }
-                Py_XDECREF(version);
+    PyObject *versions = PyList_New(0);
+    for (uint64_t i = 0; versions != NULL && i < message->count; i++) {
+        for (int other = 0; versions != NULL && other <= (message->kinds[i] >= LOAD); other++) {
+            Age age = other ? (Age){message->other_times[i], nodes[message->other_origins[i]]}
+                            : (Age){message->times[i], nodes[message->origins[i]]};
+            PyObject *version = version_from(state, age);
+            if (version == NULL || PyList_Append(versions, version) < 0) {
+                Py_CLEAR(versions);
             }
+            Py_XDECREF(version);
         }
-        answer = versions == NULL ? NULL
-                                  : PyObject_CallMethodObjArgs(self->replica, state->name._hear_all, versions,
-                                                               now_object, NULL);
-        Py_XDECREF(versions);
     }
-    if (answer == NULL) {
-        return -1;
-    }
-    Py_DECREF(answer);
-    return 0;
+    answer = versions == NULL ? NULL
+                              : PyObject_CallMethodObjArgs(self->replica, state->name._hear_all, versions, now_object,
+                                                           NULL);
+    Py_XDECREF(versions);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
 }
 
 /* A key of the most usual kinds. NULL without an exception: decode_key knows. */
@@ -1658,6 +1695,137 @@ short_cuts_drain(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
     return remark;
 }
 
+/* -- sending a few things: Replica.to_send for who wrote them ----------------------------------------------------- */
+
+#define FEW_NODES 16
+
+/* The message of what was seen of these nodes: NULL without an exception if they are many. */
+static PyObject *
+seen_message(ShortCuts *self, PyObject *changed)
+{
+    PyObject *nodes[FEW_NODES], *iterator, *node;
+    int64_t times[FEW_NODES];
+    size_t count = 0;
+    if (PySet_GET_SIZE(changed) > FEW_NODES || (iterator = PyObject_GetIter(changed)) == NULL) {
+        return NULL;
+    }
+    while (count < FEW_NODES && (node = PyIter_Next(iterator)) != NULL) {
+        PyObject *time = PyDict_GetItemWithError(self->seen, node);
+        if (time != NULL) {
+            nodes[count] = node;
+            times[count++] = PyLong_AsLongLong(time);
+        }
+        Py_DECREF(node); /* `seen` holds an equal one, and nobody else runs meanwhile */
+    }
+    Py_DECREF(iterator);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    uint8_t room[16 + FEW_NODES * (2 + NODE_BYTES + 9)];
+    Writer writer = {room, 0};
+    write_array(&writer, 3);
+    write_number(&writer, SEEN);
+    write_header(&writer, 0xc2, 0, 0); /* not the whole of it */
+    write_array(&writer, 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        if (PyBytes_GET_SIZE(nodes[i]) != NODE_BYTES || times[i] < 0) {
+            return NULL;
+        }
+        write_bin(&writer, PyBytes_AS_STRING(nodes[i]), NODE_BYTES);
+        write_number(&writer, (uint64_t)times[i]);
+    }
+    return PyBytes_FromStringAndSize((const char *)room, (Py_ssize_t)writer.bytes);
+}
+
+/* Put what was seen behind the news, if it has changed and no such remark waits there. */
+static int
+remark_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *items)
+{
+    PyObject *changed = PyObject_GetAttr(neighbour, state->name.seen_changed);
+    if (changed == NULL || !PySet_Check(changed)) {
+        Py_XDECREF(changed);
+        return -1;
+    }
+    int status = PySet_GET_SIZE(changed) == 0 ? 1 : PyDict_Contains(items, state->zero);
+    if (status == 0) {
+        PyObject *message = seen_message(self, changed);
+        if (message != NULL) {
+            status = PyODict_SetItem(items, state->zero, message) < 0 || PySet_Clear(changed) < 0 ? -1 : 0;
+        }
+        else if (!PyErr_Occurred()) {
+            PyObject *answer = PyObject_CallMethodOneArg(self->replica, state->name._remark_seen, neighbour);
+            status = answer == NULL ? -1 : 0;
+            Py_XDECREF(answer);
+        }
+        Py_XDECREF(message);
+    }
+    Py_DECREF(changed);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* Whether a neighbour is told what is new and nothing else: 1 or 0, or -1. */
+static int
+is_up_to_date(State *state, PyObject *neighbour, PyObject *outbox)
+{
+    int hearing = hears(state, neighbour), greeted = is_true(neighbour, state->name.greeted);
+    int overflowed = is_true(outbox, state->name.overflowed);
+    PyObject *resync = PyObject_GetAttr(neighbour, state->name.resync);
+    if (hearing < 0 || greeted < 0 || overflowed < 0 || resync == NULL) {
+        Py_XDECREF(resync);
+        return -1;
+    }
+    Py_DECREF(resync);
+    return hearing && greeted && !overflowed && resync == Py_None;
+}
+
+static PyObject *
+messages_for(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items,
+             PyObject *now_object)
+{
+    int64_t value_limit;
+    if (number_attribute(neighbour, state->name.value_limit, &value_limit) < 0 ||
+        remark_seen(self, state, neighbour, items) < 0) {
+        return NULL;
+    }
+    PyObject *batch = new_batch(state->batch_type, (Py_ssize_t)value_limit);
+    PyObject *remark = batch == NULL ? NULL : drain(self, state, (Batch *)batch, neighbour, outbox, items, now_object);
+    PyObject *bodies = remark == NULL ? NULL : batch_bodies((Batch *)batch, NULL);
+    if (bodies != NULL && remark != Py_None && PyList_Append(bodies, remark) < 0) {
+        Py_CLEAR(bodies);
+    }
+    Py_XDECREF(remark);
+    Py_XDECREF(batch);
+    return bodies;
+}
+
+static PyObject *
+short_cuts_alone(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    State *state = PyType_GetModuleState(Py_TYPE(self));
+    if (state == NULL || nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "alone() needs a link and the time");
+        return NULL;
+    }
+    PyObject *neighbour = PyDict_GetItemWithError(self->neighbours, args[0]);
+    if (neighbour == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    Py_INCREF(neighbour);
+    PyObject *bodies = NULL, *outbox = PyObject_GetAttr(neighbour, state->name.outbox);
+    PyObject *items = outbox == NULL ? NULL : dict_attribute(outbox, state->name._items);
+    int plain = items == NULL ? -1 : is_up_to_date(state, neighbour, outbox);
+    if (plain == 0 || (plain > 0 && PyDict_GET_SIZE(items) > MAXIMUM_EVENTS + 1)) {
+        bodies = Py_NewRef(Py_None);
+    }
+    else if (plain > 0) {
+        bodies = messages_for(self, state, neighbour, outbox, items, args[1]);
+    }
+    Py_XDECREF(items);
+    Py_XDECREF(outbox);
+    Py_DECREF(neighbour);
+    return bodies;
+}
+
 /* -- writing: Replica.set ------------------------------------------------------------------------------------------ */
 
 static int
@@ -1951,6 +2119,9 @@ static PyMethodDef short_cuts_methods[] = {
      "take($self, body, source, now, /)\n--\n\nTake in a message of events. False: it is another, or not written plainly."},
     {"drain", (PyCFunction)(void (*)(void))short_cuts_drain, METH_FASTCALL,
      "drain($self, batch, neighbour, now, /)\n--\n\nMove news from the outbox into a batch, up to a remark: that, or None."},
+    {"alone", (PyCFunction)(void (*)(void))short_cuts_alone, METH_FASTCALL,
+     "alone($self, link, now, /)\n--\n\n"
+     "The messages for a link that is to be told a few things and no more; None where that is not so."},
     {"set", (PyCFunction)(void (*)(void))short_cuts_set, METH_FASTCALL,
      "set($self, key, payload, now, /)\n--\n\nA value was told: the stamp to keep it with."},
     {"write", (PyCFunction)(void (*)(void))short_cuts_write, METH_FASTCALL, NULL},

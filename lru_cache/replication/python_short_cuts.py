@@ -6,7 +6,7 @@ methods pass: here they go by its rules, one by one. This file must not know wha
 
 # ruff: noqa: ARG002 - what these methods are given, those in C use
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.replication import messages
@@ -113,6 +113,13 @@ class ShortCuts:
     def take(self, body: bytes, source: "Neighbour", now: float) -> bool:
         """Take in a message of events, if that needs no more than a short cut. False if it does."""
         return False
+
+    def alone(self, link: Hashable, now: float) -> list[bytes] | None:
+        """The messages for a link that is to be told a few things and no more; None where that is not so."""
+        replica = self._replica
+        if link not in replica.neighbours or not replica.is_calm(link):
+            return None
+        return replica.to_send(link, now, 1)  # whatever one turn gives
 
     def drain(self, batch: Batch, neighbour: "Neighbour", now: float) -> bytes | None:
         """Move news from the outbox into a batch, up to the next remark, which is returned."""

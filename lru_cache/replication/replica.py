@@ -34,7 +34,7 @@ MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more tha
 STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
-CALM = 8  # things to send at most, for a writer to be asked to send them
+CALM = messages.MAXIMUM_EVENTS  # things to send at most, for a writer to be asked to send them
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
 _EVENTS_VERSION = attrgetter("version")
@@ -286,19 +286,15 @@ class Replica:
         """Let every neighbour know how far we are, though nothing happened."""
         self._write(now)
 
-    def to_send(self, link: Hashable, now: float, budget: int, with_seen: bool = True) -> list[bytes]:
-        """Messages for a link, of about so many bytes, taken from what is to be told. Empty when that is nothing.
-
-        Without what was seen, which then remains to be sent, within 10 ms: behind a write that came by itself it takes
-        a third of the sender's time and nearly half of the receiver's, and behind the last of many it says the same.
-        """
+    def to_send(self, link: Hashable, now: float, budget: int) -> list[bytes]:
+        """Messages for a link, of about so many bytes, taken from what is to be told. Empty when that is nothing."""
         neighbour = self.neighbours[link]
         if not neighbour.greeted:
             neighbour.greeted = True
             return [messages.encode(Seen(True, dict(self.seen)))]
         bodies: list[bytes] = []
         while budget > 0 and neighbour.seen is not None:
-            turn = self._turn(neighbour, now, with_seen)
+            turn = self._turn(neighbour, now)
             if not turn and neighbour.resync is None:
                 break
             bodies += turn
@@ -325,6 +321,8 @@ class Replica:
         """Whether there are so few things to send that whoever made the last of them may as well do it."""
         neighbour = self.neighbours[link]
         if neighbour.seen is None or neighbour.resync is not None or neighbour.outbox.overflowed:
+            return False
+        if not neighbour.greeted:
             return False
         return len(neighbour.outbox) <= CALM
 
@@ -365,13 +363,13 @@ class Replica:
         self._announcements += 1
         return Floors(self.node, self._announcements, 1, heard, ranges)
 
-    def _turn(self, neighbour: Neighbour, now: float, with_seen: bool) -> list[bytes]:
+    def _turn(self, neighbour: Neighbour, now: float) -> list[bytes]:
         """A batch of events from the outbox, up to the next remark, and as many from the resync."""
         if neighbour.resync is None:
             if neighbour.outbox.overflowed:
                 self.counts.overflows += 1
                 self._begin_resync(neighbour, self._news_dropped(neighbour.outbox))
-            elif with_seen and neighbour.seen_changed and not neighbour.outbox.has_seen:
+            elif neighbour.seen_changed and not neighbour.outbox.has_seen:
                 self._remark_seen(neighbour)
         bodies = self._drain_outbox(neighbour, now)
         if neighbour.resync is not None:

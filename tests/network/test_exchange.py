@@ -20,15 +20,16 @@ Start = Callable[..., Started]
 def senders(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the threads that ask for something to send to this cache's neighbours, from here on."""
     asked: list[str] = []
-    to_send = cache._replica.to_send
+    for name in ("to_send", "to_send_directly"):
+        to_send = getattr(cache._exchange, name)
 
-    def noting(*arguments: Any) -> Any:
-        bodies = to_send(*arguments)
-        if bodies:
-            asked.append(threading.current_thread().name)
-        return bodies
+        def noting(*arguments: Any, to_send: Any = to_send) -> Any:
+            bodies = to_send(*arguments)
+            if bodies:
+                asked.append(threading.current_thread().name)
+            return bodies
 
-    monkeypatch.setattr(cache._replica, "to_send", noting)
+        monkeypatch.setattr(cache._exchange, name, noting)
     return asked
 
 

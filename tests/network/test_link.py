@@ -77,19 +77,20 @@ def test_a_finalizer_that_writes_amid_a_send_does_not_send_into_it(pair: Pair, m
     assert (other.get("k"), other.get("from a finalizer")) == (1, one.get("from a finalizer"))
 
 
-def test_writes_that_follow_each_other_fast_are_left_to_the_link_s_thread(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("writes", "batches"), [(links.BURST_WRITES - 1, 0), (2 * links.BURST_WRITES, 2)])
+def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, writes: int, batches: int
 ) -> None:
-    one, _ = pair
+    one, other = pair
     settle(one)
     monkeypatch.setattr(links, "BURST_SECONDS", 1e9)
     asked: list[str] = []
     direct = link_of(one)._send_directly
     monkeypatch.setattr(link_of(one), "_send_directly", lambda: asked.append("direct") or direct())
-    for i in range(10):
+    for i in range(writes):
         one.set(i, i)
     settle(one)
-    assert asked == []
+    assert (len(asked), len(other)) == (batches, writes)
 
 
 def test_under_tls_only_the_link_s_thread_sends(nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:

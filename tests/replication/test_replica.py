@@ -1497,16 +1497,6 @@ def test_an_outbox_that_is_full_to_the_brim_does_not_overflow_by_what_was_seen(n
     assert a.replica.counts.overflows == 0
 
 
-def test_what_was_seen_may_be_sent_later() -> None:
-    machine = alone()
-    machine.set("k")
-    first = machine.replica.to_send("wire", machine.now, BUDGET, with_seen=False)
-    assert [type(decode(body)) for body in first] == [list]
-    assert machine.replica.to_send("wire", machine.now, BUDGET, with_seen=False) == []
-    assert machine.replica.has_to_send("wire")
-    assert machine.send() == [Seen(False, {machine.id: machine.replica.told_time()})]
-
-
 def test_whoever_has_something_to_send_sends_it(network: Network) -> None:
     a, b = network.machine("a", outbox=3), network.machine("b")
     network.link(a, b)
