@@ -117,11 +117,15 @@ class Forgotten:
         base = self.base if self._base_changed_at > changes and self.base > above else 0
         return base, {b: f for b, f in self.floors.items() if f > above and self._changed_at[b] > changes}
 
-    def floor_changed_since(self, key: bytes, changes: int, above: int) -> bool:
-        """Whether the floor of this key's bucket has changed since then and lies above this time."""
+    def floor_may_add_to(self, newest: Version, key: bytes, changes: int, above: int) -> bool:
+        """Whether this key's floor may stand for news that its newest known version does not say.
+
+        It has changed since then, lies above this time, and is not older than that version by the hold. Also newer than
+        it: a write that is older than what was forgotten may be buried, or buried again, after that.
+        """
         bucket = bucket_of(key)
         changed_at = self._changed_at.get(bucket, self._base_changed_at)
-        return changed_at > changes and self.floors.get(bucket, self.base) > above
+        return changed_at > changes and self.floors.get(bucket, self.base) > max(above, newest.time - self._hold)
 
     def _record_beside(self, key: bytes, before: Version, version: Version, newest: Version) -> None:
         beside = self._beside.setdefault(key, {})

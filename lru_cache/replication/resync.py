@@ -4,8 +4,8 @@ First the values and graves that the neighbour's `seen` does not cover; then the
 with the sets still held; then `seen`, as it was at that moment. What happens later goes through the outbox. Values go
 before the announcement so that a set which only a floor of ours stands above is taken, and then confirmed.
 
-A neighbour that has everything but some news is told of those keys alone, without an announcement. Should the news of
-one of them be found nowhere but in a floor, all has to be told.
+A neighbour that has everything but some news is told of those keys alone, without an announcement. Should some of the
+news of one of them be in a floor, all has to be told.
 
 This file must not know how anything is sent or merged.
 """
@@ -18,7 +18,7 @@ from lru_cache.replication.messages import FloorRange
 from lru_cache.replication.outbox import Telling
 from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import Version
+from lru_cache.replication.version import NOTHING, Version
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -104,8 +104,10 @@ class Resync:
             self._look_at(entry)
             stamp = entry.version
         dead = list(self._forgotten.versions(key))
-        if not dead and not (isinstance(stamp, Stamp) and stamp.is_set):
-            self.lacks_floors = self._forgotten.floor_changed_since(key, self._changes_told, self._stable)
+        newest = max(dead, default=NOTHING)
+        if isinstance(stamp, Stamp) and stamp.is_set:
+            newest = max(newest, stamp.version)
+        self.lacks_floors = self._forgotten.floor_may_add_to(newest, key, self._changes_told, self._stable)
         return self._tell_dead(key, dead)
 
     def _tell_dead(self, key: bytes, versions: list[Version]) -> tuple[bytes, Telling] | None:

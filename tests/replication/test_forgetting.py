@@ -211,6 +211,40 @@ def test_a_collected_grave_takes_with_it_what_was_beside() -> None:
     assert not past.knows(KEY, Version(450, Y))
 
 
+# -- what a floor may stand for ----------------------------------------------------------------------------------------
+
+
+def may_add_to(newest: Version, changes: int = 0, above: int = 0) -> bool:
+    """Whether a floor of 500 does, which was the first that changed."""
+    past = forgotten()
+    past.raise_floor(bucket_of(KEY), 500)
+    return past.floor_may_add_to(newest, KEY, changes, above)
+
+
+def test_a_floor_may_add_to_a_key_of_which_nothing_is_known() -> None:
+    assert may_add_to(NOTHING)
+
+
+def test_a_floor_may_add_to_what_is_older() -> None:
+    assert may_add_to(Version(400, X))
+
+
+def test_a_floor_may_add_to_what_is_newer_by_less_than_the_hold() -> None:
+    assert may_add_to(Version(500 + HOLD - 1, X))
+
+
+def test_a_floor_adds_nothing_to_what_is_newer_by_the_hold() -> None:
+    assert not may_add_to(Version(500 + HOLD, X))
+
+
+def test_a_floor_that_has_not_changed_adds_nothing() -> None:
+    assert not may_add_to(NOTHING, changes=1)
+
+
+def test_a_floor_that_is_not_above_what_everybody_knows_adds_nothing() -> None:
+    assert not may_add_to(NOTHING, above=500)
+
+
 # -- exhuming ----------------------------------------------------------------------------------------------------------
 
 

@@ -1416,6 +1416,47 @@ def test_an_overflow_loses_no_forgotten_invalidation(network: Network) -> None:
     assert len(b.store) == 0
 
 
+def test_an_overflow_loses_no_forgotten_invalidation_though_an_older_write_is_buried_since(network: Network) -> None:
+    a, b, c = network.machine("a"), network.machine("b", outbox=1, graves=1), network.machine("c")
+    network.link(a, b, c)
+    b.set("m")
+    network.settle()
+    c.set("k")
+    network.wait(0.1)
+    a.invalidate("k")
+    a.set("l")
+    network.carry(a, b)  # more than the outbox takes
+    b.evict("m")  # more than the graveyard takes: the invalidation goes into a floor
+    network.carry(c, b)  # a set that this floor refuses, and which is buried
+    network.settle()
+    assert c.get("k") is None
+
+
+def with_a_concurrent_invalidation_forgotten(network: Network, outbox: int) -> Machine:
+    """A machine that holds a load made after a set, and is to be told of an invalidation hardly older than that set.
+
+    Its neighbour still holds the set, and no longer has the invalidation's grave.
+    """
+    a, c, late = network.machine("a"), network.machine("c"), network.machine("late", skew=-0.4)
+    b = network.machine("b", outbox=outbox, graves=1)
+    network.link(a, b, c)
+    network.link(late, b)
+    network.settle()
+    a.set("k")
+    network.settle((b, late))
+    c.evict("k")
+    c.load("k")
+    late.invalidate("k")
+    late.invalidate("l")
+    network.carry(late, b)
+    network.settle()
+    return c
+
+
+def test_an_overflow_loses_no_forgotten_invalidation_though_a_set_hardly_newer_is_held(network: Network) -> None:
+    assert with_a_concurrent_invalidation_forgotten(network, outbox=1).get("k") is None
+
+
 def test_an_overflow_loses_no_announcement(network: Network) -> None:
     a, b, c = network.machine("a"), network.machine("b", outbox=3), network.machine("c")
     network.link(a, b, c)
