@@ -1601,7 +1601,7 @@ add_plain(ShortCuts *self, State *state, Batch *batch, PyObject *key, PyObject *
     }
     outcome = PUT_OFF;
     Stamp *stamp = (Stamp *)held.stamp;
-    if (stamp == NULL || !stamp->is_set || stamp->payload == Py_None || age_order(stamp->version, authority) < 0 ||
+    if (stamp == NULL || !stamp->is_set || stamp->payload == Py_None || age_order(stamp->version, authority) != 0 ||
         PyBytes_GET_SIZE(stamp->payload) > value_limit || age_order(stamp->life_version, stamp->version) != 0) {
         goto done;
     }

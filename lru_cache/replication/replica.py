@@ -413,7 +413,7 @@ class Replica:
         else:
             if telling.valueless or not self._add_value(batch, neighbour, stamp, entry, hops, now):
                 batch.add(Kind.INVALIDATE, key, stamp.version, hops)
-            if telling.also or self.forgotten.grave(key) is not NOTHING:
+            if telling.authority != stamp.version or telling.also or self.forgotten.grave(key) is not NOTHING:
                 self._add_dead(batch, key, telling, hops, stamp.version)
 
     def _add_dead(self, batch: Batch, key: bytes, telling: Telling, hops: int, told: Version) -> None:

@@ -1457,6 +1457,10 @@ def test_an_overflow_loses_no_forgotten_invalidation_though_a_set_hardly_newer_i
     assert with_a_concurrent_invalidation_forgotten(network, outbox=1).get("k") is None
 
 
+def test_an_invalidation_forgotten_before_it_was_told_is_told_beside_a_set_hardly_newer(network: Network) -> None:
+    assert with_a_concurrent_invalidation_forgotten(network, outbox=10).get("k") is None
+
+
 def test_an_overflow_loses_no_announcement(network: Network) -> None:
     a, b, c = network.machine("a"), network.machine("b", outbox=3), network.machine("c")
     network.link(a, b, c)
