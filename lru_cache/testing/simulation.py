@@ -146,10 +146,15 @@ class Simulation:
             self.promises.hold_once_healed()
         except AssertionError as error:
             raise Violation(f"seed {self.seed}: {error}; Simulation({self.seed}).run() shows it again") from error
-        for node in self.nodes.values():
-            self.tally.resyncs += node.replica.counts.resyncs
-            self.tally.overflows += node.replica.counts.overflows
+        finally:
+            for node in self.nodes.values():
+                self.count(node)
         return self.tally
+
+    def count(self, node: Node) -> None:
+        """What a node counted by itself, at the end of its life or of the run."""
+        self.tally.resyncs += node.replica.counts.resyncs
+        self.tally.overflows += node.replica.counts.overflows
 
     def say(self, text: str, key: str | None = None) -> None:
         """Print what happens, if it is of interest."""
@@ -358,7 +363,7 @@ class Simulation:
         self.unchecked.update(key for name, key in self.unannounced if name == node.name)
         self.unannounced = [(name, key) for name, key in self.unannounced if name != node.name]
         self.incarnations[node.name] += 1
-        del self.nodes[node.name]
+        self.count(self.nodes.pop(node.name))
         self.mark_lost()
         self.nodes[node.name] = Node(self, node.name, self.incarnations[node.name])
         self.tally.crashes += 1

@@ -116,6 +116,16 @@ def test_a_violation_says_how_to_see_it_again() -> None:
         Simulation(seed).run()
 
 
+def test_a_run_that_fails_says_what_it_went_through() -> None:
+    seed = first_caught("seen-ahead", None, 50)
+    assert seed is not None
+    with broken("seen-ahead"):
+        simulation = Simulation(seed)
+        with pytest.raises(Violation):
+            simulation.run()
+    assert simulation.tally.resyncs > 0
+
+
 def test_a_run_goes_through_what_it_promises() -> None:
     tallies = [Simulation(seed).run() for seed in range(50)]
     for field in ("writes", "events", "partitions", "crashes", "clock_jumps", "resyncs", "overflows"):
