@@ -57,6 +57,10 @@ class LoadPath(ReadPath[K, V]):
         self._freshness = freshness
         self._load_callback = load_callback
         self._on_removal = on_removal
+        if on_removal is not None:
+            from lru_cache.removal import Removal
+
+            self._removal = Removal
         # Protects the store (but for plain hits), the flights and the counters below. Held for dict operations only:
         # no loader, listener or waiting under it. Reentrant, since a key's __eq__ or a finalizer may call the cache
         # from within.
@@ -366,15 +370,13 @@ class LoadPath(ReadPath[K, V]):
         self._untold.extend(gone)
         if self._within_lock():
             return
-        from lru_cache.removal import Removal
-
         while self._untold:
             try:
                 key, value, _, cause = self._untold.popleft()
             except IndexError:
                 return  # another thread told it
             try:
-                listener(Removal(key, value, cause))
+                listener(self._removal(key, value, cause))
             except Exception:  # noqa: BLE001 - a listener may raise anything, and the cache goes on
                 logger().exception("on_removal raised for key %r (%s)", key, cause)
 

@@ -29,6 +29,7 @@ BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sen
 BURST_WRITES = (
     64  # of those, how many make a batch that the writer sends by itself; what is left is the link's thread's
 )
+LINGER_SECONDS = 0.001  # the link's thread leaves a burst to who writes for so long, since there will soon be more
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
 SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
@@ -65,6 +66,7 @@ class Link:
         self._over = False
         self._told_at = 0.0
         self._hurried = 0  # writes in bursts, about: threads that write at once may be counted as one
+        self._linger_until: float | None = None  # when the link's thread will look for news without being rung for
         self._failure: Exception | None = None  # what happened to another thread that was sending
         self._parting: str | None = None  # why we are to end it
         self._pong: int | None = None  # owed; only the latest, since a flood of pings deserves no memory
@@ -96,13 +98,14 @@ class Link:
         if hurried:
             self._hurried += 1
             if self._hurried % BURST_WRITES:
-                self._alarm.ring()
+                if self._linger_until is None:
+                    self._alarm.ring()
                 return
         if connection.is_tls or self._is_sending():
             self._alarm.ring()
             return
         try:
-            sent = self._send_lock.acquire(blocking=False) and self._send_directly()
+            sent = self._send_lock.acquire(False) and self._send_directly()
         except Exception as error:  # noqa: BLE001 - the link is broken, and its thread says so
             self._failure = error
             sent = False
@@ -116,7 +119,8 @@ class Link:
                 self._let_go()
             finally:
                 self._let_go()  # a signal may have come in there, too
-        if not sent or self._exchange.has_news(self):  # the latter by a thread that found us sending
+        # News of a thread that found us sending, say.
+        if not sent or (self._linger_until is None and self._exchange.has_news(self)):
             self._alarm.ring()
 
     def _is_sending(self) -> bool:
@@ -216,6 +220,8 @@ class Link:
 
     def _idle_seconds(self, now: float) -> float:
         due = min(self._ping_at, self._heard_at + self._silence_seconds, self._exchange.next_upkeep)
+        if self._linger_until is not None:
+            due = min(due, self._linger_until)
         if self._seen_at is not None and not self._connection.wants_write:
             due = min(due, self._seen_at)  # else it waits for the socket like everything else, which may be minutes
         return max(0.0, due - now)
@@ -246,7 +252,13 @@ class Link:
 
     def _send(self, now: float) -> bool:
         """Send what is due. True if there is more, and room for it."""
+        lingered = self._linger_until is not None and now >= self._linger_until
+        if lingered:
+            self._linger_until = None  # before looking at what there is: what comes after that rings
         news, seen = self._exchange.waiting(self)
+        if news and not lingered and now - self._told_at < BURST_SECONDS and self._linger_until is None:
+            self._linger_until = now + LINGER_SECONDS
+        news = news and self._linger_until is None
         if not seen:
             self._seen_at = None
         elif self._seen_at is None:
@@ -264,7 +276,7 @@ class Link:
                 self._seen_at = None
                 if bodies:
                     self._connection.send(bodies)
-            return self._exchange.waiting(self)[0] and not self._connection.wants_write
+            return self._exchange.has_news(self) and not self._connection.wants_write and self._linger_until is None
 
     def _next_bodies(self) -> list[bytes]:
         bodies: list[bytes] = []

@@ -40,7 +40,7 @@ enum { KEEP, PUT_OFF, FAILED };
     name(_loading) name(gone) name(find) name(put) name(remove) name(key) name(version) name(deadline) name(left)     \
     name(popitem) name(last) name(_remarks_waiting) name(_add_events) name(_merge) name(_hear) name(_hear_all)        \
     name(__enter__) name(__exit__) name(greeted) name(resync) name(_remark_seen) name(_departed) name(_heard_at)      \
-    name(move_to_end) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
+    name(move_to_end) name(capacity) name(changes) name(collected) name(_changed_at) name(bury) name(_beside) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
     name(applied) name(repeated) name(seen_changed)
 
 #define DECLARE(name) PyObject *name;
@@ -54,7 +54,7 @@ typedef struct {
     PyObject *nothing;                                      /* the Version that is older than all */
     PyObject *kinds[KINDS];
     PyObject *replaced;    /* of RemovalCause */
-    PyObject *decode_key, *encode_key, *encode_value;
+    PyObject *decode_key, *encode_key, *encode_value, *bucket_of;
     PyObject *zero, *never_fresh, *forever, *last_is_false;
     Names name;
 } State;
@@ -594,7 +594,8 @@ typedef struct {
     PyObject *replica;
     PyObject *seen, *heard, *neighbours, *counts; /* three dicts, and an object */
     PyObject *clock, *news, *news_keys;
-    PyObject *forgotten, *graves;
+    PyObject *forgotten, *graves, *beside;
+    int64_t most_graves;
     PyObject *shelf, *store, *loading;
     PyObject *departed, *heard_at; /* a dict, and an ordered one */
     PyObject *last_node; /* of what came; so that values of one node share its bytes */
@@ -686,6 +687,8 @@ short_cuts_take_parts(ShortCuts *self, State *state)
                    (self->news_keys = PyObject_GetAttr(self->news, name->_keys)) != NULL &&
                    (self->forgotten = PyObject_GetAttr(self->replica, name->forgotten)) != NULL &&
                    (self->graves = dict_attribute(self->forgotten, name->_graves)) != NULL &&
+                   (self->beside = dict_attribute(self->forgotten, name->_beside)) != NULL &&
+                   number_attribute(self->forgotten, name->capacity, &self->most_graves) == 0 &&
                    (self->shelf = PyObject_GetAttr(self->replica, name->_shelf)) != NULL &&
                    (self->store = PyObject_GetAttr(self->shelf, name->_store)) != NULL &&
                    (self->loading = dict_attribute(self->shelf, name->_loading)) != NULL &&
@@ -732,6 +735,7 @@ short_cuts_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->news_keys);
     Py_VISIT(self->forgotten);
     Py_VISIT(self->graves);
+    Py_VISIT(self->beside);
     Py_VISIT(self->shelf);
     Py_VISIT(self->store);
     Py_VISIT(self->loading);
@@ -772,6 +776,7 @@ short_cuts_dealloc(PyObject *object)
     Py_CLEAR(self->news_keys);
     Py_CLEAR(self->forgotten);
     Py_CLEAR(self->graves);
+    Py_CLEAR(self->beside);
     Py_CLEAR(self->shelf);
     Py_CLEAR(self->store);
     Py_CLEAR(self->loading);
@@ -1347,6 +1352,134 @@ look_up(ShortCuts *self, State *state, Arrival *arrival)
     return 0;
 }
 
+/* The first of an ordered dict, taken out. */
+static int
+pop_first(State *state, PyObject *items, PyObject **key, PyObject **item)
+{
+    PyObject *stack[] = {items, Py_False};
+    PyObject *pair = PyObject_VectorcallMethod(state->name.popitem, stack, 1, state->last_is_false);
+    if (pair == NULL || !PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        Py_XDECREF(pair);
+        return -1;
+    }
+    *key = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+    *item = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+    Py_DECREF(pair);
+    return 0;
+}
+
+static int
+drop(PyObject *dict, PyObject *key)
+{
+    if (PyDict_DelItem(dict, key) < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+            return -1;
+        }
+        PyErr_Clear();
+    }
+    return 0;
+}
+
+/* A grave goes into the floor of its bucket: Forgotten._collect. */
+static int
+collect(ShortCuts *self, State *state)
+{
+    PyObject *key, *version, *floors = NULL, *changed_at = NULL, *bucket = NULL, *number = NULL;
+    Age age;
+    int64_t floor, changes;
+    int status = -1;
+    if (pop_first(state, self->graves, &key, &version) < 0) {
+        return -1;
+    }
+    if (age_from(version, &age) < 0 || (PyDict_GET_SIZE(self->beside) > 0 && drop(self->beside, key) < 0) ||
+        (floors = dict_attribute(self->forgotten, state->name.floors)) == NULL ||
+        (changed_at = dict_attribute(self->forgotten, state->name._changed_at)) == NULL ||
+        (bucket = PyObject_CallOneArg(state->bucket_of, key)) == NULL) {
+        goto done;
+    }
+    PyObject *known = PyDict_GetItemWithError(floors, bucket);
+    floor = known != NULL ? PyLong_AsLongLong(known) : 0;
+    if (PyErr_Occurred() || (known == NULL && number_attribute(self->forgotten, state->name.base, &floor) < 0) ||
+        number_attribute(self->forgotten, state->name.changes, &changes) < 0) {
+        goto done;
+    }
+    if (age.time > floor) {
+        if (PyDict_SetItem(floors, bucket, PyTuple_GET_ITEM(version, 0)) < 0) {
+            goto done;
+        }
+        known = version;
+        changes++; /* once for the floor that rises, and once for what it stands for */
+    }
+    if (known != NULL) {
+        number = PyLong_FromLongLong(++changes);
+        if (number == NULL || PyDict_SetItem(changed_at, bucket, number) < 0 ||
+            PyObject_SetAttr(self->forgotten, state->name.changes, number) < 0) {
+            goto done;
+        }
+    }
+    status = add_to_attribute(self->forgotten, state->name.collected, 1);
+done:
+    Py_XDECREF(number);
+    Py_XDECREF(bucket);
+    Py_XDECREF(changed_at);
+    Py_XDECREF(floors);
+    Py_DECREF(key);
+    Py_DECREF(version);
+    return status;
+}
+
+/* Remember the age of a set whose key has no grave: Forgotten.bury. */
+static int
+bury(ShortCuts *self, State *state, const Stamp *stamp)
+{
+    PyObject *version = version_from(state, stamp->version);
+    int status = version == NULL ? -1 : PyODict_SetItem(self->graves, stamp->key, version);
+    Py_XDECREF(version);
+    while (status == 0 && PyDict_GET_SIZE(self->graves) > self->most_graves) {
+        status = collect(self, state);
+    }
+    return status;
+}
+
+/* Whether what left was nothing but a value whose key is now absent and has no grave, which then it gets: Replica.left. */
+static int
+left_plainly(ShortCuts *self, State *state, PyObject *each)
+{
+    const Stamp *stamp = (const Stamp *)PyTuple_GET_ITEM(each, 2);
+    if (!Py_IS_TYPE(stamp, state->stamp_type) || !stamp->is_set) {
+        return 1;
+    }
+    int has_grave = PyDict_Contains(self->graves, stamp->key);
+    PyObject *held = has_grave != 0 ? NULL
+                                    : PyObject_CallMethodOneArg(self->store, state->name.find, PyTuple_GET_ITEM(each, 0));
+    if (held == NULL) {
+        return has_grave > 0 ? 0 : -1;
+    }
+    Py_DECREF(held);
+    return held != Py_None ? 0 : bury(self, state, stamp) < 0 ? -1 : 1;
+}
+
+/* What is known of the age of what left the store. */
+static int
+left(ShortCuts *self, State *state, PyObject *gone)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(gone); i++) {
+        PyObject *each = PyList_GET_ITEM(gone, i);
+        int done = left_plainly(self, state, each);
+        if (done == 0) {
+            PyObject *one = PyTuple_Pack(1, each);
+            PyObject *answer = one == NULL ? NULL : PyObject_CallMethodOneArg(self->replica, state->name.left, one);
+            Py_XDECREF(one);
+            Py_XDECREF(answer);
+            done = answer == NULL ? -1 : 1;
+        }
+        if (done < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* What left the store: remember it for who tells, and what is known of its age. Steals `gone`, a list. */
 static int
 let_go(ShortCuts *self, State *state, PyObject *gone)
@@ -1357,11 +1490,11 @@ let_go(ShortCuts *self, State *state, PyObject *gone)
     int status = 0;
     if (PyList_Check(gone) && PyList_GET_SIZE(gone) > 0) {
         PyObject *all = PyObject_GetAttr(self->shelf, state->name.gone);
-        status = all == NULL || !PyList_Check(all) ? -1 : PyList_SetSlice(all, PyList_GET_SIZE(all), PyList_GET_SIZE(all), gone);
+        status = all == NULL || !PyList_Check(all)
+                     ? -1
+                     : PyList_SetSlice(all, PyList_GET_SIZE(all), PyList_GET_SIZE(all), gone);
         Py_XDECREF(all);
-        PyObject *answer = status < 0 ? NULL : PyObject_CallMethodOneArg(self->replica, state->name.left, gone);
-        status = answer == NULL ? -1 : 0;
-        Py_XDECREF(answer);
+        status = status < 0 ? -1 : left(self, state, gone);
     }
     Py_DECREF(gone);
     return status;
@@ -1625,21 +1758,6 @@ done:
     return outcome;
 }
 
-static int
-pop_first(State *state, PyObject *items, PyObject **key, PyObject **item)
-{
-    PyObject *stack[] = {items, Py_False};
-    PyObject *pair = PyObject_VectorcallMethod(state->name.popitem, stack, 1, state->last_is_false);
-    if (pair == NULL || !PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
-        Py_XDECREF(pair);
-        return -1;
-    }
-    *key = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
-    *item = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
-    Py_DECREF(pair);
-    return 0;
-}
-
 static PyObject *
 drain(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject *outbox, PyObject *items,
       PyObject *now_object)
@@ -1695,7 +1813,7 @@ short_cuts_drain(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
     return remark;
 }
 
-/* -- sending a few things: Replica.to_send for who wrote them ----------------------------------------------------- */
+/* -- sending alone: Replica.to_send for who has just written ------------------------------------------------------ */
 
 #define FEW_NODES 16
 
@@ -1814,7 +1932,7 @@ short_cuts_alone(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
     PyObject *bodies = NULL, *outbox = PyObject_GetAttr(neighbour, state->name.outbox);
     PyObject *items = outbox == NULL ? NULL : dict_attribute(outbox, state->name._items);
     int plain = items == NULL ? -1 : is_up_to_date(state, neighbour, outbox);
-    if (plain == 0 || (plain > 0 && PyDict_GET_SIZE(items) > MAXIMUM_EVENTS + 1)) {
+    if (plain == 0) {
         bodies = Py_NewRef(Py_None);
     }
     else if (plain > 0) {
@@ -2012,12 +2130,9 @@ put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObje
     }
     PyObject *stack[] = {self->store, key, value, now_object, deadline, deadline, stamp};
     gone = PyObject_VectorcallMethod(state->name.put, stack, 7, NULL);
-    if (gone != NULL && PyList_Check(gone) && !left_nothing(self, state, gone, (Stamp *)stamp)) {
-        PyObject *answer = PyObject_CallMethodOneArg(self->replica, state->name.left, gone);
-        if (answer == NULL) {
-            Py_CLEAR(gone);
-        }
-        Py_XDECREF(answer);
+    if (gone != NULL && PyList_Check(gone) && !left_nothing(self, state, gone, (Stamp *)stamp) &&
+        left(self, state, gone) < 0) {
+        Py_CLEAR(gone);
     }
 done:
     Py_XDECREF(deadline);
@@ -2121,7 +2236,7 @@ static PyMethodDef short_cuts_methods[] = {
      "drain($self, batch, neighbour, now, /)\n--\n\nMove news from the outbox into a batch, up to a remark: that, or None."},
     {"alone", (PyCFunction)(void (*)(void))short_cuts_alone, METH_FASTCALL,
      "alone($self, link, now, /)\n--\n\n"
-     "The messages for a link that is to be told a few things and no more; None where that is not so."},
+     "The next messages for a link, for who has just written; None if to make them may take its time."},
     {"set", (PyCFunction)(void (*)(void))short_cuts_set, METH_FASTCALL,
      "set($self, key, payload, now, /)\n--\n\nA value was told: the stamp to keep it with."},
     {"write", (PyCFunction)(void (*)(void))short_cuts_write, METH_FASTCALL, NULL},
@@ -2212,6 +2327,7 @@ module_exec(PyObject *module)
         (state->telling_type = imported_tuple("lru_cache.replication.outbox", "Telling")) == NULL ||
         (state->nothing = imported("lru_cache.replication.version", "NOTHING")) == NULL ||
         (state->decode_key = imported("lru_cache.replication.encoding", "decode_key")) == NULL ||
+        (state->bucket_of = imported("lru_cache.replication.forgetting", "bucket_of")) == NULL ||
         (state->encode_key = imported("lru_cache.replication.encoding", "encode_key")) == NULL ||
         (state->encode_value = imported("lru_cache.replication.encoding", "encode_value")) == NULL ||
         (state->zero = PyLong_FromLong(0)) == NULL ||
@@ -2245,6 +2361,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->replaced);
     Py_VISIT(state->decode_key);
     Py_VISIT(state->encode_key);
+    Py_VISIT(state->bucket_of);
     Py_VISIT(state->encode_value);
     return 0;
 }
@@ -2270,6 +2387,7 @@ module_free(void *module)
     Py_CLEAR(state->replaced);
     Py_CLEAR(state->decode_key);
     Py_CLEAR(state->encode_key);
+    Py_CLEAR(state->bucket_of);
     Py_CLEAR(state->encode_value);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->never_fresh);

@@ -115,7 +115,7 @@ class ShortCuts:
         return False
 
     def alone(self, link: Hashable, now: float) -> list[bytes] | None:
-        """The messages for a link that is to be told a few things and no more; None where that is not so."""
+        """The next messages for a link, for who has just written; None if to make them may take its time."""
         replica = self._replica
         if link not in replica.neighbours or not replica.is_calm(link):
             return None

@@ -34,7 +34,6 @@ MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more tha
 STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
-CALM = messages.MAXIMUM_EVENTS  # things to send at most, for a writer to be asked to send them
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
 _EVENTS_VERSION = attrgetter("version")
@@ -318,13 +317,10 @@ class Replica:
         return neighbour.resync is not None or neighbour.outbox.overflowed or len(neighbour.outbox) > 0
 
     def is_calm(self, link: Hashable) -> bool:
-        """Whether there are so few things to send that whoever made the last of them may as well do it."""
+        """Whether a message for it is made in a moment, so that whoever wrote may as well do it."""
         neighbour = self.neighbours[link]
-        if neighbour.seen is None or neighbour.resync is not None or neighbour.outbox.overflowed:
-            return False
-        if not neighbour.greeted:
-            return False
-        return len(neighbour.outbox) <= CALM
+        is_up_to_date = neighbour.resync is None and not neighbour.outbox.overflowed
+        return neighbour.greeted and neighbour.seen is not None and is_up_to_date
 
     def told_time(self) -> int:
         """The time of our last write: who has seen it has all of ours."""

@@ -23,6 +23,7 @@ from lru_cache.replication.encoding.scalars import (
     DATE_CODE,
     DATETIME_CODE,
     DECIMAL_CODE,
+    FIXSTR,
     FROZENSET,
     FROZENSET_MARK,
     INSTANT_CODE,
@@ -41,6 +42,7 @@ from lru_cache.replication.encoding.scalars import (
     SECOND,
     SECONDS_AND_MICROSECONDS,
     SMALL_BYTES,
+    STR8,
     TIME_CODE,
     TIMEDELTA_CODE,
     TWO_DOUBLES,
@@ -93,9 +95,9 @@ def decode_key(data: bytes) -> object:
     key: object
     try:
         first = data[0]
-        if first == _STR8 and len(data) == 2 + data[1] and data[1] >= 32:
+        if first == STR8 and len(data) == 2 + data[1] and data[1] >= 32:
             return data[2:].decode()
-        if _FIXSTR <= first < _FIXSTR + 32 and len(data) == 1 + first - _FIXSTR:
+        if FIXSTR <= first < FIXSTR + 32 and len(data) == 1 + first - FIXSTR:
             return data[1:].decode()
         if len(data) > SMALL_BYTES:
             require_whole(data)
@@ -141,8 +143,7 @@ def _compares_like(kind: Any, base: Any) -> bool:
     return kind.__eq__ is base.__eq__ and kind.__hash__ is base.__hash__
 
 
-_FIXSTR, _STR8 = 0xA0, 0xD9
-_SHORT_TEXT_HEADERS = [bytes((_FIXSTR + n,)) for n in range(32)] + [bytes((_STR8, n)) for n in range(32, 256)]
+_SHORT_TEXT_HEADERS = [bytes((FIXSTR + n,)) for n in range(32)] + [bytes((STR8, n)) for n in range(32, 256)]
 
 
 def _encode_text(key: str, _depth: int) -> bytes:

@@ -24,6 +24,8 @@ MAXIMUM_NUMBER_BYTES: Final = 65_536  # of one integer or Decimal
 MAXIMUM_KEY_NUMBER_BYTES: Final = 1_024  # of one number in a key; Decimal("1E+999999999") is equal to an int of 400 MB
 MAXIMUM_COLLISIONS: Final = 100  # members of one collection with a hash that another member has
 MAXIMUM_ZONE_NAME_BYTES: Final = 255
+FIXSTR: Final = 0xA0  # a text of 0 to 31 bytes begins with this plus its length
+STR8: Final = 0xD9  # and one of up to 255 with this and its length
 
 
 (

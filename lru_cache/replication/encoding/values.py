@@ -15,6 +15,7 @@ from lru_cache.replication.encoding.scalars import (
     ALL_TYPES,
     COLLECTION_CODE,
     CONTAINERS,
+    FIXSTR,
     FROZENSET,
     LONE_SURROGATE,
     MARK,
@@ -26,6 +27,7 @@ from lru_cache.replication.encoding.scalars import (
     SCALARS,
     SET,
     SMALL_BYTES,
+    STR8,
     TUPLE,
     limit_collisions,
     make_frozenset,
@@ -75,6 +77,11 @@ def decode_value(data: bytes) -> object:
     """The value that `encode_value` made these bytes of. `ProtocolError` for any other bytes."""
     value: object
     try:
+        first = data[0] if data else 0
+        if FIXSTR <= first < FIXSTR + 32 and len(data) == 1 + first - FIXSTR:
+            return data[1:].decode()
+        if first == STR8 and len(data) == 2 + data[1]:
+            return data[2:].decode()
         if len(data) > SMALL_BYTES:
             value = _unpack_large(data)
         elif MARK_HEADER in data and data.find(MARK) >= 0:
