@@ -53,7 +53,7 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # the latter only for a frame that came in several chunks
         self._start = 0  # of what was not taken yet
         self._refusal = ""  # why the stream is broken, once it is
 
@@ -77,11 +77,16 @@ class FrameReader:
         """Take in what arrived, however it was cut."""
         if self._refusal:
             raise ProtocolError(self._refusal)
-        # Once per chunk, not per frame: the bytes that stay behind the taken ones move, a frame's worth at most.
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
-        self._buffer += chunk
+        buffer, start = self._buffer, self._start
+        if start == len(buffer):
+            self._buffer = chunk
+        else:  # Once per chunk, not per frame: the bytes that stay behind the taken ones move, a frame's worth at most.
+            if not isinstance(buffer, bytearray):
+                self._buffer = buffer = bytearray(memoryview(buffer)[start:])
+            elif start:
+                del buffer[:start]
+            buffer += chunk
+        self._start = 0
 
     def next_frame(self) -> bytes | _Need:
         """The next complete body, or `NEED_DATA`."""
@@ -100,7 +105,9 @@ class FrameReader:
             self._start = end
         else:
             self._drop()
-        return bytes(memoryview(buffer)[start:end])  # a slice of the buffer itself would copy the body twice
+        if isinstance(buffer, bytes):
+            return buffer[start:end]
+        return bytes(memoryview(buffer)[start:end])  # a slice of this would be a copy to be copied again
 
     def __iter__(self) -> Iterator[bytes]:
         """The complete bodies, until `NEED_DATA`."""
@@ -117,5 +124,5 @@ class FrameReader:
         raise ProtocolError(reason)
 
     def _drop(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._start = 0
