@@ -11,12 +11,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 120.0
@@ -29,13 +30,14 @@ class ActorError(RuntimeError):
 class Actor:
     """A process with an object of this kind in it."""
 
-    def __init__(self, kind: Callable[..., Any], *arguments: Any) -> None:
+    def __init__(self, kind: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] | None = None) -> None:
         if str(ROOT) not in sys.path:  # which the new process takes over: `benchmarks` is not installed
             sys.path.insert(0, str(ROOT))
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, kind, arguments), daemon=True)
-        self._process.start()
+        with patch.dict(os.environ, environment or {}):
+            self._process.start()
         theirs.close()
         try:
             self.answer()

@@ -112,7 +112,7 @@ def propagation(results: Results) -> str:
             f"A single write until it is applied, p50 / p99 in us (times the p50 of {RAW} in the same round)",
             *table(["line", *MODES], rows),
             "  busy   that process computes in Python in a second thread, without a pause",
-            "  lines take turns, each write after a pause; the caches' times end in on_removal, raw TCP's at the dict",
+            "  lines take turns, each write after a pause; a write is applied once a look-up would find it",
         ]
     )
 

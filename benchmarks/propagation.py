@@ -1,8 +1,8 @@
 """How long a single write takes to be in another process: from before the call that writes until it is applied there.
 
 Two processes, with all lines between them at once, that take turns: so what else the machine does meets them alike.
-A busy process has a second thread that computes in Python and never waits. It is `on_removal` that tells when a write
-has replaced a value in a cache: the only way in which a cache tells of it, and part of the time.
+A busy process has a second thread that computes in Python and never waits. A write is applied once a look-up would find
+it: for raw TCP when it is in a dict, for a cache when its link has merged the message.
 """
 
 import socket
@@ -17,6 +17,9 @@ from benchmarks.actors import Actor, Role
 from benchmarks.servers import HOST
 from benchmarks.ways import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
 from lru_cache import LRUCacheDistributed
+from lru_cache.replication import messages
+from lru_cache.replication.encoding import decode_key
+from lru_cache.replication.messages import Type
 
 RAW = "raw TCP"
 MODES = {"idle": (False, False), "busy writer": (True, False), "busy reader": (False, True), "both busy": (True, True)}
@@ -77,14 +80,22 @@ class ReadingEnd(End):
                 threading.Thread(target=self._receive, args=(listener,), daemon=True).start()
                 places[line] = listener.getsockname()
             else:
-                noted = self.arrivals[line]
-                self.caches[line] = LRUCacheDistributed(
-                    local_address=(HOST, 0),
-                    on_removal=lambda removal, noted=noted: noted.setdefault(removal.key, time.monotonic()),
-                    **options,
-                )
-                places[line] = self.caches[line].local_address
+                cache = self.caches[line] = LRUCacheDistributed(local_address=(HOST, 0), **options)
+                self._note_what_comes(cache, self.arrivals[line])
+                places[line] = cache.local_address
         return places
+
+    def _note_what_comes(self, cache: LRUCacheDistributed[str, str], noted: dict[str, float]) -> None:
+        received = cache._exchange.received
+
+        def noting(link: Any, body: bytes) -> Any:
+            answer = received(link, body)
+            when = time.monotonic()
+            if body[1] == Type.EVENTS:
+                noted.update((decode_key(event.key), when) for event in messages.decode(body))
+            return answer
+
+        cache._exchange.received = noting  # type: ignore[method-assign]
 
     def _receive(self, listener: socket.socket) -> None:
         sock, _ = listener.accept()
@@ -107,6 +118,11 @@ class ReadingEnd(End):
         for noted in self.arrivals.values():
             noted.clear()
         return taken
+
+    def forget(self) -> None:
+        """What has come so far does not count."""
+        for noted in self.arrivals.values():
+            noted.clear()
 
 
 class WritingEnd(End):
@@ -151,6 +167,7 @@ def measure(
     found = {}
     with Actor(ReadingEnd, lines) as reader, Actor(WritingEnd, lines) as writer:
         writer.ask("connect", reader.ask("listen"), keys)
+        reader.ask("forget")
         for mode in modes:
             for actor, busy in zip((writer, reader), MODES[mode], strict=True):
                 actor.ask("spin", busy)

@@ -134,6 +134,7 @@ class Way:
     modules: ClassVar[tuple[str, ...]] = ()
     program: ClassVar[str] = ""
     server: ClassVar[Callable[[], servers.Server] | None] = None
+    environment: ClassVar[dict[str, str]] = {}  # of its processes
     share: ClassVar[float] = 1.0  # of the events that the others are given: some are so slow that nobody would wait
 
     @classmethod
@@ -157,12 +158,12 @@ class Way:
         """Start both processes and what they need, let one write, and end everything."""
         count = max(BATCH, int(count * self.share))
         keys = min(keys, count)
-        with self.serve() as server, Actor(self.writer_here) as writer:
+        with self.serve() as server, Actor(self.writer_here, environment=self.environment) as writer:
             place = None if server is None else server.port
             if self.reader is None:
                 writer.ask("connect", place)
                 return self._run(server, writer, None, count, keys)
-            with Actor(self.reader_here) as reader:
+            with Actor(self.reader_here, environment=self.environment) as reader:
                 writer.ask("connect", reader.ask("listen", place))
                 reader.ask("expect", count, keys)
                 return self._run(server, writer, reader, count, keys)
@@ -281,6 +282,14 @@ class Ours(Way):
     name = "lru_cache"
     note = "set after set; until flush() says that the reader has all of it"
     reader, writer = CacheReader, CacheWriter
+
+
+class OursPure(Ours):
+    """Without what is written in C."""
+
+    name = "lru_cache (pure)"
+    note = "the same, with all of it in Python"
+    environment: ClassVar[dict[str, str]] = {"LRU_CACHE_PURE_PYTHON": "1"}
 
 
 class OursSecret(Ours):
@@ -578,5 +587,5 @@ class SyncObj(Way):
 
 OURS, BASE = Ours, Tcp
 WAYS: dict[str, type[Way]] = {
-    way.name: way for way in (Tcp, Ours, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
+    way.name: way for way in (Tcp, Ours, OursPure, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
 }
