@@ -113,6 +113,7 @@ version_from(State *state, Age age)
     Py_INCREF(age.node);
     PyTuple_SET_ITEM(version, 0, time);
     PyTuple_SET_ITEM(version, 1, age.node);
+    PyObject_GC_UnTrack(version); /* a number and bytes: there may be as many as graves, and no circles through them */
     return version;
 }
 
