@@ -434,7 +434,7 @@ class Replica:
             return False
         life = None
         if entry.deadline != FOREVER_ALIVE:
-            life = int((entry.deadline - now) * 1000)
+            life = int(min((entry.deadline - now) * 1000, messages.MAXIMUM_LIFE_MS))  # more than that nobody takes
             if life <= 0:
                 return False
         if len(payload) > neighbour.value_limit:

@@ -18,6 +18,7 @@ from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
 from lru_cache.replication.messages import (
     FRAME_MARGIN_BYTES,
     MAXIMUM_EVENTS,
+    MAXIMUM_LIFE_MS,
     MAXIMUM_ORIGINS,
     Event,
     FloorRange,
@@ -992,6 +993,14 @@ def test_a_life_without_end_is_told_as_none() -> None:
     machine = alone()
     machine.set("k")
     assert machine.send_events()[0].life_ms is None
+
+
+@pytest.mark.parametrize("life", [1e14, 1e17, 1e300, 1.7e308])
+def test_a_life_longer_than_a_message_can_say_is_told_as_the_longest(life: float) -> None:
+    machine = alone()
+    machine.set("k", life=life)
+    machine.touch("k", life)
+    assert {event.life_ms for event in machine.send_events()} == {MAXIMUM_LIFE_MS}
 
 
 def test_a_life_is_shortened_by_half_the_round_trip() -> None:
