@@ -202,15 +202,15 @@ class Exchange:
             if link is not source and any(self.waiting(link)):
                 link.tell() if len(self._links) <= DIRECT_LINKS else link.ring()
 
-    def has_news(self, link: "Link") -> bool:
-        """Whether there is news for a link. Without the lock: whoever changes that rings afterwards."""
+    def has_to_send(self, link: "Link") -> bool:
+        """Whether there is anything to send on a link. Without the lock: whoever changes that rings afterwards."""
         try:
-            return self._replica.has_news(link)
+            return self._replica.has_to_send(link)
         except KeyError:
             return False
 
     def waiting(self, link: "Link") -> tuple[bool, bool]:
-        """Likewise, and whether there is anything to send, which may be only that our `seen` has changed."""
+        """Likewise, and before that whether it is more than that our `seen` has changed."""
         try:
             return self._replica.has_news(link), self._replica.has_to_send(link)
         except KeyError:

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from lru_cache.network.exchange import Exchange
 
 BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
-BURST_WRITES = (
-    64  # of those, how many make a batch that the writer sends by itself; what is left is the link's thread's
-)
+BURST_WRITES = 64  # of those make a batch that the writer sends by itself; what is left is the link's thread's
 LINGER_SECONDS = 0.001  # the link's thread leaves a burst to who writes for so long, since there will soon be more
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
@@ -64,7 +62,8 @@ class Link:
         # handler has ended a send; nobody sends from within a send.
         self._send_lock = threading.RLock()
         self._over = False
-        self._told_at = 0.0
+        self._told_at = 0.0  # when there was last a write, and when one that followed another fast
+        self._hurried_at = 0.0
         self._hurried = 0  # writes in bursts, about: threads that write at once may be counted as one
         self._linger_until: float | None = None  # when the link's thread will look for news without being rung for
         self._failure: Exception | None = None  # what happened to another thread that was sending
@@ -96,6 +95,7 @@ class Link:
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
         if hurried:
+            self._hurried_at = now
             self._hurried += 1
             if self._hurried % BURST_WRITES:
                 if self._linger_until is None:
@@ -119,8 +119,8 @@ class Link:
                 self._let_go()
             finally:
                 self._let_go()  # a signal may have come in there, too
-        # News of a thread that found us sending, say.
-        if not sent or (self._linger_until is None and self._exchange.has_news(self)):
+        # News of a thread that found us sending, say; or what was seen, which a full message has left behind.
+        if not sent or (self._linger_until is None and self._exchange.has_to_send(self)):
             self._alarm.ring()
 
     def _is_sending(self) -> bool:
@@ -256,7 +256,7 @@ class Link:
         if lingered:
             self._linger_until = None  # before looking at what there is: what comes after that rings
         news, seen = self._exchange.waiting(self)
-        if news and not lingered and now - self._told_at < BURST_SECONDS and self._linger_until is None:
+        if news and not lingered and now - self._hurried_at < BURST_SECONDS and self._linger_until is None:
             self._linger_until = now + LINGER_SECONDS
         news = news and self._linger_until is None
         if not seen:
@@ -276,7 +276,7 @@ class Link:
                 self._seen_at = None
                 if bodies:
                     self._connection.send(bodies)
-            return self._exchange.has_news(self) and not self._connection.wants_write and self._linger_until is None
+            return self._exchange.has_to_send(self) and not self._connection.wants_write and self._linger_until is None
 
     def _next_bodies(self) -> list[bytes]:
         bodies: list[bytes] = []

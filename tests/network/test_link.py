@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ Start = Callable[..., Started]
 def link_of(cache: Cache) -> Link:
     (there,) = cache._exchange._links
     return there
+
+
+def is_idle(there: Link) -> bool:
+    return there._seen_at is None and not any(there._exchange.waiting(there))
 
 
 def can_be_had(lock: Any) -> bool:
@@ -93,6 +98,24 @@ def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
     assert (len(asked), len(other)) == (batches, writes)
 
 
+@pytest.mark.parametrize("by", ["the writer", "the link's thread"])
+def test_what_was_seen_is_told_also_if_the_news_fills_the_message(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), maximum_value_bytes=64, connection_timeout=1e9)
+    client = nodes(remote_address=server.local_address, maximum_value_bytes=64, connection_timeout=1e9)
+    link(client, server)
+    server._exchange.next_upkeep = client._exchange.next_upkeep = inf  # nor pings: nothing else that might carry it
+    settle(client, server)
+    eventually(lambda: is_idle(link_of(client)) and is_idle(link_of(server)))
+    if by == "the link's thread":
+        monkeypatch.setattr(link_of(client), "_send_directly", lambda: False)
+        monkeypatch.setattr(links, "SEND_BYTES", 1)
+        monkeypatch.setattr(links, "SLICE_BYTES", 1)
+    client.set("a key", "x" * 60)
+    settle(client)
+
+
 def test_under_tls_only_the_link_s_thread_sends(nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server = nodes(local_address=("127.0.0.1", 0), tls=ours)
     client = nodes(remote_address=server.local_address, tls=ours)
@@ -103,6 +126,21 @@ def test_under_tls_only_the_link_s_thread_sends(nodes: Nodes, ours: Any, monkeyp
     client.set("k", 1)
     settle(client)
     assert (asked, server.get("k")) == ([], 1)
+
+
+def test_under_tls_a_lone_write_does_not_wait_for_others(
+    nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), tls=ours)
+    client = nodes(remote_address=server.local_address, tls=ours)
+    link(client, server)
+    settle(client)
+    eventually(lambda: is_idle(link_of(client)))
+    for name in ("BURST_SECONDS", "LINGER_SECONDS", "SEEN_WITHIN_SECONDS"):
+        monkeypatch.setattr(links, name, 1e9)
+    link_of(client)._told_at = link_of(client)._hurried_at = -inf
+    client.set("k", 1)
+    eventually(lambda: server.get("k") == 1)
 
 
 def test_a_round_trip_is_measured_by_pings(nodes: Nodes) -> None:
