@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lru_cache import Loaded, LRUCache, LRUCacheDistributed, Removal
+from lru_cache.loading.single_flight import Flight
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Gate, Started, eventually, link, settle
@@ -1104,3 +1105,21 @@ def test_ctrl_c_during_sets_leaves_both_caches_working(pair: Pair, start: Start)
     eventually(lambda: one.flush(timeout=PATIENCE))  # the link that was interrupted ends first
     assert other.get("after") == 1
     eventually(lambda: all(other.peek(key, value) == value for key, value in one.items()))
+
+
+def test_a_plain_set_fences_also_a_load_that_the_clock_itself_has_begun(nodes: Nodes) -> None:
+    class Clock(ManualClock):
+        act: Callable[[], object] | None = None
+
+        def monotonic(self) -> float:
+            act, self.act = self.act, None
+            if act is not None:
+                act()
+            return super().monotonic()
+
+    clock = Clock()
+    cache = nodes(clock=clock)
+    flight: Flight[str] = Flight(cache._flights, "k", 0.0)
+    clock.act = lambda: cache._flights.join(flight)
+    cache.set("k", "set")
+    assert flight.fenced

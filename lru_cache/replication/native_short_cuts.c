@@ -1450,14 +1450,16 @@ left_plainly(ShortCuts *self, State *state, PyObject *each)
     if (!Py_IS_TYPE(stamp, state->stamp_type) || !stamp->is_set) {
         return 1;
     }
-    int has_grave = PyDict_Contains(self->graves, stamp->key);
-    PyObject *held = has_grave != 0 ? NULL
-                                    : PyObject_CallMethodOneArg(self->store, state->name.find, PyTuple_GET_ITEM(each, 0));
+    PyObject *held = PyObject_CallMethodOneArg(self->store, state->name.find, PyTuple_GET_ITEM(each, 0));
     if (held == NULL) {
-        return has_grave > 0 ? 0 : -1;
+        return -1;
     }
     Py_DECREF(held);
-    return held != Py_None ? 0 : bury(self, state, stamp) < 0 ? -1 : 1;
+    int has_grave = PyDict_Contains(self->graves, stamp->key); /* not before that, which may have run a key's own code */
+    if (has_grave != 0 || held != Py_None) {
+        return has_grave < 0 ? -1 : 0;
+    }
+    return bury(self, state, stamp) < 0 ? -1 : 1;
 }
 
 /* What is known of the age of what left the store. */
@@ -1539,6 +1541,11 @@ apply(ShortCuts *self, State *state, int kind, int hops, Arrival *arrival, PyObj
     arrival->name = name_of(state, arrival->key);
     if (arrival->name == NULL || look_up(self, state, arrival) < 0) {
         return FAILED;
+    }
+    /* Not before that: a key's own code may have written, or begun to load. */
+    int has_grave = PyDict_Contains(self->graves, arrival->key);
+    if (has_grave != 0 || PyDict_GET_SIZE(self->loading) > 0) {
+        return has_grave < 0 ? FAILED : PUT_OFF;
     }
     int verdict = kind == SET ? judge_set(self, state, arrival) : judge_load(self, state, arrival);
     if (verdict != KEEP) {
@@ -1632,14 +1639,10 @@ take_event(ShortCuts *self, State *state, const Message *message, uint64_t i, Py
         arrival.payload = PyBytes_FromStringAndSize((const char *)payload->data, (Py_ssize_t)payload->length);
     }
     int outcome = arrival.key == NULL || (payload->data != NULL && arrival.payload == NULL) ? FAILED : PUT_OFF;
-    if (outcome == PUT_OFF && (kind == SET || kind == LOAD) && PyDict_GET_SIZE(self->loading) == 0) {
+    if (outcome == PUT_OFF && (kind == SET || kind == LOAD)) {
         arrival.deadline = message->lives[i] == NO_LIFE ? Py_HUGE_VAL
                                                         : now + (double)message->lives[i] / 1000 - half_trip;
-        int has_grave = PyDict_Contains(self->graves, arrival.key);
-        if (has_grave < 0) {
-            outcome = FAILED;
-        }
-        else if (!has_grave && arrival.deadline > now) {
+        if (arrival.deadline > now) {
             outcome = apply(self, state, kind, message->hops[i], &arrival, source, now_object);
         }
     }
@@ -1834,7 +1837,7 @@ seen_message(ShortCuts *self, PyObject *changed)
             nodes[count] = node;
             times[count++] = PyLong_AsLongLong(time);
         }
-        Py_DECREF(node); /* `seen` holds an equal one, and nobody else runs meanwhile */
+        Py_DECREF(node); /* `changed` holds it, and nobody else runs meanwhile */
     }
     Py_DECREF(iterator);
     if (PyErr_Occurred()) {
@@ -1963,35 +1966,35 @@ note_change(State *state, PyObject *neighbours, PyObject *node)
     return status;
 }
 
-/* A new time of ours, as HybridClock.tick gives it. */
+/* A new time of ours, as Replica._write takes it: noted wherever it is to be, before an object is made for which the
+   garbage collector may run, and with it a finalizer that writes as well. */
 static int
-tick(ShortCuts *self, State *state, double now, int64_t *time)
+tick(ShortCuts *self, State *state, PyObject *node, double now, int64_t *time)
 {
     int64_t last;
     if (present(self, state, now, time) < 0 || number_attribute(self->clock, state->name._last, &last) < 0) {
         return -1;
     }
     *time = *time > last ? *time : last + 1;
-    return 0;
+    PyObject *number = PyLong_FromLongLong(*time);
+    int status = number == NULL || PyObject_SetAttr(self->clock, state->name._last, number) < 0 ||
+                         PyDict_SetItem(self->seen, node, number) < 0 || PyDict_SetItem(self->heard, node, number) < 0
+                     ? -1
+                     : note_change(state, self->neighbours, node);
+    Py_XDECREF(number);
+    return status;
 }
 
 /* A value was told: the stamp to keep it with. */
 static PyObject *
 stamp_of_set(ShortCuts *self, State *state, PyObject *key, PyObject *payload, double now)
 {
-    Age age;
-    if (tick(self, state, now, &age.time) < 0) {
-        return NULL;
-    }
-    age.node = PyObject_GetAttr(self->replica, state->name.node);
+    Age age = {.node = PyObject_GetAttr(self->replica, state->name.node)};
     if (age.node == NULL) {
         return NULL;
     }
-    PyObject *stamp = NULL, *version = version_from(state, age);
-    PyObject *time = version == NULL ? NULL : PyTuple_GET_ITEM(version, 0);
-    if (time == NULL || PyObject_SetAttr(self->clock, state->name._last, time) < 0 ||
-        PyDict_SetItem(self->seen, age.node, time) < 0 || PyDict_SetItem(self->heard, age.node, time) < 0 ||
-        note_change(state, self->neighbours, age.node) < 0) {
+    PyObject *stamp = NULL, *version = NULL;
+    if (tick(self, state, age.node, now, &age.time) < 0 || (version = version_from(state, age)) == NULL) {
         goto done;
     }
     int has_grave = PyDict_Contains(self->graves, key);
@@ -2114,7 +2117,8 @@ left_nothing(ShortCuts *self, State *state, PyObject *gone, const Stamp *by)
     return 1;
 }
 
-/* With the lock held. What left is to be let go when it is not. */
+/* With the lock held. What left, which is to be let go when it is not; None: nothing is kept, since there are loads that
+   the replica's owner has to fence. */
 static PyObject *
 put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObject *name, PyObject *payload)
 {
@@ -2122,6 +2126,10 @@ put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObje
     PyObject *now_object = PyObject_CallNoArgs(self->monotonic);
     double now = now_object == NULL ? -1.0 : PyFloat_AsDouble(now_object);
     if (now == -1.0 && PyErr_Occurred()) {
+        goto done;
+    }
+    if (PyDict_GET_SIZE(self->loading) > 0) {
+        gone = Py_NewRef(Py_None);
         goto done;
     }
     stamp = stamp_of_set(self, state, name, payload, now);
@@ -2173,12 +2181,12 @@ write_whole(ShortCuts *self, State *state, PyObject *key, PyObject *value)
         goto done;
     }
     Py_DECREF(locked);
-    if (PyDict_GET_SIZE(self->loading) > 0) {
-        outcome = unlock(self, state) < 0 ? -1 : 0;
-        goto done;
-    }
     gone = put_locked(self, state, key, value, name, payload);
     if (unlock(self, state) < 0 || gone == NULL) {
+        goto done;
+    }
+    if (gone == Py_None) {
+        outcome = 0;
         goto done;
     }
     PyObject *after = self->after;

@@ -285,3 +285,83 @@ def test_a_replica_that_nobody_holds_is_collected() -> None:
     replica = weakref.ref(Node().replica)
     gc.collect()
     assert replica() is None
+
+
+# -- foreign code within a short cut -----------------------------------------------------------------------------------
+
+
+class Double:
+    """Has the hash of another key, and is not equal to it; `on_compare` runs once, at the next comparison."""
+
+    def __init__(self, key: str) -> None:
+        self._hash = hash(key)
+        self.on_compare: Callable[[], object] | None = None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        act, self.on_compare = self.on_compare, None
+        if act is not None:
+            act()
+        return self is other
+
+
+def with_double(node: Node, act: Callable[[], object]) -> Node:
+    """A loader of this node's has brought a key that acts when it is next compared with "k"."""
+    double = Double("k")
+    node.store.put(double, "untold", node.now)
+    double.on_compare = act
+    return node
+
+
+def test_a_write_while_what_came_is_looked_up_counts() -> None:
+    node = Node()
+    with_double(node, lambda: node.replica.invalidate(encode_key("k"), node.now))
+    node.hears(Event(Kind.SET, encode_key("k"), Version(BASE - 1, X), 1, b"\x01"))
+    assert node.held("k") is None
+
+
+def test_a_load_that_begins_while_what_came_is_looked_up_is_fenced() -> None:
+    node = Node()
+    with_double(node, lambda: node.loading.update(k=None))
+    node.hears(Event(Kind.SET, encode_key("k"), Version(BASE - 1, X), 1, b"\x01"))
+    assert node.held("k") is not None
+    assert "k" not in node.loading
+
+
+def test_a_write_while_what_was_evicted_is_looked_up_keeps_the_newer_grave() -> None:
+    node = Node(capacity=2)
+    node.hears(Event(Kind.SET, encode_key("k"), Version(BASE - 1, X), 1, b"\x01"))
+    with_double(node, lambda: node.replica.invalidate(encode_key("k"), node.now))
+    node.hears(Event(Kind.SET, encode_key("l"), Version(BASE, X), 1, b"\x01"))
+    assert node.replica.forgotten.grave(encode_key("k")).node == node.replica.node
+
+
+def test_no_time_is_given_out_twice_whatever_a_collection_writes() -> None:
+    """A collection may run where an object is made: with a threshold of one, at the first that it knows."""
+    node = Node()
+    stamps: list[Any] = []
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            stamps.append(node.replica.set(b"\xa1l", b"\x01", node.now))
+
+    set_value, now, key, value = node.replica.short_cuts.set, node.now, b"\xa1k", b"\x01"
+    before = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    try:
+        Garbage()
+        gc.set_threshold(1, 1, 1)
+        gc.enable()
+        stamp = set_value(key, value, now)
+    finally:
+        gc.enable()
+        gc.set_threshold(*before)
+        gc.collect()
+    assert len({stamp.version, *(each.version for each in stamps)}) == 2
+    assert node.replica.told_time() == max(stamp.version, *(each.version for each in stamps)).time
