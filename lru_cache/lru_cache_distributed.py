@@ -49,6 +49,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
+LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 CLOSING_SHARE = 0.9  # of `connection_timeout`, for threads to end
 
@@ -127,7 +128,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
         limits = Limits(
-            graves=self._store.capacity,
+            graves=min(self._store.capacity, LARGEST_CAPACITY),
             value_bytes=self._maximum_value_bytes,
             max_clock_skew=_finite("max_clock_skew", max_clock_skew),
             source_lag=_finite("source_lag", source_lag, zero=True),
@@ -520,7 +521,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             node=self._replica.node,
             region=self._region or "",
             role=self._role,
-            capacity=self._store.capacity,
+            capacity=min(self._store.capacity, LARGEST_CAPACITY),
             present=self._exchange.present(),
             value_bytes=self._maximum_value_bytes,
             silence_ms=max(1, int(min(self._silence_seconds * 1000, 1 << 53))),

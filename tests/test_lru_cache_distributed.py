@@ -1123,3 +1123,13 @@ def test_a_plain_set_fences_also_a_load_that_the_clock_itself_has_begun(nodes: N
     clock.act = lambda: cache._flights.join(flight)
     cache.set("k", "set")
     assert flight.fenced
+
+
+@pytest.mark.parametrize("option", [{"maximum_capacity": 10**30}, {"max_clock_skew": 1e12}, {"max_clock_skew": 1e306}])
+def test_what_is_larger_than_any_need_is_as_good_as_no_limit(nodes: Nodes, option: Any) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), **option)
+    client = nodes(remote_address=server.local_address, **option)
+    link(client, server)
+    client.set("k", 1)
+    settle(client)
+    assert server.get("k") == 1

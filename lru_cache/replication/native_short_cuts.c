@@ -26,6 +26,7 @@ since the lock is reentrant; so everything that is used afterwards is held by a 
 #define MAXIMUM_TIME INT64_MAX
 #define MAXIMUM_LIFE_MS ((int64_t)1 << 53)
 #define COUNTER_BITS 16
+#define MOST_MILLISECONDS 5e13 /* of a clock: until the year 3554, so that a few spans more are still a time */
 #define NO_LIFE (-1)
 
 enum { EVENTS = 2, SEEN };
@@ -798,7 +799,7 @@ present(ShortCuts *self, State *state, double now, int64_t *time)
         return -1;
     }
     double milliseconds = (now + offset) * 1000;
-    if (!(milliseconds > -1e14 && milliseconds < 1e14)) {
+    if (!(milliseconds > -MOST_MILLISECONDS && milliseconds < MOST_MILLISECONDS)) {
         PyErr_SetString(PyExc_OverflowError, "a clock beyond all years");
         return -1;
     }

@@ -3,6 +3,7 @@
 This file must not know links, versions or messages.
 """
 
+import sys
 from collections import deque
 from itertools import islice
 
@@ -12,7 +13,7 @@ class News:
 
     def __init__(self, limit: int) -> None:
         self.count = 0  # of all news so far
-        self._keys: deque[bytes] = deque(maxlen=limit)
+        self._keys: deque[bytes] = deque(maxlen=min(limit, sys.maxsize))
 
     def add(self, key: bytes) -> None:
         """Take note that a key is news."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COUNTER_BITS = 16
 NODE_BYTES = 8
 MAXIMUM_TIME = (1 << 63) - 1
+LONGEST_SPAN_SECONDS = 1e10  # three centuries: a time of ours and a few of these are still less than the maximum
 
 
 class Version(NamedTuple):
@@ -40,8 +41,8 @@ def seconds_of(time: int) -> float:
 
 
 def span_of(seconds: float) -> int:
-    """How far apart two times are that are so many seconds apart."""
-    return int(seconds * 1000) << COUNTER_BITS
+    """How far apart two times are that are so many seconds apart, or `LONGEST_SPAN_SECONDS`."""
+    return int(min(seconds, LONGEST_SPAN_SECONDS) * 1000) << COUNTER_BITS
 
 
 class HybridClock:
