@@ -2,7 +2,8 @@
 
 The rules are replica.py's, and it is the reference. Here is only what nearly every event is: a value that replaces an
 older one or none, with nothing buried, refused, in flight or concurrent. Whatever is not that plain is handed to the
-replica, as it would be without this file. It must not know links, sockets or locks; who calls holds the cache's lock.
+replica, as it would be without this file. It must not know links or sockets. Who calls holds the cache's lock, but for
+`write`, which takes it.
 
 Foreign code runs where the store compares keys, and where a reference is given up. It may call the cache from within,
 since the lock is reentrant; so everything that is used afterwards is held by a reference of ours. */
@@ -41,7 +42,8 @@ enum { KEEP, PUT_OFF, FAILED };
     name(_loading) name(gone) name(find) name(put) name(remove) name(key) name(version) name(deadline) name(left)     \
     name(popitem) name(last) name(_remarks_waiting) name(_add_events) name(_merge) name(_hear) name(_hear_all)        \
     name(__enter__) name(__exit__) name(greeted) name(resync) name(_remark_seen) name(_departed) name(_heard_at)      \
-    name(move_to_end) name(capacity) name(changes) name(collected) name(_changed_at) name(bury) name(_beside) name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
+    name(move_to_end) name(capacity) name(changes) name(collected) name(_changed_at) name(_beside)                    \
+    name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
     name(applied) name(repeated) name(seen_changed)
 
 #define DECLARE(name) PyObject *name;
@@ -164,7 +166,8 @@ stamp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "a payload is bytes or None");
         return NULL;
     }
-    if (age_from(version, &age) < 0 || age_from(told == NULL || told == state->nothing ? version : told, &told_age) < 0) {
+    told = told == NULL || told == state->nothing ? version : told;
+    if (age_from(version, &age) < 0 || age_from(told, &told_age) < 0) {
         return NULL;
     }
     return new_stamp(state, key, age, is_set, payload, told_age);
@@ -506,7 +509,8 @@ batch_take(Batch *batch, const Told *told)
     Py_XINCREF(told->other.node);
     batch->events[batch->count++] = *told;
     batch->bytes += own;
-    batch->has_room = batch->count < MAXIMUM_EVENTS && batch->bytes < batch->limit && PyList_GET_SIZE(batch->bodies) == 0;
+    int is_first = PyList_GET_SIZE(batch->bodies) == 0;
+    batch->has_room = batch->count < MAXIMUM_EVENTS && batch->bytes < batch->limit && is_first;
     return 0;
 }
 
@@ -1443,7 +1447,7 @@ bury(ShortCuts *self, State *state, const Stamp *stamp)
     return status;
 }
 
-/* Whether what left was nothing but a value whose key is now absent and has no grave, which then it gets: Replica.left. */
+/* Whether what left was only a value whose key is now absent and has no grave, which then it gets: Replica.left. */
 static int
 left_plainly(ShortCuts *self, State *state, PyObject *each)
 {
@@ -1456,7 +1460,7 @@ left_plainly(ShortCuts *self, State *state, PyObject *each)
         return -1;
     }
     Py_DECREF(held);
-    int has_grave = PyDict_Contains(self->graves, stamp->key); /* not before that, which may have run a key's own code */
+    int has_grave = PyDict_Contains(self->graves, stamp->key); /* not before that, which may run a key's own code */
     if (has_grave != 0 || held != Py_None) {
         return has_grave < 0 ? -1 : 0;
     }
@@ -1829,7 +1833,10 @@ seen_message(ShortCuts *self, PyObject *changed)
     PyObject *nodes[FEW_NODES], *iterator, *node;
     int64_t times[FEW_NODES];
     size_t count = 0;
-    if (PySet_GET_SIZE(changed) > FEW_NODES || (iterator = PyObject_GetIter(changed)) == NULL) {
+    iterator = PyObject_GetIter(changed);
+    /* Counted after that, for which the garbage collector may run, and a finalizer that writes. */
+    if (iterator == NULL || PySet_GET_SIZE(changed) > FEW_NODES) {
+        Py_XDECREF(iterator);
         return NULL;
     }
     while (count < FEW_NODES && (node = PyIter_Next(iterator)) != NULL) {
@@ -2118,8 +2125,8 @@ left_nothing(ShortCuts *self, State *state, PyObject *gone, const Stamp *by)
     return 1;
 }
 
-/* With the lock held. What left, which is to be let go when it is not; None: nothing is kept, since there are loads that
-   the replica's owner has to fence. */
+/* With the lock held. What left, which is to be let go when it is not; None: nothing is kept, since there are loads to
+   be fenced, which the cache does. */
 static PyObject *
 put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObject *name, PyObject *payload)
 {
@@ -2241,9 +2248,11 @@ short_cuts_allow_writes(ShortCuts *self, PyObject *args)
 
 static PyMethodDef short_cuts_methods[] = {
     {"take", (PyCFunction)(void (*)(void))short_cuts_take, METH_FASTCALL,
-     "take($self, body, source, now, /)\n--\n\nTake in a message of events. False: it is another, or not written plainly."},
+     "take($self, body, source, now, /)\n--\n\n"
+     "Take in a message of events. False: it is another, or not written plainly."},
     {"drain", (PyCFunction)(void (*)(void))short_cuts_drain, METH_FASTCALL,
-     "drain($self, batch, neighbour, now, /)\n--\n\nMove news from the outbox into a batch, up to a remark: that, or None."},
+     "drain($self, batch, neighbour, now, /)\n--\n\n"
+     "Move news from the outbox into a batch, up to a remark: that, or None."},
     {"alone", (PyCFunction)(void (*)(void))short_cuts_alone, METH_FASTCALL,
      "alone($self, link, now, /)\n--\n\n"
      "The next messages for a link, for who has just written; None if to make them may take its time."},

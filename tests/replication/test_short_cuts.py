@@ -3,7 +3,8 @@
 import gc
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 from unittest.mock import patch
@@ -338,19 +339,17 @@ def test_a_write_while_what_was_evicted_is_looked_up_keeps_the_newer_grave() -> 
     assert node.replica.forgotten.grave(encode_key("k")).node == node.replica.node
 
 
-def test_no_time_is_given_out_twice_whatever_a_collection_writes() -> None:
-    """A collection may run where an object is made: with a threshold of one, at the first that it knows."""
-    node = Node()
-    stamps: list[Any] = []
+@contextmanager
+def collecting_at_once(act: Callable[[], object]) -> Iterator[None]:
+    """The first object made inside that the garbage collector knows makes it run, and with it a finalizer that acts."""
 
     class Garbage:
         def __init__(self) -> None:
             self.itself = self
 
         def __del__(self) -> None:
-            stamps.append(node.replica.set(b"\xa1l", b"\x01", node.now))
+            act()
 
-    set_value, now, key, value = node.replica.short_cuts.set, node.now, b"\xa1k", b"\x01"
     before = gc.get_threshold()
     gc.collect()
     gc.disable()
@@ -358,10 +357,30 @@ def test_no_time_is_given_out_twice_whatever_a_collection_writes() -> None:
         Garbage()
         gc.set_threshold(1, 1, 1)
         gc.enable()
-        stamp = set_value(key, value, now)
+        yield
     finally:
         gc.enable()
         gc.set_threshold(*before)
         gc.collect()
-    assert len({stamp.version, *(each.version for each in stamps)}) == 2
-    assert node.replica.told_time() == max(stamp.version, *(each.version for each in stamps)).time
+
+
+def test_no_time_is_given_out_twice_whatever_a_collection_writes() -> None:
+    node = Node()
+    write, now, stamps = node.replica.short_cuts.set, node.now, []
+    with collecting_at_once(lambda: stamps.append(node.replica.set(b"\xa1l", b"\x01", node.now))):
+        stamp = write(b"\xa1k", b"\x01", now)
+    versions = {each.version for each in [stamp, *stamps]}
+    assert len(versions) == 2
+    assert node.replica.told_time() == max(versions).time
+
+
+def test_what_was_seen_is_told_whole_whatever_a_collection_writes() -> None:
+    node = Node()
+    others = {bytes([number]) * 8: BASE - number for number in range(1, 17)}
+    node.replica.received("a", messages.encode(Seen(False, others)), node.now)
+    alone, now = node.replica.short_cuts.alone, node.now
+    with collecting_at_once(lambda: node.replica.heartbeat(node.now)):
+        bodies = alone("b", now)
+    bodies += node.replica.to_send("b", node.now, 1_000_000)
+    told = [message for message in map(messages.decode, bodies) if isinstance(message, Seen)]
+    assert {each for message in told for each in message.times} == {*others, node.replica.node}
