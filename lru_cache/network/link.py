@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
 BURST_WRITES = 64  # of those make a batch that the writer sends by itself; what is left is the link's thread's
+BURST_BATCHES = 4  # at most that a writer sends at once: it takes off more than it adds, else the outbox would overflow
 LINGER_SECONDS = 0.001  # the link's thread leaves a burst to who writes for so long, since there will soon be more
 SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
@@ -89,16 +90,15 @@ class Link:
         microseconds. It never blocks and never raises what the network did.
         """
         connection = self._connection
-        if connection.wants_write:
-            return  # whoever is sending, or waits for the socket to take more, looks for news after that
         now = time.monotonic()
         hurried = now - self._told_at < BURST_SECONDS
         self._told_at = now
-        if hurried:
+        if hurried or connection.wants_write:
             self._hurried_at = now
             self._hurried += 1
             if self._hurried % BURST_WRITES:
-                if self._linger_until is None:
+                # Whoever is sending, or waits for the socket to take more, or lingers, looks for news after that.
+                if self._linger_until is None and not connection.wants_write:
                     self._alarm.ring()
                 return
         if connection.is_tls or self._is_sending():
@@ -119,8 +119,7 @@ class Link:
                 self._let_go()
             finally:
                 self._let_go()  # a signal may have come in there, too
-        # News of a thread that found us sending, say; or what was seen, which a full message has left behind.
-        if not sent or (self._linger_until is None and self._exchange.has_to_send(self)):
+        if not sent:
             self._alarm.ring()
 
     def _is_sending(self) -> bool:
@@ -301,12 +300,22 @@ class Link:
 
     def _send_directly(self) -> bool:
         """Send from another thread. False if there is something left for the link's own."""
-        if self._over or self._failure is not None or self._connection.wants_write:
+        connection = self._connection
+        if self._over or self._failure is not None:
             return False
-        bodies = self._exchange.to_send_directly(self)
-        if bodies:
-            self._connection.send(bodies)
-        return bodies is not None and not self._connection.wants_write
+        connection.flush()
+        if connection.wants_write:
+            return False
+        for _ in range(BURST_BATCHES):
+            bodies = self._exchange.to_send_directly(self)
+            if not bodies:
+                return bodies is not None
+            connection.send(bodies)
+            if connection.unsent:
+                return False
+            if not self._exchange.has_to_send(self):
+                return True
+        return self._linger_until is not None
 
     # The end.
 

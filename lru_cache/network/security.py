@@ -23,6 +23,8 @@ SHORT_SECRET_BYTES = 16
 SEAL_BYTES = 16
 KEY_BYTES = 32
 HASH_BLOCK_BYTES = 64  # of SHA-256
+HASHED_AT_ONCE_BYTES = 2_047  # hashlib lets go of the interpreter lock from 2,048 on
+HASHED_QUICKLY_BYTES = 65_536  # within a tenth of a millisecond; for more it should let go
 _XOR_36, _XOR_5C = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 Secret = str | bytes | Sequence[str | bytes]
@@ -127,8 +129,8 @@ class Seal:
 
     def __init__(self, secret: bytes, side: str, transcript: bytes) -> None:
         self._key = key = hmac.digest(secret, f"cf_LRU_cache 1 key {side}\0".encode() + transcript, "sha256")
-        # HMAC by its definition. `hmac.digest` takes twice as long, and lets go of the interpreter lock each time, for
-        # which another busy thread makes a lone write wait 5 ms.
+        # HMAC by its definition. `hmac.digest` takes twice as long and lets go of the interpreter lock each time, after
+        # which another busy thread keeps it for 5 ms; hashlib does so for longer pieces than the ones below.
         self._inner = hashlib.sha256(key.ljust(HASH_BLOCK_BYTES, b"\0").translate(_XOR_36))
         self._outer = hashlib.sha256(key.ljust(HASH_BLOCK_BYTES, b"\0").translate(_XOR_5C))
         self._count = 0
@@ -148,6 +150,9 @@ class Seal:
         count = self._count
         self._count = count + 1
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(count.to_bytes(8, "big") + body)
+        inner.update(count.to_bytes(8, "big"))
+        piece = HASHED_AT_ONCE_BYTES if len(body) <= HASHED_QUICKLY_BYTES else len(body)
+        for start in range(0, len(body), piece):
+            inner.update(body[start : start + piece])
         outer.update(inner.digest())
         return outer.digest()[:SEAL_BYTES]
