@@ -10,7 +10,10 @@ import ssl
 from lru_cache.network.security import SEAL_BYTES, Seal
 from lru_cache.replication.frames import NEED_DATA, FrameReader, encode_frame
 
-RECEIVED_AT_ONCE_BYTES = 262_144
+RECEIVED_AT_ONCE_BYTES = 262_144  # at most
+RECEIVED_AT_LEAST_BYTES = (
+    8_192  # room for; that much is made for each time, and a lone write should not pay for a flood
+)
 TLS_RECORD_BYTES = 16_384
 TLS_RECORDS_AT_ONCE = 16
 UNSENT_BYTES = 131_072  # in the kernel, on one link: what waits there, a ping cannot overtake
@@ -43,6 +46,7 @@ class Connection:
         self.bytes_out = 0
         self.has_more = False  # the last `fill` stopped before the socket was empty, and need not be waited for
         self._opening: Seal | None = None
+        self._room = RECEIVED_AT_LEAST_BYTES  # for what is received next, by what came last
         self._reader = FrameReader(limit_bytes)
         self._limit_out = limit_bytes
         self.wants_write = self.is_tls and not accepted  # whether it waits for the socket to take more
@@ -84,9 +88,13 @@ class Connection:
             if self.is_tls:
                 self._fill_from_tls()
                 return
-            chunk = self.socket.recv(RECEIVED_AT_ONCE_BYTES)
+            chunk = self.socket.recv(self._room)
         except (BlockingIOError, InterruptedError):
             return
+        if len(chunk) == self._room:
+            self._room = min(2 * self._room, RECEIVED_AT_ONCE_BYTES)
+        elif len(chunk) < self._room // 8:
+            self._room = max(self._room // 2, RECEIVED_AT_LEAST_BYTES)
         self._take(chunk)
 
     def next_body(self) -> bytes | None:
