@@ -294,7 +294,7 @@ def test_a_second_link_to_the_same_node_is_closed(nodes: Nodes) -> None:
     eventually(lambda: all(dialler._peer_node for dialler in dialling._diallers))
     eventually(lambda: len(dialling.peers()) == len(listening.peers()) == 1)
     dialling.set("k", 1)
-    # Where two links are made at once, each end may close the one that the other keeps: then there is none for a moment.
+    # Of two links made at once each end may close the one that the other keeps; then there is none for a moment.
     eventually(lambda: dialling.flush(timeout=PATIENCE))
     assert listening.get("k") == 1
 
