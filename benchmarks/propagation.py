@@ -115,8 +115,7 @@ class ReadingEnd(End):
                 raise TimeoutError(f"of {count}: { ({line: len(noted) for line, noted in self.arrivals.items()}) }")
             time.sleep(0.01)
         taken = {line: dict(noted) for line, noted in self.arrivals.items()}
-        for noted in self.arrivals.values():
-            noted.clear()
+        self.forget()
         return taken
 
     def forget(self) -> None:

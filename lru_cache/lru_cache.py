@@ -334,10 +334,11 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
 
     def _plain_life(self) -> float | None:
-        freshness = self._freshness
-        if freshness.jitter or freshness.refresh_time is not None or self._on_removal is not None:
-            return None
-        return None if self._overrides(LRUCache, "_set") else freshness.life
+        return self._freshness.life if self._lives_are_plain() and not self._overrides(LRUCache, "_set") else None
+
+    def _lives_are_plain(self) -> bool:
+        """Whether what is set lives for the cache's own life, and nobody is told when it leaves."""
+        return not self._freshness.jitter and self._freshness.refresh_time is None and self._on_removal is None
 
     def _set(self, key: K, value: V, life: float | None) -> None:
         with self._lock:

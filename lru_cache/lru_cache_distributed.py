@@ -170,12 +170,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _let_set_be_short(self) -> None:
         """Where all that `_set` does is what replication's short cuts do too, let them."""
-        freshness = self._freshness
-        is_plain = not freshness.jitter and freshness.refresh_time is None and self._on_removal is None
-        if not is_plain or self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set"):
+        overridden = self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set")
+        if overridden or not self._lives_are_plain():
             return
         write = self._replica.short_cuts.allow_writes(
-            self._lock, self._monotonic, freshness.life, self._maximum_value_bytes, self._exchange.tell
+            self._lock, self._monotonic, self._freshness.life, self._maximum_value_bytes, self._exchange.tell
         )
         if write is not None:
             self._let_write(write, MISSING)

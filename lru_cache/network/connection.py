@@ -11,9 +11,7 @@ from lru_cache.network.security import SEAL_BYTES, Seal
 from lru_cache.replication.frames import NEED_DATA, FrameReader, encode_frame
 
 RECEIVED_AT_ONCE_BYTES = 262_144  # at most
-RECEIVED_AT_LEAST_BYTES = (
-    8_192  # room for; that much is made for each time, and a lone write should not pay for a flood
-)
+RECEIVED_AT_LEAST_BYTES = 8_192  # room for: it is made each time, and a lone write should not pay for a flood
 TLS_RECORD_BYTES = 16_384
 TLS_RECORDS_AT_ONCE = 16
 UNSENT_BYTES = 131_072  # in the kernel, on one link: what waits there, a ping cannot overtake

@@ -303,9 +303,10 @@ class Link:
         connection = self._connection
         if self._over or self._failure is not None:
             return False
-        connection.flush()
         if connection.wants_write:
-            return False
+            connection.flush()
+            if connection.unsent:
+                return False
         for _ in range(BURST_BATCHES):
             bodies = self._exchange.to_send_directly(self)
             if not bodies:

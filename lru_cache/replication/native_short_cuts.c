@@ -1302,6 +1302,13 @@ typedef struct {
     double deadline;
 } Arrival;
 
+/* Whether a load may have seen the newer write and not the older one: Replica._are_near. */
+static int
+are_near(const ShortCuts *self, Age older, Age newer)
+{
+    return older.time > newer.time - self->hold && bytes_order(older.node, newer.node) != 0;
+}
+
 /* Whether a set goes in without further ado: `Replica._merge_set` for what has no grave and was not superseded. */
 static int
 judge_set(ShortCuts *self, State *state, const Arrival *arrival)
@@ -1317,9 +1324,8 @@ judge_set(ShortCuts *self, State *state, const Arrival *arrival)
     if (held == NULL || !held->is_set || age_order(arrival->version, held->version) <= 0) {
         return PUT_OFF;
     }
-    int near = held->version.time > arrival->version.time - self->hold &&
-               bytes_order(held->version.node, arrival->version.node) != 0;
-    return near ? PUT_OFF : KEEP; /* else the older of the two is to be remembered, too */
+    /* Of two that are near the older is to be remembered, too. */
+    return are_near(self, held->version, arrival->version) ? PUT_OFF : KEEP;
 }
 
 /* Likewise for a load: `Replica._merge_load` for what is not held. */
@@ -2117,8 +2123,8 @@ left_nothing(ShortCuts *self, State *state, PyObject *gone, const Stamp *by)
             continue;
         }
         Age age = ((Stamp *)stamp)->version;
-        int is_near = age.time > by->version.time - self->hold && bytes_order(age.node, by->version.node) != 0;
-        if (PyTuple_GET_ITEM(each, 3) != state->replaced || is_near || age_order(age, by->version) >= 0) {
+        if (PyTuple_GET_ITEM(each, 3) != state->replaced || are_near(self, age, by->version) ||
+            age_order(age, by->version) >= 0) {
             return 0;
         }
     }
