@@ -364,10 +364,16 @@ write_array(Writer *writer, size_t length)
 }
 
 static inline void
-write_bin(Writer *writer, const void *data, size_t length)
+write_bin_header(Writer *writer, size_t length)
 {
     int bytes = length < 256 ? 1 : length < 65536 ? 2 : 4;
     write_header(writer, bytes == 1 ? 0xc4 : bytes == 2 ? 0xc5 : 0xc6, length, bytes);
+}
+
+static inline void
+write_bin(Writer *writer, const void *data, size_t length)
+{
+    write_bin_header(writer, length);
     write_bytes(writer, data, length);
 }
 
@@ -2105,8 +2111,7 @@ encode_value(State *state, PyObject *value)
         uint8_t header[5];
         Writer writer = {header, 0};
         size_t length = (size_t)PyBytes_GET_SIZE(value);
-        int size = length < 256 ? 1 : length < 65536 ? 2 : 4;
-        write_header(&writer, size == 1 ? 0xc4 : size == 2 ? 0xc5 : 0xc6, length, size);
+        write_bin_header(&writer, length);
         bytes = encoded(header, writer.bytes, PyBytes_AS_STRING(value), length);
     }
     return bytes != NULL || PyErr_Occurred() ? bytes : PyObject_CallOneArg(state->encode_value, value);
