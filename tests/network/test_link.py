@@ -13,7 +13,8 @@ from lru_cache.network.link import Link
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping
 from tests.concurrency import Started, eventually, interrupted_after, link, settle
-from tests.network.strangers import NODE, Stranger
+from tests.network.conftest import Meet
+from tests.network.strangers import NODE
 
 Cache = LRUCacheDistributed[Any, Any]
 Pair = tuple[Cache, Cache]
@@ -161,9 +162,9 @@ def test_a_round_trip_is_measured_by_pings(nodes: Nodes) -> None:
     eventually(lambda: there._pings == 1 and there.round_trip > 0)
 
 
-def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes) -> None:
+def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes, meet: Meet) -> None:
     node = nodes(local_address=("127.0.0.1", 0))
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node)
     eventually(lambda: node.stats().links == 1)
     there = link_of(node)
@@ -173,40 +174,38 @@ def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes) -> None:
     while not isinstance(messages.decode(stranger.hear() or b""), messages.Pong):
         pass
     assert there.round_trip == 12.5
-    stranger.close()
 
 
 def test_a_neighbour_s_goodbye_is_no_alarm_and_its_reason_one_line(
-    nodes: Nodes, caplog: pytest.LogCaptureFixture
+    nodes: Nodes, meet: Meet, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     node = nodes(local_address=("127.0.0.1", 0))
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node)
     eventually(lambda: node.stats().links == 1)
     stranger.tell(Goodbye("off to lunch\nCRITICAL"))
     eventually(lambda: any("it said goodbye: off to lunch?CRITICAL" in line for line in caplog.messages))
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
-    stranger.close()
 
 
-def test_a_neighbour_that_vanishes_is_an_alarm(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_neighbour_that_vanishes_is_an_alarm(nodes: Nodes, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
     node = nodes(local_address=("127.0.0.1", 0))
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node)
     eventually(lambda: node.stats().links == 1)
     stranger.close()
-    eventually(lambda: any(line.startswith(f"the link to node {NODE.hex()}") for line in caplog.messages))
-    assert caplog.records[-1].levelno == logging.WARNING
+    about = f"the link to node {NODE.hex()}"
+    eventually(lambda: [record for record in caplog.records if record.getMessage().startswith(about)])
+    assert {record.levelno for record in caplog.records if record.getMessage().startswith(about)} == {logging.WARNING}
 
 
-def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes) -> None:
+def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes, meet: Meet) -> None:
     node = nodes(local_address=("127.0.0.1", 0))
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node)
     link(node)
     node.set("k", 1)
     node.close()
     kinds = [message[0] for message in stranger.hear_out()]
     assert kinds[-1] == messages.Type.GOODBYE
-    stranger.close()

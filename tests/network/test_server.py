@@ -14,29 +14,16 @@ from lru_cache.network import server
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping, Seen
 from tests.concurrency import eventually, link
+from tests.network.conftest import Meet
 from tests.network.strangers import Stranger, goodbye_of, packed
 
 Cache = LRUCacheDistributed[Any, Any]
 Nodes = Callable[..., Cache]
-Meet = Callable[[], Stranger]
 
 
 @pytest.fixture
 def node(nodes: Nodes) -> Cache:
     return nodes(local_address=("127.0.0.1", 0))
-
-
-@pytest.fixture
-def meet(node: Cache) -> Iterator[Meet]:
-    made: list[Stranger] = []
-
-    def connect() -> Stranger:
-        made.append(Stranger(node))
-        return made[-1]
-
-    yield connect
-    for stranger in made:
-        stranger.close()
 
 
 def serves_on(nodes: Nodes, node: Cache) -> bool:
@@ -66,7 +53,7 @@ def strangers_of(node: Cache) -> int:
     ids=["HTTP", "TLS", "empty frame", "4 GB", "too long", "no msgpack", "nested", "claims", "empty list", "ping"],
 )
 def test_nonsense_ends_the_connection_and_nothing_else(nodes: Nodes, node: Cache, meet: Meet, said: bytes) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.socket.sendall(said)
     assert stranger.hear_out() == []
     assert serves_on(nodes, node)
@@ -75,12 +62,12 @@ def test_nonsense_ends_the_connection_and_nothing_else(nodes: Nodes, node: Cache
 def test_random_bytes_from_many_are_survived(nodes: Nodes, node: Cache, meet: Meet) -> None:
     for i in range(100):
         with contextlib.suppress(OSError):
-            meet().socket.sendall(os.urandom(i * 37 + 1))
+            meet(node).socket.sendall(os.urandom(i * 37 + 1))
     assert serves_on(nodes, node)
 
 
 def test_who_says_nothing_is_told_nothing(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     eventually(lambda: strangers_of(node) == 1)
     stranger.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -92,24 +79,23 @@ def test_a_stranger_costs_no_thread(node: Cache, meet: Meet) -> None:
 
     before = threading.active_count()
     for _ in range(20):
-        meet()
+        meet(node)
     eventually(lambda: strangers_of(node) == 20)
     assert threading.active_count() == before
 
 
-def test_who_does_not_greet_in_time_is_sent_away(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
+def test_who_does_not_greet_in_time_is_sent_away(nodes: Nodes, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
     node = nodes(local_address=("127.0.0.1", 0), connection_timeout=50)
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.socket.sendall(b"\0")
     assert stranger.hear_out() == []
     assert "it did not greet in time" in caplog.text
-    stranger.close()
 
 
-def test_a_trickle_is_no_way_to_stay(nodes: Nodes) -> None:
+def test_a_trickle_is_no_way_to_stay(nodes: Nodes, meet: Meet) -> None:
     """A byte now and then does not put off the end."""
     node = nodes(local_address=("127.0.0.1", 0), connection_timeout=100)
-    stranger = Stranger(node)
+    stranger = meet(node)
 
     def sent_away() -> bool:
         try:
@@ -119,11 +105,10 @@ def test_a_trickle_is_no_way_to_stay(nodes: Nodes) -> None:
         return False
 
     eventually(sent_away)
-    stranger.close()
 
 
 def test_a_newcomer_takes_the_place_of_the_oldest_stranger(nodes: Nodes, node: Cache, meet: Meet) -> None:
-    met = [meet() for _ in range(server.MOST_STRANGERS + 10)]
+    met = [meet(node) for _ in range(server.MOST_STRANGERS + 10)]
     for early in met[:10]:
         assert early.hear_out() == []
     eventually(lambda: strangers_of(node) == server.MOST_STRANGERS)
@@ -135,21 +120,21 @@ def test_a_neighbour_is_no_stranger_and_stays_however_many_come(nodes: Nodes, no
     link(neighbour, node)
     before = neighbour._exchange._links
     for _ in range(server.MOST_STRANGERS * 2):
-        meet()
+        meet(node)
     eventually(lambda: strangers_of(node) == server.MOST_STRANGERS)
     assert neighbour._exchange._links == before
 
 
 def test_log_lines_that_strangers_cause_are_few(node: Cache, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(50):
-        stranger = meet()
+        stranger = meet(node)
         stranger.socket.sendall(bytes(4))
         stranger.hear_out()
     assert len(caplog.messages) < 10
 
 
 def test_a_stranger_writes_no_lines_of_its_own(node: Cache, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.tell(Goodbye("bye\nCRITICAL all is lost\x1b[2J"))
     stranger.hear_out()
     assert all(line.isprintable() for line in caplog.messages)
@@ -163,14 +148,14 @@ def test_a_stranger_writes_no_lines_of_its_own(node: Cache, meet: Meet, caplog: 
         ([0, 1, "default", b"12345678", "", "client", 1, 1, 1, 1, True, bytes(32)], "only one side has a secret"),
     ],
 )
-def test_who_is_refused_is_told_why(meet: Meet, fields: list[Any], reason: str) -> None:
-    stranger = meet()
+def test_who_is_refused_is_told_why(node: Cache, meet: Meet, fields: list[Any], reason: str) -> None:
+    stranger = meet(node)
     stranger.say(packed(*fields))
     assert reason in goodbye_of(stranger.hear_out())
 
 
 def test_who_is_refused_for_its_clock_is_told_why(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     present = int((node._clock.time() - 100) * 1000) << 16
     stranger.say(packed(0, 1, "default", b"12345678", "", "client", 1, present, 1, 1, False, bytes(32)))
     stranger.hear()
@@ -194,7 +179,7 @@ def test_who_is_refused_for_its_clock_is_told_why(node: Cache, meet: Meet) -> No
 def test_a_neighbour_that_breaks_the_protocol_is_told_and_left(
     nodes: Nodes, node: Cache, meet: Meet, said: bytes, reason: str
 ) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.greet(node)
     stranger.say(said)
     assert reason in goodbye_of(stranger.hear_out())
@@ -203,14 +188,14 @@ def test_a_neighbour_that_breaks_the_protocol_is_told_and_left(
 
 
 def test_a_frame_that_is_longer_than_was_agreed_is_refused_by_its_length(nodes: Nodes, meet: Meet, node: Cache) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.greet(node)
     stranger.socket.sendall(struct.pack(">I", 0x7FFF_FFFF))
     assert "a frame of 2147483647 bytes" in goodbye_of(stranger.hear_out())
 
 
 def test_messages_and_fields_of_the_future_are_passed_over(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.greet(node)
     stranger.say(packed(200, "something new"))
     stranger.say(packed(5, 77, "a new field"))
@@ -218,7 +203,7 @@ def test_messages_and_fields_of_the_future_are_passed_over(node: Cache, meet: Me
 
 
 def test_a_ping_is_answered_with_its_number(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.greet(node)
     stranger.tell(Ping(12_345))
     assert answer_to_ping(stranger) == 12_345
@@ -232,20 +217,19 @@ def answer_to_ping(stranger: Stranger) -> int:
     raise AssertionError("no pong")
 
 
-def test_a_neighbour_without_the_secret_s_seal_is_left(nodes: Nodes) -> None:
+def test_a_neighbour_without_the_secret_s_seal_is_left(nodes: Nodes, meet: Meet) -> None:
     node = nodes(local_address=("127.0.0.1", 0), secret="a secret of more than sixteen bytes")
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node, b"a secret of more than sixteen bytes")
     eventually(lambda: node.stats().links == 1)
     stranger._sealing = None
     stranger.tell(Ping(1))
     assert "seal does not match" in goodbye_of([messages_of(body) for body in rest_of(stranger)])
-    stranger.close()
 
 
-def test_a_frame_replayed_within_a_link_ends_it(nodes: Nodes) -> None:
+def test_a_frame_replayed_within_a_link_ends_it(nodes: Nodes, meet: Meet) -> None:
     node = nodes(local_address=("127.0.0.1", 0), secret="a secret of more than sixteen bytes")
-    stranger = Stranger(node)
+    stranger = meet(node)
     stranger.greet(node, b"a secret of more than sixteen bytes")
     assert stranger._sealing is not None
     sealed = stranger._sealing.close(messages.encode(Ping(1)))
@@ -253,7 +237,6 @@ def test_a_frame_replayed_within_a_link_ends_it(nodes: Nodes) -> None:
     stranger.say(sealed)
     stranger.say(sealed)
     assert "seal does not match" in goodbye_of([messages_of(body) for body in rest_of(stranger)])
-    stranger.close()
 
 
 def rest_of(stranger: Stranger) -> Iterator[bytes]:
@@ -283,18 +266,15 @@ def test_a_node_that_runs_out_of_descriptors_goes_on_when_there_are_some(
     assert serves_on(nodes, node)
 
 
-def test_a_silent_neighbour_is_noticed(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
-    node = nodes(local_address=("127.0.0.1", 0), connection_timeout=200)
-    stranger = Stranger(node)
-    stranger.greet(node)
-    eventually(lambda: node.stats().links == 1)
-    eventually(lambda: node.stats().links == 0)
-    assert "nothing came from it for 0.18 s" in caplog.text
-    stranger.close()
+def test_a_silent_neighbour_is_noticed(nodes: Nodes, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
+    node = nodes(local_address=("127.0.0.1", 0), connection_timeout=1_000)
+    meet(node).greet(node)
+    eventually(lambda: "nothing came from it for 0.9 s" in caplog.text)
+    assert node.stats().links == 0
 
 
 def test_a_flood_of_pings_is_answered_with_one_pong_at_a_time(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     stranger.greet(node)
     ping = messages.encode(Ping(7))
     stranger.socket.sendall((struct.pack(">I", len(ping)) + ping) * 10_000)
@@ -304,7 +284,7 @@ def test_a_flood_of_pings_is_answered_with_one_pong_at_a_time(node: Cache, meet:
 
 
 def test_closing_lets_strangers_go(node: Cache, meet: Meet) -> None:
-    stranger = meet()
+    stranger = meet(node)
     eventually(lambda: strangers_of(node) == 1)
     node.close()
     assert stranger.hear_out() == []
