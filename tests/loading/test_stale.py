@@ -216,6 +216,7 @@ def test_a_slow_load_invalidated_meanwhile_is_neither_kept_nor_replaced_by_the_s
     clock.advance(10)
     gate = source.gate = Gate()
     assert cache.get("a") == 1
+    gate.wait_entered()
     cache.invalidate("a")
     source.gate = None
     assert cache.get("a") == 3
