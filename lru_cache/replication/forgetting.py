@@ -28,6 +28,19 @@ class Forgotten:
     not the other, so each of them has to be told.
     """
 
+    __slots__ = (
+        "_base_changed_at",
+        "_beside",
+        "_changed_at",
+        "_graves",
+        "_hold",
+        "base",
+        "capacity",
+        "changes",
+        "collected",
+        "floors",
+    )
+
     def __init__(self, capacity: int, hold: int) -> None:
         self.capacity = capacity
         self.base = 0  # the floor of all buckets, as the last clear left it

@@ -36,30 +36,44 @@ enum { KEEP, PUT_OFF, FAILED };
 
 /* The names of attributes and methods that are used here. */
 #define NAMES(name)                                                                                                   \
-    name(seen) name(heard) name(neighbours) name(outbox) name(overflowed) name(_items) name(_limit)                   \
-    name(_limit_reached) name(tell) name(_news) name(count) name(_keys) name(append) name(_clock) name(_last)         \
-    name(_offset) name(forgotten) name(_graves) name(floors) name(base) name(floor) name(_shelf) name(_store)         \
-    name(_loading) name(gone) name(find) name(put) name(remove) name(key) name(version) name(deadline) name(left)     \
-    name(popitem) name(last) name(_remarks_waiting) name(_add_events) name(_merge) name(_hear) name(_hear_all)        \
-    name(__enter__) name(__exit__) name(greeted) name(resync) name(_remark_seen) name(_departed) name(_heard_at)      \
-    name(move_to_end) name(capacity) name(changes) name(collected) name(_changed_at) name(_beside)                    \
-    name(_require_present) name(ahead_allowed) name(half_trip) name(value_limit) name(node) name(hold) name(counts)   \
-    name(applied) name(repeated) name(seen_changed)
+    name(seen) name(heard) name(neighbours) name(_limit_reached) name(tell) name(_news) name(append) name(_clock)     \
+    name(forgotten) name(floor) name(_shelf) name(_store) name(_loading) name(gone) name(find) name(put) name(remove) \
+    name(key) name(version) name(deadline) name(left) name(popitem) name(last) name(_add_events) name(_merge)         \
+    name(_hear) name(_hear_all) name(acquire) name(release) name(_remark_seen) name(_departed) name(_heard_at)        \
+    name(move_to_end) name(_require_present) name(node) name(hold) name(counts) name(applied) name(repeated)
 
 #define DECLARE(name) PyObject *name;
 typedef struct {
     NAMES(DECLARE)
 } Names;
 
+/* Fields that their Python classes keep in slots, which are read where they lie: to look an attribute up costs a lone
+   write, which runs on cold caches, a microsecond. */
+#define FIELDS(field)                                                                                                 \
+    field(clock, _last) field(clock, _offset)                                                                         \
+    field(news, count) field(news, _keys)                                                                             \
+    field(outbox, _items) field(outbox, _limit) field(outbox, _remarks_waiting) field(outbox, overflowed)             \
+    field(neighbour, ahead_allowed) field(neighbour, greeted) field(neighbour, half_trip) field(neighbour, outbox)    \
+    field(neighbour, resync) field(neighbour, seen) field(neighbour, seen_changed) field(neighbour, value_limit)      \
+    field(forgotten, _beside) field(forgotten, _changed_at) field(forgotten, _graves) field(forgotten, base)          \
+    field(forgotten, capacity) field(forgotten, changes) field(forgotten, collected) field(forgotten, floors)
+
+#define DECLARE_FIELD(owner, name) Py_ssize_t name;
+typedef struct {
+    FIELDS(DECLARE_FIELD)
+} Offsets;
+
 typedef struct {
     PyTypeObject *stamp_type, *batch_type, *short_cuts_type;
     PyTypeObject *version_type, *event_type, *telling_type; /* of Python: named tuples */
+    PyTypeObject *clock_type, *news_type, *outbox_type, *neighbour_type, *forgotten_type; /* and classes with slots */
     PyObject *nothing;                                      /* the Version that is older than all */
     PyObject *kinds[KINDS];
     PyObject *replaced;    /* of RemovalCause */
     PyObject *decode_key, *encode_key, *encode_value, *bucket_of;
     PyObject *zero, *never_fresh, *forever, *last_is_false;
     Names name;
+    Offsets at;
 } State;
 
 /* -- versions ------------------------------------------------------------------------------------------------------ */
@@ -605,36 +619,112 @@ typedef struct {
     PyObject_HEAD
     PyObject *replica;
     PyObject *seen, *heard, *neighbours, *counts; /* three dicts, and an object */
-    PyObject *clock, *news, *news_keys;
+    PyObject *clock, *news, *news_keys, *note_key; /* the last: a method of the one before it */
     PyObject *forgotten, *graves, *beside;
     int64_t most_graves;
-    PyObject *shelf, *store, *loading;
+    PyObject *shelf, *store, *find, *put, *loading; /* find, put: methods of the store */
     PyObject *departed, *heard_at; /* a dict, and an ordered one */
     PyObject *last_node; /* of what came; so that values of one node share its bytes */
     int64_t hold;
     /* For whole writes, once they are allowed: */
-    PyObject *lock, *monotonic, *after; /* `after`: called when a write is told, and the lock is free again; or NULL */
+    PyObject *acquire, *release, *monotonic, *after; /* methods of the lock and the clock; `after`: called when a write is told, and the lock is free again; or NULL */
     double life;
     Py_ssize_t longest_value;
 } ShortCuts;
+
+/* What lies in a slot of an object of the right type: borrowed. */
+static PyObject *
+field(PyObject *object, Py_ssize_t offset)
+{
+    PyObject *value = *(PyObject **)((char *)object + offset);
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a field that the short cuts need is not set");
+    }
+    return value;
+}
+
+static void
+set_field(PyObject *object, Py_ssize_t offset, PyObject *value)
+{
+    PyObject **place = (PyObject **)((char *)object + offset), *before = *place;
+    Py_INCREF(value);
+    *place = value;
+    Py_XDECREF(before);
+}
+
+static int
+as_number(PyObject *value, int64_t *number)
+{
+    if (value == NULL) {
+        return -1;
+    }
+    *number = PyLong_AsLongLong(value);
+    return *number == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int
+number_field(PyObject *object, Py_ssize_t offset, int64_t *number)
+{
+    return as_number(field(object, offset), number);
+}
+
+static int
+set_number_field(PyObject *object, Py_ssize_t offset, int64_t number)
+{
+    PyObject *value = PyLong_FromLongLong(number);
+    if (value == NULL) {
+        return -1;
+    }
+    set_field(object, offset, value);
+    Py_DECREF(value);
+    return 0;
+}
+
+static int
+add_to_field(PyObject *object, Py_ssize_t offset, int64_t more)
+{
+    int64_t number;
+    return number_field(object, offset, &number) < 0 ? -1 : set_number_field(object, offset, number + more);
+}
+
+static int
+double_field(PyObject *object, Py_ssize_t offset, double *number)
+{
+    PyObject *value = field(object, offset);
+    if (value == NULL) {
+        return -1;
+    }
+    *number = PyFloat_AsDouble(value);
+    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* A reference of its own, since whoever asks goes on to run foreign code. */
+static PyObject *
+dict_field(PyObject *object, Py_ssize_t offset)
+{
+    PyObject *value = field(object, offset);
+    if (value != NULL && !PyDict_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "a field that the short cuts need must be a dict");
+        return NULL;
+    }
+    return Py_XNewRef(value);
+}
+
+static int
+must_be(PyObject *object, PyTypeObject *type)
+{
+    if (PyObject_TypeCheck(object, type)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "the short cuts need a %s, not a %s", type->tp_name, Py_TYPE(object)->tp_name);
+    return -1;
+}
 
 static int
 number_attribute(PyObject *object, PyObject *name, int64_t *number)
 {
     PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        return -1;
-    }
-    *number = PyLong_AsLongLong(value);
-    Py_DECREF(value);
-    return *number == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
-static int
-set_number_attribute(PyObject *object, PyObject *name, int64_t number)
-{
-    PyObject *value = PyLong_FromLongLong(number);
-    int status = value == NULL ? -1 : PyObject_SetAttr(object, name, value);
+    int status = as_number(value, number);
     Py_XDECREF(value);
     return status;
 }
@@ -646,7 +736,10 @@ add_to_attribute(PyObject *object, PyObject *name, int64_t more)
     if (more == 0) {
         return 0;
     }
-    return number_attribute(object, name, &number) < 0 ? -1 : set_number_attribute(object, name, number + more);
+    PyObject *sum = number_attribute(object, name, &number) < 0 ? NULL : PyLong_FromLongLong(number + more);
+    int status = sum == NULL ? -1 : PyObject_SetAttr(object, name, sum);
+    Py_XDECREF(sum);
+    return status;
 }
 
 static int
@@ -661,16 +754,14 @@ double_attribute(PyObject *object, PyObject *name, double *number)
     return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
-static int
-is_true(PyObject *object, PyObject *name)
+static PyObject *
+part_of(PyObject *object, PyObject *name, PyTypeObject *type)
 {
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        return -1;
+    PyObject *part = PyObject_GetAttr(object, name);
+    if (part != NULL && must_be(part, type) < 0) {
+        Py_CLEAR(part);
     }
-    int answer = PyObject_IsTrue(value);
-    Py_DECREF(value);
-    return answer;
+    return part;
 }
 
 static PyObject *
@@ -688,21 +779,25 @@ static int
 short_cuts_take_parts(ShortCuts *self, State *state)
 {
     Names *name = &state->name;
+    Offsets *at = &state->at;
     return (self->seen = dict_attribute(self->replica, name->seen)) != NULL &&
                    (self->heard = dict_attribute(self->replica, name->heard)) != NULL &&
                    (self->departed = dict_attribute(self->replica, name->_departed)) != NULL &&
                    (self->heard_at = dict_attribute(self->replica, name->_heard_at)) != NULL &&
                    (self->neighbours = dict_attribute(self->replica, name->neighbours)) != NULL &&
                    (self->counts = PyObject_GetAttr(self->replica, name->counts)) != NULL &&
-                   (self->clock = PyObject_GetAttr(self->replica, name->_clock)) != NULL &&
-                   (self->news = PyObject_GetAttr(self->replica, name->_news)) != NULL &&
-                   (self->news_keys = PyObject_GetAttr(self->news, name->_keys)) != NULL &&
-                   (self->forgotten = PyObject_GetAttr(self->replica, name->forgotten)) != NULL &&
-                   (self->graves = dict_attribute(self->forgotten, name->_graves)) != NULL &&
-                   (self->beside = dict_attribute(self->forgotten, name->_beside)) != NULL &&
-                   number_attribute(self->forgotten, name->capacity, &self->most_graves) == 0 &&
+                   (self->clock = part_of(self->replica, name->_clock, state->clock_type)) != NULL &&
+                   (self->news = part_of(self->replica, name->_news, state->news_type)) != NULL &&
+                   (self->news_keys = Py_XNewRef(field(self->news, at->_keys))) != NULL &&
+                   (self->note_key = PyObject_GetAttr(self->news_keys, name->append)) != NULL &&
+                   (self->forgotten = part_of(self->replica, name->forgotten, state->forgotten_type)) != NULL &&
+                   (self->graves = dict_field(self->forgotten, at->_graves)) != NULL &&
+                   (self->beside = dict_field(self->forgotten, at->_beside)) != NULL &&
+                   number_field(self->forgotten, at->capacity, &self->most_graves) == 0 &&
                    (self->shelf = PyObject_GetAttr(self->replica, name->_shelf)) != NULL &&
                    (self->store = PyObject_GetAttr(self->shelf, name->_store)) != NULL &&
+                   (self->find = PyObject_GetAttr(self->store, name->find)) != NULL &&
+                   (self->put = PyObject_GetAttr(self->store, name->put)) != NULL &&
                    (self->loading = dict_attribute(self->shelf, name->_loading)) != NULL &&
                    number_attribute(self->replica, name->hold, &self->hold) == 0
                ? 0
@@ -745,13 +840,17 @@ short_cuts_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->clock);
     Py_VISIT(self->news);
     Py_VISIT(self->news_keys);
+    Py_VISIT(self->note_key);
     Py_VISIT(self->forgotten);
     Py_VISIT(self->graves);
     Py_VISIT(self->beside);
     Py_VISIT(self->shelf);
     Py_VISIT(self->store);
+    Py_VISIT(self->find);
+    Py_VISIT(self->put);
     Py_VISIT(self->loading);
-    Py_VISIT(self->lock);
+    Py_VISIT(self->acquire);
+    Py_VISIT(self->release);
     Py_VISIT(self->monotonic);
     Py_VISIT(self->after);
     return 0;
@@ -786,14 +885,18 @@ short_cuts_dealloc(PyObject *object)
     Py_CLEAR(self->clock);
     Py_CLEAR(self->news);
     Py_CLEAR(self->news_keys);
+    Py_CLEAR(self->note_key);
     Py_CLEAR(self->forgotten);
     Py_CLEAR(self->graves);
     Py_CLEAR(self->beside);
     Py_CLEAR(self->shelf);
     Py_CLEAR(self->store);
+    Py_CLEAR(self->find);
+    Py_CLEAR(self->put);
     Py_CLEAR(self->loading);
     Py_CLEAR(self->last_node);
-    Py_CLEAR(self->lock);
+    Py_CLEAR(self->acquire);
+    Py_CLEAR(self->release);
     Py_CLEAR(self->monotonic);
     Py_CLEAR(self->after);
     type->tp_free(object);
@@ -805,7 +908,7 @@ static int
 present(ShortCuts *self, State *state, double now, int64_t *time)
 {
     double offset;
-    if (double_attribute(self->clock, state->name._offset, &offset) < 0) {
+    if (double_field(self->clock, state->at._offset, &offset) < 0) {
         return -1;
     }
     double milliseconds = (now + offset) * 1000;
@@ -819,21 +922,28 @@ present(ShortCuts *self, State *state, double now, int64_t *time)
 
 /* -- telling: Replica._tell and Outbox.tell ------------------------------------------------------------------------ */
 
+/* A reference of its own. */
+static PyObject *
+outbox_of(State *state, PyObject *neighbour)
+{
+    PyObject *outbox = field(neighbour, state->at.outbox);
+    return outbox == NULL || must_be(outbox, state->outbox_type) < 0 ? NULL : Py_NewRef(outbox);
+}
+
 static int
 put_into_outbox(State *state, PyObject *neighbour, PyObject *key, PyObject *telling)
 {
     int status = -1;
     PyObject *items = NULL, *answer = NULL;
-    PyObject *outbox = PyObject_GetAttr(neighbour, state->name.outbox);
+    PyObject *outbox = outbox_of(state, neighbour);
     if (outbox == NULL) {
         return -1;
     }
-    int overflowed = is_true(outbox, state->name.overflowed);
-    if (overflowed != 0) {
-        status = overflowed < 0 ? -1 : 0;
+    if (field(outbox, state->at.overflowed) == Py_True) {
+        status = 0;
         goto done;
     }
-    items = dict_attribute(outbox, state->name._items);
+    items = dict_field(outbox, state->at._items);
     if (items == NULL) {
         goto done;
     }
@@ -844,7 +954,7 @@ put_into_outbox(State *state, PyObject *neighbour, PyObject *key, PyObject *tell
     }
     int64_t limit;
     if (PyErr_Occurred() || PyODict_SetItem(items, key, telling) < 0 ||
-        number_attribute(outbox, state->name._limit, &limit) < 0) {
+        number_field(outbox, state->at._limit, &limit) < 0) {
         goto done;
     }
     if (PyDict_GET_SIZE(items) > limit) {
@@ -864,20 +974,16 @@ done:
 static int
 hears(State *state, PyObject *neighbour)
 {
-    PyObject *seen = PyObject_GetAttr(neighbour, state->name.seen);
-    if (seen == NULL) {
-        return -1;
-    }
-    Py_DECREF(seen);
-    return seen != Py_None;
+    PyObject *seen = must_be(neighbour, state->neighbour_type) < 0 ? NULL : field(neighbour, state->at.seen);
+    return seen == NULL ? -1 : seen != Py_None;
 }
 
 static PyObject *
 new_telling(ShortCuts *self, State *state, PyObject *authority, int64_t hops)
 {
     int64_t count;
-    if (number_attribute(self->news, state->name.count, &count) < 0 ||
-        set_number_attribute(self->news, state->name.count, count + 1) < 0) {
+    if (number_field(self->news, state->at.count, &count) < 0 ||
+        set_number_field(self->news, state->at.count, count + 1) < 0) {
         return NULL;
     }
     PyObject *hops_object = PyLong_FromLongLong(hops), *number = PyLong_FromLongLong(count + 1);
@@ -918,7 +1024,7 @@ tell(ShortCuts *self, State *state, PyObject *key, PyObject *authority, PyObject
         Py_INCREF(neighbour);
         int is_told = hears(state, neighbour);
         if (is_told > 0 && telling == NULL) {
-            PyObject *added = PyObject_CallMethodOneArg(self->news_keys, state->name.append, key);
+            PyObject *added = PyObject_CallOneArg(self->note_key, key);
             telling = added == NULL ? NULL : new_telling(self, state, authority, hops);
             Py_XDECREF(added);
         }
@@ -1162,8 +1268,8 @@ hear_one(ShortCuts *self, State *state, Age age, PyObject *now_object)
         return answer == NULL ? -1 : 0;
     }
     known_time = PyLong_AsLongLong(known);
-    if ((known_time == -1 && PyErr_Occurred()) || number_attribute(self->clock, state->name._last, &last) < 0 ||
-        (age.time > last && set_number_attribute(self->clock, state->name._last, age.time) < 0)) {
+    if ((known_time == -1 && PyErr_Occurred()) || number_field(self->clock, state->at._last, &last) < 0 ||
+        (age.time > last && set_number_field(self->clock, state->at._last, age.time) < 0)) {
         return -1;
     }
     if (age.time <= known_time) {
@@ -1192,7 +1298,7 @@ hear(ShortCuts *self, State *state, const Message *message, PyObject **nodes, Py
             newest = message->other_times[i];
         }
     }
-    if (present(self, state, now, &time) < 0 || number_attribute(source, state->name.ahead_allowed, &allowed) < 0) {
+    if (present(self, state, now, &time) < 0 || number_field(source, state->at.ahead_allowed, &allowed) < 0) {
         return -1;
     }
     PyObject *answer;
@@ -1283,14 +1389,14 @@ name_of(State *state, PyObject *key)
 static int
 floor_of(ShortCuts *self, State *state, PyObject *key, int64_t *floor)
 {
-    PyObject *floors = dict_attribute(self->forgotten, state->name.floors);
+    PyObject *floors = dict_field(self->forgotten, state->at.floors);
     if (floors == NULL) {
         return -1;
     }
     Py_ssize_t count = PyDict_GET_SIZE(floors);
     Py_DECREF(floors);
     if (count == 0) {
-        return number_attribute(self->forgotten, state->name.base, floor);
+        return number_field(self->forgotten, state->at.base, floor);
     }
     PyObject *answer = PyObject_CallMethodOneArg(self->forgotten, state->name.floor, key);
     if (answer == NULL) {
@@ -1352,7 +1458,7 @@ judge_load(ShortCuts *self, State *state, const Arrival *arrival)
 static int
 look_up(ShortCuts *self, State *state, Arrival *arrival)
 {
-    arrival->entry = PyObject_CallMethodOneArg(self->store, state->name.find, arrival->name);
+    arrival->entry = PyObject_CallOneArg(self->find, arrival->name);
     if (arrival->entry == NULL) {
         return -1;
     }
@@ -1410,15 +1516,15 @@ collect(ShortCuts *self, State *state)
         return -1;
     }
     if (age_from(version, &age) < 0 || (PyDict_GET_SIZE(self->beside) > 0 && drop(self->beside, key) < 0) ||
-        (floors = dict_attribute(self->forgotten, state->name.floors)) == NULL ||
-        (changed_at = dict_attribute(self->forgotten, state->name._changed_at)) == NULL ||
+        (floors = dict_field(self->forgotten, state->at.floors)) == NULL ||
+        (changed_at = dict_field(self->forgotten, state->at._changed_at)) == NULL ||
         (bucket = PyObject_CallOneArg(state->bucket_of, key)) == NULL) {
         goto done;
     }
     PyObject *known = PyDict_GetItemWithError(floors, bucket);
     floor = known != NULL ? PyLong_AsLongLong(known) : 0;
-    if (PyErr_Occurred() || (known == NULL && number_attribute(self->forgotten, state->name.base, &floor) < 0) ||
-        number_attribute(self->forgotten, state->name.changes, &changes) < 0) {
+    if (PyErr_Occurred() || (known == NULL && number_field(self->forgotten, state->at.base, &floor) < 0) ||
+        number_field(self->forgotten, state->at.changes, &changes) < 0) {
         goto done;
     }
     if (age.time > floor) {
@@ -1430,12 +1536,12 @@ collect(ShortCuts *self, State *state)
     }
     if (known != NULL) {
         number = PyLong_FromLongLong(++changes);
-        if (number == NULL || PyDict_SetItem(changed_at, bucket, number) < 0 ||
-            PyObject_SetAttr(self->forgotten, state->name.changes, number) < 0) {
+        if (number == NULL || PyDict_SetItem(changed_at, bucket, number) < 0) {
             goto done;
         }
+        set_field(self->forgotten, state->at.changes, number);
     }
-    status = add_to_attribute(self->forgotten, state->name.collected, 1);
+    status = add_to_field(self->forgotten, state->at.collected, 1);
 done:
     Py_XDECREF(number);
     Py_XDECREF(bucket);
@@ -1467,7 +1573,7 @@ left_plainly(ShortCuts *self, State *state, PyObject *each)
     if (!Py_IS_TYPE(stamp, state->stamp_type) || !stamp->is_set) {
         return 1;
     }
-    PyObject *held = PyObject_CallMethodOneArg(self->store, state->name.find, PyTuple_GET_ITEM(each, 0));
+    PyObject *held = PyObject_CallOneArg(self->find, PyTuple_GET_ITEM(each, 0));
     if (held == NULL) {
         return -1;
     }
@@ -1545,8 +1651,8 @@ keep(ShortCuts *self, State *state, Arrival *arrival, PyObject *stamp, PyObject 
     if (deadline == NULL) {
         return -1;
     }
-    PyObject *stack[] = {self->store, arrival->name, arrival->payload, now_object, deadline, state->never_fresh, stamp};
-    PyObject *gone = PyObject_VectorcallMethod(state->name.put, stack, 7, NULL);
+    PyObject *stack[] = {arrival->name, arrival->payload, now_object, deadline, state->never_fresh, stamp};
+    PyObject *gone = PyObject_Vectorcall(self->put, stack, 6, NULL);
     Py_DECREF(deadline);
     return let_go(self, state, gone);
 }
@@ -1679,7 +1785,7 @@ take_events(ShortCuts *self, State *state, const Message *message, PyObject **no
 {
     double now = PyFloat_AsDouble(now_object), half_trip;
     if ((now == -1.0 && PyErr_Occurred()) || hear(self, state, message, nodes, source, now_object, now) < 0 ||
-        double_attribute(source, state->name.half_trip, &half_trip) < 0) {
+        double_field(source, state->at.half_trip, &half_trip) < 0) {
         return -1;
     }
     int64_t applied = 0, repeated = 0;
@@ -1705,6 +1811,9 @@ short_cuts_take(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
     State *state = PyType_GetModuleState(Py_TYPE(self));
     if (state == NULL || nargs != 3 || !PyBytes_Check(args[0])) {
         PyErr_SetString(PyExc_TypeError, "take() needs a message, the neighbour that it came from, and the time");
+        return NULL;
+    }
+    if (must_be(args[1], state->neighbour_type) < 0) {
         return NULL;
     }
     Message message;
@@ -1785,7 +1894,7 @@ drain(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject
 {
     double now = PyFloat_AsDouble(now_object);
     int64_t value_limit;
-    if ((now == -1.0 && PyErr_Occurred()) || number_attribute(neighbour, state->name.value_limit, &value_limit) < 0) {
+    if ((now == -1.0 && PyErr_Occurred()) || number_field(neighbour, state->at.value_limit, &value_limit) < 0) {
         return NULL;
     }
     while (batch->has_room && PyDict_GET_SIZE(items) > 0) {
@@ -1796,7 +1905,7 @@ drain(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject
         if (!Py_IS_TYPE(item, state->telling_type)) {
             int is_seen = PyObject_RichCompareBool(key, state->zero, Py_EQ);
             Py_DECREF(key);
-            if (is_seen < 0 || (!is_seen && add_to_attribute(outbox, state->name._remarks_waiting, -1) < 0)) {
+            if (is_seen < 0 || (!is_seen && add_to_field(outbox, state->at._remarks_waiting, -1) < 0)) {
                 Py_CLEAR(item);
             }
             return item;
@@ -1826,8 +1935,11 @@ short_cuts_drain(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "drain() needs a batch, a neighbour, and the time");
         return NULL;
     }
-    PyObject *outbox = PyObject_GetAttr(args[1], state->name.outbox);
-    PyObject *items = outbox == NULL ? NULL : dict_attribute(outbox, state->name._items);
+    if (must_be(args[1], state->neighbour_type) < 0) {
+        return NULL;
+    }
+    PyObject *outbox = outbox_of(state, args[1]);
+    PyObject *items = outbox == NULL ? NULL : dict_field(outbox, state->at._items);
     PyObject *remark = items == NULL ? NULL : drain(self, state, (Batch *)args[0], args[1], outbox, items, args[2]);
     Py_XDECREF(items);
     Py_XDECREF(outbox);
@@ -1879,13 +1991,20 @@ seen_message(ShortCuts *self, PyObject *changed)
     return PyBytes_FromStringAndSize((const char *)room, (Py_ssize_t)writer.bytes);
 }
 
+/* The nodes of which our `seen` has risen since the neighbour was told: a set, and a reference of its own. */
+static PyObject *
+changes_of(State *state, PyObject *neighbour)
+{
+    PyObject *changed = must_be(neighbour, state->neighbour_type) < 0 ? NULL : field(neighbour, state->at.seen_changed);
+    return changed == NULL || must_be(changed, &PySet_Type) < 0 ? NULL : Py_NewRef(changed);
+}
+
 /* Put what was seen behind the news, if it has changed and no such remark waits there. */
 static int
 remark_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *items)
 {
-    PyObject *changed = PyObject_GetAttr(neighbour, state->name.seen_changed);
-    if (changed == NULL || !PySet_Check(changed)) {
-        Py_XDECREF(changed);
+    PyObject *changed = changes_of(state, neighbour);
+    if (changed == NULL) {
         return -1;
     }
     int status = PySet_GET_SIZE(changed) == 0 ? 1 : PyDict_Contains(items, state->zero);
@@ -1909,15 +2028,11 @@ remark_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *items)
 static int
 is_up_to_date(State *state, PyObject *neighbour, PyObject *outbox)
 {
-    int hearing = hears(state, neighbour), greeted = is_true(neighbour, state->name.greeted);
-    int overflowed = is_true(outbox, state->name.overflowed);
-    PyObject *resync = PyObject_GetAttr(neighbour, state->name.resync);
-    if (hearing < 0 || greeted < 0 || overflowed < 0 || resync == NULL) {
-        Py_XDECREF(resync);
-        return -1;
-    }
-    Py_DECREF(resync);
-    return hearing && greeted && !overflowed && resync == Py_None;
+    int hearing = hears(state, neighbour);
+    PyObject *greeted = hearing < 0 ? NULL : field(neighbour, state->at.greeted);
+    PyObject *resync = greeted == NULL ? NULL : field(neighbour, state->at.resync);
+    PyObject *overflowed = resync == NULL ? NULL : field(outbox, state->at.overflowed);
+    return overflowed == NULL ? -1 : hearing && greeted == Py_True && overflowed == Py_False && resync == Py_None;
 }
 
 static PyObject *
@@ -1925,7 +2040,7 @@ messages_for(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbo
              PyObject *now_object)
 {
     int64_t value_limit;
-    if (number_attribute(neighbour, state->name.value_limit, &value_limit) < 0 ||
+    if (number_field(neighbour, state->at.value_limit, &value_limit) < 0 ||
         remark_seen(self, state, neighbour, items) < 0) {
         return NULL;
     }
@@ -1953,8 +2068,9 @@ short_cuts_alone(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     Py_INCREF(neighbour);
-    PyObject *bodies = NULL, *outbox = PyObject_GetAttr(neighbour, state->name.outbox);
-    PyObject *items = outbox == NULL ? NULL : dict_attribute(outbox, state->name._items);
+    PyObject *bodies = NULL;
+    PyObject *outbox = must_be(neighbour, state->neighbour_type) < 0 ? NULL : outbox_of(state, neighbour);
+    PyObject *items = outbox == NULL ? NULL : dict_field(outbox, state->at._items);
     int plain = items == NULL ? -1 : is_up_to_date(state, neighbour, outbox);
     if (plain == 0) {
         bodies = Py_NewRef(Py_None);
@@ -1978,7 +2094,7 @@ note_change(State *state, PyObject *neighbours, PyObject *node)
     int status = 0;
     while (status == 0 && PyDict_Next(neighbours, &position, &link, &neighbour)) {
         Py_INCREF(neighbour);
-        PyObject *changed = PyObject_GetAttr(neighbour, state->name.seen_changed);
+        PyObject *changed = changes_of(state, neighbour);
         status = changed == NULL ? -1 : PySet_Add(changed, node);
         Py_XDECREF(changed);
         Py_DECREF(neighbour);
@@ -1992,16 +2108,19 @@ static int
 tick(ShortCuts *self, State *state, PyObject *node, double now, int64_t *time)
 {
     int64_t last;
-    if (present(self, state, now, time) < 0 || number_attribute(self->clock, state->name._last, &last) < 0) {
+    if (present(self, state, now, time) < 0 || number_field(self->clock, state->at._last, &last) < 0) {
         return -1;
     }
     *time = *time > last ? *time : last + 1;
     PyObject *number = PyLong_FromLongLong(*time);
-    int status = number == NULL || PyObject_SetAttr(self->clock, state->name._last, number) < 0 ||
-                         PyDict_SetItem(self->seen, node, number) < 0 || PyDict_SetItem(self->heard, node, number) < 0
+    if (number == NULL) {
+        return -1;
+    }
+    set_field(self->clock, state->at._last, number);
+    int status = PyDict_SetItem(self->seen, node, number) < 0 || PyDict_SetItem(self->heard, node, number) < 0
                      ? -1
                      : note_change(state, self->neighbours, node);
-    Py_XDECREF(number);
+    Py_DECREF(number);
     return status;
 }
 
@@ -2156,8 +2275,8 @@ put_locked(ShortCuts *self, State *state, PyObject *key, PyObject *value, PyObje
     if (deadline == NULL) {
         goto done;
     }
-    PyObject *stack[] = {self->store, key, value, now_object, deadline, deadline, stamp};
-    gone = PyObject_VectorcallMethod(state->name.put, stack, 7, NULL);
+    PyObject *stack[] = {key, value, now_object, deadline, deadline, stamp};
+    gone = PyObject_Vectorcall(self->put, stack, 6, NULL);
     if (gone != NULL && PyList_Check(gone) && !left_nothing(self, state, gone, (Stamp *)stamp) &&
         left(self, state, gone) < 0) {
         Py_CLEAR(gone);
@@ -2170,11 +2289,11 @@ done:
 }
 
 static int
-unlock(ShortCuts *self, State *state)
+unlock(ShortCuts *self)
 {
     PyObject *kind, *value, *trace;
     PyErr_Fetch(&kind, &value, &trace);
-    PyObject *answer = PyObject_CallMethodObjArgs(self->lock, state->name.__exit__, Py_None, Py_None, Py_None, NULL);
+    PyObject *answer = PyObject_CallNoArgs(self->release);
     if (kind != NULL) {
         PyErr_Restore(kind, value, trace);
     }
@@ -2195,13 +2314,13 @@ write_whole(ShortCuts *self, State *state, PyObject *key, PyObject *value)
         outcome = 0;
         goto done;
     }
-    locked = PyObject_CallMethodNoArgs(self->lock, state->name.__enter__);
+    locked = PyObject_CallNoArgs(self->acquire);
     if (locked == NULL) {
         goto done;
     }
     Py_DECREF(locked);
     gone = put_locked(self, state, key, value, name, payload);
-    if (unlock(self, state) < 0 || gone == NULL) {
+    if (unlock(self) < 0 || gone == NULL) {
         goto done;
     }
     if (gone == Py_None) {
@@ -2240,18 +2359,23 @@ short_cuts_write(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 short_cuts_allow_writes(ShortCuts *self, PyObject *args)
 {
+    State *state = PyType_GetModuleState(Py_TYPE(self));
     PyObject *lock, *monotonic, *after;
     double life;
     Py_ssize_t longest;
-    if (!PyArg_ParseTuple(args, "OOdnO:allow_writes", &lock, &monotonic, &life, &longest, &after)) {
+    if (state == NULL || !PyArg_ParseTuple(args, "OOdnO:allow_writes", &lock, &monotonic, &life, &longest, &after)) {
         return NULL;
     }
-    Py_INCREF(lock);
-    Py_XSETREF(self->lock, lock);
-    Py_INCREF(monotonic);
-    Py_XSETREF(self->monotonic, monotonic);
-    Py_INCREF(after);
-    Py_XSETREF(self->after, after);
+    PyObject *acquire = PyObject_GetAttr(lock, state->name.acquire);
+    PyObject *release = acquire == NULL ? NULL : PyObject_GetAttr(lock, state->name.release);
+    if (release == NULL) {
+        Py_XDECREF(acquire);
+        return NULL;
+    }
+    Py_XSETREF(self->acquire, acquire);
+    Py_XSETREF(self->release, release);
+    Py_XSETREF(self->monotonic, Py_NewRef(monotonic));
+    Py_XSETREF(self->after, Py_NewRef(after));
     self->life = life;
     self->longest_value = longest;
     return PyObject_GetAttrString((PyObject *)self, "write");
@@ -2316,6 +2440,54 @@ imported_tuple(const char *module_name, const char *name)
 }
 
 static int
+take_field(PyTypeObject *type, const char *name, Py_ssize_t *offset)
+{
+    PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
+    if (descriptor == NULL) {
+        return -1;
+    }
+    const PyMemberDef *member = Py_IS_TYPE(descriptor, &PyMemberDescr_Type)
+                                    ? ((PyMemberDescrObject *)descriptor)->d_member
+                                    : NULL;
+    Py_DECREF(descriptor); /* the type's, as is what it points to */
+    if (member == NULL || member->type != T_OBJECT_EX) {
+        PyErr_Format(PyExc_TypeError, "%s must have a slot for %s", type->tp_name, name);
+        return -1;
+    }
+    *offset = member->offset;
+    return 0;
+}
+
+static PyTypeObject *
+imported_class(const char *module_name, const char *name)
+{
+    PyObject *type = imported(module_name, name);
+    if (type != NULL && !PyType_Check(type)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a class", name);
+        Py_CLEAR(type);
+    }
+    return (PyTypeObject *)type;
+}
+
+static int
+take_fields(State *state)
+{
+    if ((state->clock_type = imported_class("lru_cache.replication.version", "HybridClock")) == NULL ||
+        (state->news_type = imported_class("lru_cache.replication.news", "News")) == NULL ||
+        (state->outbox_type = imported_class("lru_cache.replication.outbox", "Outbox")) == NULL ||
+        (state->neighbour_type = imported_class("lru_cache.replication.neighbour", "Neighbour")) == NULL ||
+        (state->forgotten_type = imported_class("lru_cache.replication.forgetting", "Forgotten")) == NULL) {
+        return -1;
+    }
+#define TAKE_FIELD(owner, name)                                                    \
+    if (take_field(state->owner##_type, #name, &state->at.name) < 0) {            \
+        return -1;                                                                 \
+    }
+    FIELDS(TAKE_FIELD)
+    return 0;
+}
+
+static int
 take_kinds(State *state)
 {
     static const char *const names[] = {"SET", "INVALIDATE", "LOAD", "TOUCH"};
@@ -2351,7 +2523,7 @@ module_exec(PyObject *module)
     PyObject *causes = imported("lru_cache.store.removal", "RemovalCause");
     state->replaced = causes == NULL ? NULL : PyObject_GetAttrString(causes, "REPLACED");
     Py_XDECREF(causes);
-    if (state->replaced == NULL || take_kinds(state) < 0 ||
+    if (state->replaced == NULL || take_kinds(state) < 0 || take_fields(state) < 0 ||
         (state->version_type = imported_tuple("lru_cache.replication.version", "Version")) == NULL ||
         (state->event_type = imported_tuple("lru_cache.replication.messages", "Event")) == NULL ||
         (state->telling_type = imported_tuple("lru_cache.replication.outbox", "Telling")) == NULL ||
@@ -2387,6 +2559,11 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->version_type);
     Py_VISIT(state->event_type);
     Py_VISIT(state->telling_type);
+    Py_VISIT(state->clock_type);
+    Py_VISIT(state->news_type);
+    Py_VISIT(state->outbox_type);
+    Py_VISIT(state->neighbour_type);
+    Py_VISIT(state->forgotten_type);
     Py_VISIT(state->nothing);
     Py_VISIT(state->replaced);
     Py_VISIT(state->decode_key);
@@ -2410,6 +2587,11 @@ module_free(void *module)
     Py_CLEAR(state->version_type);
     Py_CLEAR(state->event_type);
     Py_CLEAR(state->telling_type);
+    Py_CLEAR(state->clock_type);
+    Py_CLEAR(state->news_type);
+    Py_CLEAR(state->outbox_type);
+    Py_CLEAR(state->neighbour_type);
+    Py_CLEAR(state->forgotten_type);
     Py_CLEAR(state->nothing);
     for (int i = 0; i < KINDS; i++) {
         Py_CLEAR(state->kinds[i]);

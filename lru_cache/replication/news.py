@@ -11,6 +11,8 @@ from itertools import islice
 class News:
     """Remembers the last `limit` times that a key was news. So what it costs is never more than was news meanwhile."""
 
+    __slots__ = ("_keys", "count")
+
     def __init__(self, limit: int) -> None:
         self.count = 0  # of all news so far
         self._keys: deque[bytes] = deque(maxlen=min(limit, sys.maxsize))

@@ -47,6 +47,8 @@ class Outbox:
     Once there were more, it is empty and stays so until it is `restarted`.
     """
 
+    __slots__ = ("_items", "_limit", "_remarks", "_remarks_waiting", "overflowed", "remark_dropped", "told")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: OrderedDict[bytes | int, Telling | bytes] = OrderedDict()

@@ -52,6 +52,8 @@ class HybridClock:
     ours at once: it is noticed by `drift`, and taken over by `anchor`.
     """
 
+    __slots__ = ("_last", "_offset")  # here and where else it says so: the short cuts in C read them where they lie
+
     def __init__(self, now: float, wall: float) -> None:
         self._last = 0
         self.anchor(now, wall)
