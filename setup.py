@@ -1,8 +1,8 @@
-"""Builds what there is in C, where that is possible: the store, and the short cuts of replication. Everything else is
-in pyproject.toml.
+"""Builds what there is in C, where that is possible: the store, frames, and the short cuts of replication.
 
 Without a compiler the install succeeds all the same, with the store in Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a
 failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the sanitizers that .ci/memory runs the tests under.
+Everything else is in pyproject.toml.
 """
 
 import os
@@ -22,7 +22,7 @@ in_c = [
         extra_link_args=sanitizers,
         optional=not required,
     )
-    for name in ("store/native_store", "replication/native_short_cuts")
+    for name in ("store/native_store", "replication/native_frames", "replication/native_short_cuts")
 ]
 
 # Without the global interpreter lock only the store in Python is right.

@@ -1,14 +1,18 @@
 """A connection: frames in and out of a socket that never blocks, plain or under TLS, sealed once that was agreed.
 
 This file must not know what is in a frame, who is at the other end, or when to read and write; its owner waits for the
-socket. One thread at a time reads, and one at a time sends; under TLS it must be the same thread.
+socket. One thread at a time reads, and one at a time sends; under TLS one at a time does either.
 """
 
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from lru_cache.network.security import SEAL_BYTES, Seal
-from lru_cache.replication.frames import NEED_DATA, FrameReader, encode_frame
+from lru_cache.replication.frames import FrameReader, encode_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RECEIVED_AT_ONCE_BYTES = 262_144  # at most
 RECEIVED_AT_LEAST_BYTES = 8_192  # room for: it is made each time, and a lone write should not pay for a flood
@@ -43,12 +47,13 @@ class Connection:
         self.bytes_in = 0
         self.bytes_out = 0
         self.has_more = False  # the last `fill` stopped before the socket was empty, and need not be waited for
-        self._opening: Seal | None = None
         self._room = RECEIVED_AT_LEAST_BYTES  # for what is received next, by what came last
         self._reader = FrameReader(limit_bytes)
+        self.bodies: Iterator[bytes] = self._reader
+        """The messages that are here completely. It ends where they do, and goes on when more have come."""
         self._limit_out = limit_bytes
         self.wants_write = self.is_tls and not accepted  # whether it waits for the socket to take more
-        self._unsent = memoryview(b"")
+        self._unsent: bytes | memoryview = b""
         self._agreed = not self.is_tls
 
     @property
@@ -72,7 +77,8 @@ class Connection:
 
     def open_up(self, limit_in: int, limit_out: int, opening: Seal | None) -> None:
         """The handshake is over: longer frames are allowed from here on, and those that come are sealed."""
-        self._opening = opening
+        if opening is not None:
+            self.bodies = map(opening.open, self._reader)
         overhead = SEAL_BYTES if opening is not None else 0
         self._reader.limit = limit_in + overhead
         self._limit_out = limit_out + overhead
@@ -94,14 +100,6 @@ class Connection:
         elif len(chunk) < self._room // 8:
             self._room = max(self._room // 2, RECEIVED_AT_LEAST_BYTES)
         self._take(chunk)
-
-    def next_body(self) -> bytes | None:
-        """The next message that is here completely, or None."""
-        body = self._reader.next_frame()
-        if body is NEED_DATA:
-            return None
-        assert isinstance(body, bytes)
-        return body if self._opening is None else self._opening.open(body)
 
     def discard(self) -> None:
         """Throw away what has arrived. ClosedError at the end of the stream."""
@@ -137,20 +135,20 @@ class Connection:
         """Send messages, or as much of them as the socket takes now; the rest waits for `flush`."""
         if self.sealing is not None:
             bodies = [self.sealing.close(body) for body in bodies]
-        frames = b"".join([encode_frame(body, self._limit_out) for body in bodies])
-        self._unsent = memoryview(bytes(self._unsent) + frames if self._unsent else frames)
+        frames = encode_frames(bodies, self._limit_out)
+        self._unsent = bytes(self._unsent) + frames if self._unsent else frames
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
-        while self._unsent:
+        while unsent := self._unsent:
             try:
-                sent = self.socket.send(self._unsent)
+                sent = self.socket.send(unsent)
             except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 self.wants_write = True  # the last is a renegotiation; the next bytes that come let it go on
                 return
             self.bytes_out += sent
-            self._unsent = self._unsent[sent:]
+            self._unsent = memoryview(unsent)[sent:] if sent < len(unsent) else b""
         self.wants_write = False
 
     def finish_sending(self) -> None:

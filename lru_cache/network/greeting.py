@@ -96,7 +96,7 @@ class Greeting:
             raise ClosedError("it closed the connection without a word; perhaps only it has tls") from None
 
     def _take_bodies(self) -> None:
-        while not self.handshake.done and (body := self.connection.next_body()) is not None:
+        while not self.handshake.done and (body := next(self.connection.bodies, None)) is not None:
             self._send(self.handshake.receive(body, self._clock()))
 
     def part(self, error: Exception) -> None:

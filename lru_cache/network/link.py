@@ -4,7 +4,8 @@
     Link.tell()    any thread that has just written: sends at once if that costs next to nothing, else rings
     Link.ring()    any thread: there is something to do
 
-Locks: `_send_lock` makes frame, counter, seal and send one step. Who holds it may take the cache's lock, never
+Locks: `_send_lock` makes frame, counter, seal and send one step, and under TLS, which is one state machine for both
+directions, to receive another. Who holds it may take the cache's lock, never
 the other way round. This file must not know rules: what to send and what to make of what came, the exchange says.
 """
 
@@ -23,6 +24,8 @@ from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping, Pong
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lru_cache.network.exchange import Exchange
 
 BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
@@ -62,6 +65,7 @@ class Link:
         # Protects the connection's sending half and `_over`. One that knows its owner, to be let go however a signal's
         # handler has ended a send; nobody sends from within a send.
         self._send_lock = threading.RLock()
+        self._is_sending: Callable[[], bool] = self._send_lock._is_owned  # type: ignore[attr-defined]  # this thread
         self._over = False
         self._told_at = 0.0  # when there was last a write, and when one that followed another fast
         self._hurried_at = 0.0
@@ -101,7 +105,7 @@ class Link:
                 if self._linger_until is None and not connection.wants_write:
                     self._alarm.ring()
                 return
-        if connection.is_tls or self._is_sending():
+        if self._is_sending():
             self._alarm.ring()
             return
         try:
@@ -121,11 +125,6 @@ class Link:
                 self._let_go()  # a signal may have come in there, too
         if not sent:
             self._alarm.ring()
-
-    def _is_sending(self) -> bool:
-        """Whether this thread is."""
-        owned: bool = self._send_lock._is_owned()  # type: ignore[attr-defined]
-        return owned
 
     def _let_go(self) -> None:
         if self._is_sending():
@@ -228,13 +227,17 @@ class Link:
     # Reading.
 
     def _read(self) -> None:
-        self._connection.fill()
+        if self._connection.is_tls:
+            with self._send_lock:
+                self._connection.fill()
+        else:
+            self._connection.fill()
         self._heard_at = time.monotonic()
         self._take_bodies()
 
     def _take_bodies(self) -> None:
         took = False
-        while (body := self._connection.next_body()) is not None:
+        for body in self._connection.bodies:
             took = True
             message = self._exchange.received(self, body)
             if isinstance(message, Ping):

@@ -44,8 +44,7 @@ def receive(end: Connection, other: Connection, count: int) -> list[bytes]:
     def all_there() -> bool:
         other.flush()
         end.fill()
-        while (body := end.next_body()) is not None:
-            bodies.append(body)
+        bodies.extend(end.bodies)
         return len(bodies) >= count
 
     eventually(all_there)
@@ -87,7 +86,7 @@ def test_what_is_sent_meanwhile_stays_behind_what_waits(pair: Pair) -> None:
 
 def test_nothing_to_read_is_no_error(pair: Pair) -> None:
     pair[0].fill()
-    assert pair[0].next_body() is None
+    assert next(pair[0].bodies, None) is None
 
 
 def test_the_end_of_the_stream_is_an_error_of_its_own(pair: Pair) -> None:
@@ -97,7 +96,7 @@ def test_the_end_of_the_stream_is_an_error_of_its_own(pair: Pair) -> None:
     with pytest.raises(ClosedError, match="it closed the connection"):  # noqa: PT012 - after some fills
         for _ in range(100):
             one.fill()
-            one.next_body()
+            next(one.bodies, None)
 
 
 def test_what_came_before_the_end_is_read(pair: Pair) -> None:
@@ -105,7 +104,7 @@ def test_what_came_before_the_end_is_read(pair: Pair) -> None:
     other.send([b"last"])
     other.finish_sending()
     one.fill()
-    eventually(lambda: one.next_body() == b"last" or one.fill())
+    eventually(lambda: next(one.bodies, None) == b"last" or one.fill())
 
 
 def test_a_frame_beyond_the_limit_is_refused_when_its_length_is_there(pair: Pair) -> None:
@@ -117,13 +116,13 @@ def test_a_frame_beyond_the_limit_is_refused_when_its_length_is_there(pair: Pair
     def refused() -> bool:
         try:
             other.fill()
-            return other.next_body() is not None
+            return next(other.bodies, None) is not None
         except ProtocolError:
             return True
 
     eventually(refused)
     with pytest.raises(ProtocolError, match="a frame of 101 bytes"):
-        other.next_body()
+        next(other.bodies)
 
 
 def test_a_frame_beyond_what_the_other_takes_is_a_mistake_of_ours(pair: Pair) -> None:

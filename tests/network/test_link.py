@@ -12,7 +12,7 @@ from lru_cache.network import link as links
 from lru_cache.network.link import Link
 from lru_cache.replication import messages
 from lru_cache.replication.messages import Goodbye, Ping
-from tests.concurrency import Started, eventually, interrupted_after, link, settle
+from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
 from tests.network.strangers import NODE
 
@@ -125,16 +125,53 @@ def test_what_was_seen_is_told_also_if_the_news_fills_the_message(
     settle(client)
 
 
-def test_under_tls_only_the_link_s_thread_sends(nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_tls_nobody_sends_while_the_link_s_thread_reads(
+    nodes: Nodes, ours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One state machine for both directions, which two threads would break, and with it the process."""
     server = nodes(local_address=("127.0.0.1", 0), tls=ours)
     client = nodes(remote_address=server.local_address, tls=ours)
     link(client, server)
-    asked: list[str] = []
-    monkeypatch.setattr(link_of(client), "_send_directly", lambda: asked.append("direct"))
-    link_of(client)._told_at = 0.0
-    client.set("k", 1)
     settle(client)
-    assert (asked, server.get("k")) == ([], 1)
+    there, reading = link_of(client), Gate()
+    eventually(lambda: is_idle(there))
+    fill = there._connection.fill
+
+    def fill_slowly() -> None:
+        reading.pass_through()
+        fill()
+
+    monkeypatch.setattr(there._connection, "fill", fill_slowly)
+    sends: list[int] = []
+    send = there._connection.send
+    monkeypatch.setattr(there._connection, "send", lambda bodies: (sends.append(len(bodies)), send(bodies)))
+    server.set("a", 1)
+    reading.wait_entered()
+    there._told_at = -inf
+    client.set("b", 2)
+    assert sends == []
+    reading.open()
+    settle(client)
+    assert (sends != [], server.get("b")) == (True, 2)
+
+
+def test_under_tls_both_ends_write_at_once(nodes: Nodes, ours: Any, start: Start) -> None:
+    server = nodes(local_address=("127.0.0.1", 0), tls=ours)
+    client = nodes(remote_address=server.local_address, tls=ours)
+    link(client, server)
+
+    def write(cache: Cache, name: str) -> None:
+        for number in range(2_000):
+            cache.set(f"{name}{number}", "v" * (number % 700))
+
+    writers = [
+        start(write, cache, name) for cache, name in ((server, "a"), (server, "b"), (client, "c"), (client, "d"))
+    ]
+    for writer in writers:
+        writer.result()
+    settle(server, client)
+    assert dict(server.items()) == dict(client.items())
+    assert len(server) == 8_000
 
 
 def test_under_tls_a_lone_write_does_not_wait_for_others(

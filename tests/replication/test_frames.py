@@ -1,16 +1,42 @@
 """However a stream is cut, the same bodies come out; what claims too much is refused before it is there."""
 
+import os
+import sys
 import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.frames import HEADER_BYTES, NEED_DATA, FrameReader, encode_frame
+from lru_cache.replication import python_frames
+from lru_cache.replication.frames import HEADER_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
+
+try:
+    from lru_cache.replication import native_frames
+except ImportError:
+    if os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0"):
+        raise
+    native_frames = None  # type: ignore[assignment]  # a machine without a compiler: .ci/run refuses that one
+
+TWINS: dict[str, ModuleType] = {"python": python_frames}
+if native_frames is not None:
+    TWINS["native"] = native_frames
 
 LIMIT = 1000
+
+
+@pytest.fixture(autouse=True, scope="module", params=TWINS)
+def _twin(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both implementations, whichever this process uses."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FrameReader", "encode_frames"):
+            patch.setattr(sys.modules[__name__], name, getattr(TWINS[request.param], name))
+        yield
+
 
 bodies = st.lists(st.binary(min_size=1, max_size=40) | st.sampled_from([1, 255, 256, LIMIT]).map(bytes), max_size=12)
 
@@ -29,10 +55,25 @@ def test_a_body_that_the_peer_would_refuse_is_our_own_mistake(body: bytes) -> No
         encode_frame(body, LIMIT)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 2**32])
+@pytest.mark.parametrize("limit", [0, -1, 2**32, 2**70, -(2**70)])
 def test_a_limit_that_no_header_can_say_is_refused(limit: int) -> None:
-    with pytest.raises(ValueError, match="limit"):
+    with pytest.raises(ValueError, match=f"limit must be 1 to 4294967295 bytes, got {limit}"):
         FrameReader(limit)
+    reader = FrameReader(LIMIT)
+    with pytest.raises(ValueError, match="limit"):
+        reader.limit = limit
+    assert reader.limit == LIMIT
+
+
+def test_frames_are_written_one_behind_the_other() -> None:
+    assert encode_frames([b"one", b"three" * 60], LIMIT) == stream_of([b"one", b"three" * 60])
+    assert encode_frames([], LIMIT) == b""
+
+
+@pytest.mark.parametrize("body", [b"", bytes(LIMIT + 1)], ids=["empty", "too long"])
+def test_of_many_bodies_each_must_be_one_that_the_peer_takes(body: bytes) -> None:
+    with pytest.raises(ValueError, match=f"1 to 1000 bytes, this one has {len(body)}"):
+        encode_frames([b"good", body], LIMIT)
 
 
 def test_need_data_is_no_body_and_says_its_name() -> None:
