@@ -1888,6 +1888,22 @@ done:
     return outcome;
 }
 
+/* Add what is to be said of a key. */
+static int
+add(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject *key, PyObject *telling,
+    int64_t value_limit, PyObject *now_object, double now)
+{
+    int outcome = PyBytes_Check(key) ? add_plain(self, state, batch, key, telling, (Py_ssize_t)value_limit, now)
+                                     : PUT_OFF;
+    if (outcome == PUT_OFF) {
+        PyObject *stack[] = {self->replica, (PyObject *)batch, neighbour, key, telling, now_object};
+        PyObject *answer = PyObject_VectorcallMethod(state->name._add_events, stack, 6, NULL);
+        outcome = answer == NULL ? FAILED : KEEP;
+        Py_XDECREF(answer);
+    }
+    return outcome == FAILED ? -1 : 0;
+}
+
 static PyObject *
 drain(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject *outbox, PyObject *items,
       PyObject *now_object)
@@ -1910,17 +1926,10 @@ drain(ShortCuts *self, State *state, Batch *batch, PyObject *neighbour, PyObject
             }
             return item;
         }
-        int outcome = PyBytes_Check(key) ? add_plain(self, state, batch, key, item, (Py_ssize_t)value_limit, now)
-                                         : PUT_OFF;
-        if (outcome == PUT_OFF) {
-            PyObject *stack[] = {self->replica, (PyObject *)batch, neighbour, key, item, now_object};
-            PyObject *answer = PyObject_VectorcallMethod(state->name._add_events, stack, 6, NULL);
-            outcome = answer == NULL ? FAILED : KEEP;
-            Py_XDECREF(answer);
-        }
+        int status = add(self, state, batch, neighbour, key, item, value_limit, now_object, now);
         Py_DECREF(key);
         Py_DECREF(item);
-        if (outcome == FAILED) {
+        if (status < 0) {
             return NULL;
         }
     }
@@ -2036,8 +2045,8 @@ is_up_to_date(State *state, PyObject *neighbour, PyObject *outbox)
 }
 
 static PyObject *
-messages_for(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items,
-             PyObject *now_object)
+messages_for_all(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items,
+                 PyObject *now_object)
 {
     int64_t value_limit;
     if (number_field(neighbour, state->at.value_limit, &value_limit) < 0 ||
@@ -2053,6 +2062,68 @@ messages_for(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbo
     Py_XDECREF(remark);
     Py_XDECREF(batch);
     return bodies;
+}
+
+/* Add what was seen, which is behind the news if there are none left. If there are, it stays for later. */
+static int
+add_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items, PyObject *bodies)
+{
+    PyObject *changed = changes_of(state, neighbour);
+    if (changed == NULL) {
+        return -1;
+    }
+    PyObject *message = seen_message(self, changed); /* for which a finalizer may run, that writes: looked at after it */
+    int status = message == NULL && PyErr_Occurred() ? -1 : 0;
+    int up_to_date = status < 0 ? -1 : is_up_to_date(state, neighbour, outbox);
+    if (message != NULL && up_to_date > 0 && PyDict_GET_SIZE(items) == 0) {
+        status = PyList_Append(bodies, message) < 0 || PySet_Clear(changed) < 0 ? -1 : 0;
+    }
+    Py_XDECREF(message);
+    Py_DECREF(changed);
+    return up_to_date < 0 ? -1 : status;
+}
+
+/* The messages for the only news that there is. */
+static PyObject *
+messages_for_one(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items, PyObject *key,
+                 PyObject *telling, PyObject *now_object)
+{
+    int64_t value_limit;
+    double now = PyFloat_AsDouble(now_object);
+    PyObject *bodies = NULL, *batch = NULL;
+    Py_INCREF(key);
+    Py_INCREF(telling);
+    if ((now == -1.0 && PyErr_Occurred()) || number_field(neighbour, state->at.value_limit, &value_limit) < 0 ||
+        PyODict_DelItem(items, key) < 0) {
+        goto done;
+    }
+    batch = new_batch(state->batch_type, (Py_ssize_t)value_limit);
+    if (batch == NULL ||
+        add(self, state, (Batch *)batch, neighbour, key, telling, value_limit, now_object, now) < 0) {
+        goto done;
+    }
+    bodies = batch_bodies((Batch *)batch, NULL);
+    if (bodies != NULL && add_seen(self, state, neighbour, outbox, items, bodies) < 0) {
+        Py_CLEAR(bodies);
+    }
+done:
+    Py_XDECREF(batch);
+    Py_DECREF(telling);
+    Py_DECREF(key);
+    return bodies;
+}
+
+static PyObject *
+messages_for(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items,
+             PyObject *now_object)
+{
+    PyObject *key, *item;
+    Py_ssize_t position = 0;
+    if (PyDict_GET_SIZE(items) == 1 && PyDict_Next(items, &position, &key, &item) &&
+        Py_IS_TYPE(item, state->telling_type)) {
+        return messages_for_one(self, state, neighbour, outbox, items, key, item, now_object);
+    }
+    return messages_for_all(self, state, neighbour, outbox, items, now_object);
 }
 
 static PyObject *
