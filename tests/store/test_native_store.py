@@ -624,8 +624,9 @@ def test_each_interpreter_of_a_process_has_its_own() -> None:
         code = '''if True:
             import sys
             sys.path[:] = {path!r}
-            from lru_cache import LRUCache
+            from lru_cache import LRUCache, LRUCacheDistributed
             from lru_cache.store import implementation
+            from lru_cache.testing.simulation import Simulation
             class Value: pass
             cache = LRUCache(maximum_capacity=10)
             for i in range(100):
@@ -634,6 +635,10 @@ def test_each_interpreter_of_a_process_has_its_own() -> None:
             value = Value()
             value.cache = cache
             cache.set("cycle", value)
+            alone = LRUCacheDistributed()  # without links, whose threads such an interpreter does not allow
+            for i in range(100):
+                alone.set(i, str(i))
+            Simulation(1).run()
             print(implementation, len(cache), flush=True)
         '''.format(path=sys.path)
         try:
