@@ -87,6 +87,13 @@ typedef struct {
     Slot slot;
 } Ticket;
 
+/* What a cache has in Python behind what it inherits in C, by its own name and by that under which it is put aside. */
+enum { SET_AT_LENGTH, PEEK_AT_LENGTH, GET_ITEM_AT_LENGTH, SET_ITEM_AT_LENGTH, DELETE_ITEM_AT_LENGTH,
+       CONTAINS_AT_LENGTH, AT_LENGTH };
+static const char *const SHORT_NAMES[] = {"set", "peek", "__getitem__", "__setitem__", "__delitem__", "__contains__"};
+static const char *const NAMES_AT_LENGTH[] = {"_set_at_length", "_peek_at_length", "_get_item_at_length",
+                                              "_set_item_at_length", "_delete_item_at_length", "_contains_at_length"};
+
 typedef struct {
     PyTypeObject *store_type;
     PyTypeObject *entry_type;
@@ -94,7 +101,8 @@ typedef struct {
     PyTypeObject *read_path_type;
     PyObject *evicted, *expired, *replaced, *invalidated, *cleared; /* of RemovalCause */
     PyObject *monotonic;                                           /* time.monotonic */
-    PyObject *miss_name, *set_name, *set_at_length_name;
+    PyObject *miss_name;
+    PyObject *at_length[AT_LENGTH]; /* NAMES_AT_LENGTH */
     int coarse_clock;
 } State;
 
@@ -2300,14 +2308,16 @@ miss(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
     return PyObject_VectorcallMethod(name, stack + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-static PyObject *
-look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
+/* What is held for a key and fresh, if there is such a thing: `value`, or NULL. `is_use`: it counts as a hit. */
+static inline int
+look_for(ReadPath *self, PyObject *key, int is_use, PyObject **value)
 {
     uint32_t hash;
     Slot slot;
     Store *store = self->store;
+    *value = NULL;
     if (UNLIKELY(!is_made(self)) || UNLIKELY(hash_of(key, &hash) < 0)) {
-        return NULL;
+        return ERROR;
     }
     int outcome = seek(store, key, hash, &slot);
     if (LIKELY(outcome == FOUND)) {
@@ -2315,23 +2325,32 @@ look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
         double fresh_until = store->nodes[slot].fresh_until;
         int fresh = is_before(self, fresh_until);
         if (UNLIKELY(fresh < 0)) {
-            return NULL;
+            return ERROR;
         }
         /* Unless the entry was changed from within a clock of the user's own, or while that let others run. */
         if (LIKELY(fresh && store->changes == changes && store->nodes[slot].fresh_until == fresh_until)) {
-            PyObject *value = store->nodes[slot].value;
-            make_newest(store->nodes, slot);
-            self->hits++;
-            Py_INCREF(value);
-            return value;
+            *value = store->nodes[slot].value;
+            if (is_use) {
+                make_newest(store->nodes, slot);
+                self->hits++;
+            }
+            Py_INCREF(*value);
         }
     }
-    else if (outcome == ERROR) {
-        return NULL;
+    return outcome;
+}
+
+static PyObject *
+look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
+{
+    PyObject *value;
+    int outcome = look_for(self, key, 1, &value);
+    if (LIKELY(value != NULL) || outcome == ERROR) {
+        return value;
     }
-    else if (outcome == ABSENT && self->short_misses && load == Py_None) {
+    if (outcome == ABSENT && self->short_misses && load == Py_None) {
         int looks = !self->is_system_clock || self->misses % MISSES_PER_LOOK == 0;
-        int nothing_due = looks ? is_before(self, store->earliest) : 1;
+        int nothing_due = looks ? is_before(self, self->store->earliest) : 1;
         if (nothing_due < 0) {
             return NULL;
         }
@@ -2356,6 +2375,47 @@ read_path_get(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         return NULL;
     }
     return look_up(self, given[0], given[1], given[2]);
+}
+
+/* The method in Python that does all of it. */
+static PyObject *
+at_length(ReadPath *self, int which)
+{
+    return is_made(self) ? PyObject_GetAttr((PyObject *)self, self->store->state->at_length[which]) : NULL;
+}
+
+/* cache[key] */
+static PyObject *
+read_path_get_item(ReadPath *self, PyObject *key)
+{
+    PyObject *value;
+    if (LIKELY(look_for(self, key, 1, &value) != ERROR) && UNLIKELY(value == NULL)) {
+        PyObject *method = at_length(self, GET_ITEM_AT_LENGTH);
+        value = method == NULL ? NULL : PyObject_CallOneArg(method, key);
+        Py_XDECREF(method);
+    }
+    return value;
+}
+
+static PyObject *
+read_path_peek(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY((nargs == 1 || nargs == 2) && kwnames == NULL)) {
+        PyObject *value;
+        int outcome = look_for(self, args[0], 0, &value);
+        if (LIKELY(value != NULL) || outcome == ERROR) {
+            return value;
+        }
+        if (outcome == ABSENT) {
+            value = nargs == 2 ? args[1] : Py_None;
+            Py_INCREF(value);
+            return value;
+        }
+    }
+    PyObject *method = at_length(self, PEEK_AT_LENGTH);
+    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
+    Py_XDECREF(method);
+    return answer;
 }
 
 static inline int
@@ -2405,11 +2465,24 @@ written(ReadPath *self, PyObject *const *args)
     return answer == Py_True;
 }
 
+/* Keep a key and a value by the shortest way that there is: 1; 0 if that cannot be done; -1 for an exception. */
+static inline int
+set_shortly(ReadPath *self, PyObject *const *args)
+{
+    if (UNLIKELY(args[1] == self->missing)) {
+        return 0;
+    }
+    if (LIKELY(self->short_sets)) {
+        return is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+    }
+    return self->write != NULL ? written(self, args) : 0;
+}
+
 static PyObject *
 read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (LIKELY(nargs == 2 && kwnames == NULL && self->short_sets && args[1] != self->missing)) {
-        int outcome = is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+    if (LIKELY(nargs == 2 && kwnames == NULL)) {
+        int outcome = set_shortly(self, args);
         if (LIKELY(outcome > 0)) {
             Py_INCREF(args[1]);
             return args[1];
@@ -2418,26 +2491,47 @@ read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
             return NULL;
         }
     }
-    else if (nargs == 2 && kwnames == NULL && self->write != NULL && args[1] != self->missing) {
-        int outcome = written(self, args);
-        if (LIKELY(outcome > 0)) {
-            Py_INCREF(args[1]);
-            return args[1];
-        }
-        if (outcome < 0) {
-            return NULL;
-        }
-    }
-    if (!is_made(self)) {
-        return NULL;
-    }
-    PyObject *method = PyObject_GetAttr((PyObject *)self, self->store->state->set_at_length_name);
-    if (method == NULL) {
-        return NULL;
-    }
-    PyObject *answer = PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
-    Py_DECREF(method);
+    PyObject *method = at_length(self, SET_AT_LENGTH);
+    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
+    Py_XDECREF(method);
     return answer;
+}
+
+/* cache[key] = value, and del cache[key], for which `value` is NULL. */
+static int
+read_path_set_item(ReadPath *self, PyObject *key, PyObject *value)
+{
+    PyObject *args[] = {key, value};
+    int outcome = value == NULL ? 0 : set_shortly(self, args);
+    if (LIKELY(outcome != 0)) {
+        return outcome > 0 ? 0 : -1;
+    }
+    PyObject *method = at_length(self, value == NULL ? DELETE_ITEM_AT_LENGTH : SET_ITEM_AT_LENGTH);
+    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, value == NULL ? 1 : 2, NULL);
+    Py_XDECREF(method);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+/* key in cache */
+static int
+read_path_contains(ReadPath *self, PyObject *key)
+{
+    PyObject *value;
+    int outcome = look_for(self, key, 0, &value);
+    if (LIKELY(value != NULL)) {
+        Py_DECREF(value);
+        return 1;
+    }
+    if (outcome == ABSENT || outcome == ERROR) {
+        return outcome == ABSENT ? 0 : -1;
+    }
+    PyObject *method = at_length(self, CONTAINS_AT_LENGTH);
+    PyObject *answer = method == NULL ? NULL : PyObject_CallOneArg(method, key);
+    int contains = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(method);
+    Py_XDECREF(answer);
+    return contains;
 }
 
 static PyObject *
@@ -2510,10 +2604,16 @@ read_path_let_write(ReadPath *self, PyObject *args)
     "Keep a value and return it. Without a value: invalidate the key and load it anew.\n\n" \
     "It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do."
 
+#define PEEK_DOCUMENTATION \
+    "peek($self, key, default=None)\n--\n\n" \
+    "Return the value if it is held. Neither loads nor counts as a use."
+
 static PyMethodDef get_method = {"get", (PyCFunction)(void (*)(void))read_path_get, METH_FASTCALL | METH_KEYWORDS,
                                  GET_DOCUMENTATION};
 static PyMethodDef set_method = {"set", (PyCFunction)(void (*)(void))read_path_set, METH_FASTCALL | METH_KEYWORDS,
                                  SET_DOCUMENTATION};
+static PyMethodDef peek_method = {"peek", (PyCFunction)(void (*)(void))read_path_peek, METH_FASTCALL | METH_KEYWORDS,
+                                  PEEK_DOCUMENTATION};
 
 static int
 give_method(PyTypeObject *type, PyMethodDef *method)
@@ -2527,22 +2627,44 @@ give_method(PyTypeObject *type, PyMethodDef *method)
     return status;
 }
 
-/* Give a class a method of ours, if it inherits just that one and nobody's in its place. */
+/* What a class has under a name: NULL without an exception if that is nothing. */
+static PyObject *
+attribute_of(PyTypeObject *type, const char *name)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    if (found == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+    return found;
+}
+
+/* Give a class a method of ours, if it inherits just that one: 1; 0 if it has somebody else's in its place. */
 static int
 pass_on(PyTypeObject *type, PyMethodDef *method)
 {
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, method->ml_name);
+    PyObject *found = attribute_of(type, method->ml_name);
     if (found == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            return -1;
-        }
-        PyErr_Clear();
-        return 0;
+        return PyErr_Occurred() ? -1 : 0;
     }
     int is_ours = Py_IS_TYPE(found, &PyMethodDescr_Type) &&
                   ((PyMethodDescrObject *)found)->d_method->ml_meth == method->ml_meth;
     Py_DECREF(found);
-    return is_ours ? give_method(type, method) : 0;
+    return is_ours && give_method(type, method) < 0 ? -1 : is_ours;
+}
+
+/* cache[key] is what `get` answers: a class with a `get` of its own has it asked for items too. */
+static int
+let_get_answer_items(State *state, PyTypeObject *type)
+{
+    PyObject *inherited = attribute_of(state->read_path_type, "__getitem__");
+    PyObject *found = inherited == NULL ? NULL : attribute_of(type, "__getitem__");
+    PyObject *by_get = found == inherited && found != NULL ? attribute_of(type, NAMES_AT_LENGTH[GET_ITEM_AT_LENGTH])
+                                                           : NULL;
+    int status = by_get != NULL ? PyObject_SetAttrString((PyObject *)type, "__getitem__", by_get) : 0;
+    Py_XDECREF(by_get);
+    Py_XDECREF(found);
+    Py_XDECREF(inherited);
+    return PyErr_Occurred() ? -1 : status;
 }
 
 /* Each subclass gets descriptors of its own: the interpreter specializes the call of a C method only where the object
@@ -2564,7 +2686,10 @@ read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     Py_DECREF(answer);
-    if (pass_on((PyTypeObject *)class, &get_method) < 0 || pass_on((PyTypeObject *)class, &set_method) < 0) {
+    PyTypeObject *type = (PyTypeObject *)class;
+    int has_our_get = pass_on(type, &get_method);
+    if (has_our_get < 0 || pass_on(type, &set_method) < 0 || pass_on(type, &peek_method) < 0 ||
+        (!has_our_get && let_get_answer_items(state, type) < 0)) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -2598,6 +2723,9 @@ static PyType_Slot read_path_slots[] = {
     {Py_tp_dealloc, read_path_dealloc},
     {Py_tp_methods, read_path_methods},
     {Py_tp_members, read_path_members},
+    {Py_mp_subscript, read_path_get_item},
+    {Py_mp_ass_subscript, read_path_set_item},
+    {Py_sq_contains, read_path_contains},
     {0, NULL},
 };
 
@@ -2610,6 +2738,7 @@ static PyType_Spec read_path_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
+/* Let what a class has in Python stand behind what it inherits in C. */
 static PyObject *
 with_short_cuts(PyObject *module, PyObject *class)
 {
@@ -2618,13 +2747,18 @@ with_short_cuts(PyObject *module, PyObject *class)
         PyErr_SetString(PyExc_TypeError, "a class that is a ReadPath is needed");
         return NULL;
     }
-    PyObject *at_length = PyObject_GetAttr(class, state->set_name);
-    if (at_length == NULL) {
-        return NULL;
+    for (int which = 0; which < AT_LENGTH; which++) {
+        PyObject *method = PyObject_GetAttrString(class, SHORT_NAMES[which]);
+        if (method == NULL) {
+            return NULL;
+        }
+        int status = PyObject_SetAttr(class, state->at_length[which], method);
+        Py_DECREF(method);
+        if (status < 0 || PyObject_DelAttrString(class, SHORT_NAMES[which]) < 0) {
+            return NULL;
+        }
     }
-    int status = PyObject_SetAttr(class, state->set_at_length_name, at_length);
-    Py_DECREF(at_length);
-    if (status < 0 || give_method((PyTypeObject *)class, &set_method) < 0) {
+    if (give_method((PyTypeObject *)class, &set_method) < 0 || give_method((PyTypeObject *)class, &peek_method) < 0) {
         return NULL;
     }
     Py_INCREF(class);
@@ -2679,10 +2813,14 @@ module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     state->miss_name = PyUnicode_InternFromString("_miss");
-    state->set_name = PyUnicode_InternFromString("set");
-    state->set_at_length_name = PyUnicode_InternFromString("_set_at_length");
-    if (!state->miss_name || !state->set_name || !state->set_at_length_name) {
+    if (state->miss_name == NULL) {
         return -1;
+    }
+    for (int which = 0; which < AT_LENGTH; which++) {
+        state->at_length[which] = PyUnicode_InternFromString(NAMES_AT_LENGTH[which]);
+        if (state->at_length[which] == NULL) {
+            return -1;
+        }
     }
     if (take_causes(state) < 0 || take_clock(state) < 0) {
         return -1;
@@ -2735,8 +2873,9 @@ module_free(void *module)
     Py_CLEAR(state->cleared);
     Py_CLEAR(state->monotonic);
     Py_CLEAR(state->miss_name);
-    Py_CLEAR(state->set_name);
-    Py_CLEAR(state->set_at_length_name);
+    for (int which = 0; which < AT_LENGTH; which++) {
+        Py_CLEAR(state->at_length[which]);
+    }
 }
 
 static PyMethodDef module_functions[] = {

@@ -451,6 +451,103 @@ def test_hits_plain_misses_and_plain_writes_run_no_python_frame(kind: Any, frame
 
 
 @needs_native
+@pytest.mark.parametrize("kind", [LRUCache, Subclass])
+def test_as_a_mapping_it_runs_no_python_frame_either(kind: Any, frames: list[str]) -> None:
+    cache = kind(maximum_capacity=2)
+    found: list[Any] = []
+    frames.clear()
+    for number in range(5):
+        cache[number] = number
+        found += (cache[number], number in cache, "absent" in cache, cache.peek(number), cache.peek("absent", "none"))
+        cache[number] = "new"
+    ran = frames.copy()
+    assert ran == []
+    assert found == [each for number in range(5) for each in (number, True, False, number, "none")]
+    assert (cache.stats().hits, cache.stats().misses, cache.stats().evictions) == (5, 0, 3)
+
+
+def test_to_look_whether_it_is_there_is_no_use_of_it() -> None:
+    cache: LRUCache[str, int] = LRUCache(maximum_capacity=2)
+    cache["a"], cache["b"] = 1, 2
+    assert "a" in cache
+    assert cache.peek("a") == 1
+    cache["c"] = 3
+    assert list(cache) == ["b", "c"]
+
+
+def test_items_that_are_not_there_are_missed_and_deleted_as_in_a_dict() -> None:
+    cache: LRUCache[str, int] = LRUCache()
+    cache["a"] = 1
+    del cache["a"]
+    for act in (lambda: cache["a"], lambda: cache.__delitem__("a")):
+        with pytest.raises(KeyError, match=r"^'a'$"):
+            act()
+    assert cache.stats().invalidations == 2
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda cache: cache[[]],
+        lambda cache: cache.__setitem__([], 1),
+        lambda cache: cache.__delitem__([]),
+        lambda cache: [] in cache,
+        lambda cache: cache.peek([]),
+    ],
+    ids=["get", "set", "delete", "contains", "peek"],
+)
+def test_a_key_without_a_hash_is_refused_by_every_way(act: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        act(LRUCache())
+
+
+def test_items_are_what_a_subclass_s_own_get_answers() -> None:
+    class Own(LRUCache[Any, Any]):
+        def get(self, key: Any, *arguments: Any, **named: Any) -> Any:
+            return "own", super().get(key, *arguments, **named)
+
+    class Below(Own):
+        pass
+
+    class Again(Own):
+        def __getitem__(self, key: Any) -> Any:
+            return "again", super().__getitem__(key)
+
+    assert [kind({"a": 1}.get)["a"] for kind in (Own, Below, Again)] == [
+        ("own", 1),
+        ("own", 1),
+        ("again", ("own", 1)),
+    ]
+
+
+def test_a_subclass_s_own_items_are_kept() -> None:
+    done: list[Any] = []
+
+    class Own(LRUCache[Any, Any]):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            done.append(("set", key))
+            super().__setitem__(key, value)
+
+        def __delitem__(self, key: Any) -> None:
+            done.append(("delete", key))
+            super().__delitem__(key)
+
+        def __contains__(self, key: object) -> bool:
+            done.append(("contains", key))
+            return super().__contains__(key)
+
+        def peek(self, key: Any, default: Any = None) -> Any:
+            done.append(("peek", key))
+            return super().peek(key, default)
+
+    cache = Own()
+    cache["a"] = 1
+    assert ("a" in cache, cache.peek("a"), cache.peek("b", 2)) == (True, 1, 2)
+    del cache["a"]
+    assert done == [("set", "a"), ("contains", "a"), ("peek", "a"), ("peek", "b"), ("delete", "a")]
+
+
+@needs_native
 def test_a_subclass_s_own_writing_and_missing_is_never_passed_by() -> None:
     done: list[Any] = []
 
@@ -531,13 +628,16 @@ def test_a_value_that_is_not_fresh_is_never_a_hit(clock: ManualClock) -> None:
         cache._store.put("a", b"encoded", now, inf, float("-inf"), "stamp")
         assert cache.get("a") is None
         assert missed == ["a"]
+        with pytest.raises(KeyError):
+            cache["a"]
+        assert missed == ["a", "a"]
 
 
 def test_no_value_is_served_after_its_end_by_the_system_s_clock() -> None:
     cache: LRUCache[int, int] = LRUCache()
     for number in range(1_000):
         cache.set(number, number, expiration_time=1e-9)
-        assert cache.get(number) is None
+        assert (cache.get(number), cache.peek(number), number in cache) == (None, None, False)
         cache.set(number, number, expiration_time=3600)
         assert cache.get(number) == number
 
@@ -576,7 +676,15 @@ def test_a_clock_that_fails_fails_the_look_up_and_changes_nothing() -> None:
     cache: LRUCache[str, int] = LRUCache(clock=clock)
     cache.set("a", 1)
     clock.broken = True
-    for act in (lambda: cache.get("a"), lambda: cache.set("a", 2), lambda: cache.get("b")):
+    for act in (
+        lambda: cache.get("a"),
+        lambda: cache.set("a", 2),
+        lambda: cache.get("b"),
+        lambda: cache["a"],
+        lambda: cache.__setitem__("a", 2),
+        lambda: "a" in cache,
+        lambda: cache.peek("a"),
+    ):
         with pytest.raises(OSError, match="no clock"):
             act()
     clock.broken = False
@@ -606,11 +714,21 @@ def test_the_methods_say_what_they_take() -> None:
     assert str(inspect.signature(LRUCache.get)) == "(self, /, key, default=None, *, load=None)"
     assert (LRUCache.get.__doc__ or "").startswith("Return the value")
     assert (LRUCache.set.__doc__ or "").startswith("Keep a value")
+    assert str(inspect.signature(LRUCache.peek)) == "(self, /, key, default=None)"
+    assert (LRUCache.peek.__doc__ or "").startswith("Return the value")
 
 
 def test_a_cache_that_was_never_made_says_so() -> None:
     cache: Any = LRUCache.__new__(LRUCache)
-    for act in (lambda: cache.get("a"), lambda: cache.set("a", 1)):
+    for act in (
+        lambda: cache.get("a"),
+        lambda: cache.set("a", 1),
+        lambda: cache["a"],
+        lambda: cache.__setitem__("a", 1),
+        lambda: cache.__delitem__("a"),
+        lambda: "a" in cache,
+        lambda: cache.peek("a"),
+    ):
         with pytest.raises((RuntimeError, AttributeError)):
             act()
 
