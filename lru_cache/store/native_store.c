@@ -2534,6 +2534,17 @@ read_path_contains(ReadPath *self, PyObject *key)
     return contains;
 }
 
+/* len(cache): all of it, so nothing stands behind it. */
+static Py_ssize_t
+read_path_length(ReadPath *self)
+{
+    double now;
+    if (!is_made(self) || exact_now(self, &now) < 0) {
+        return -1;
+    }
+    return self->store->size - count_passed(self->store, now);
+}
+
 static PyObject *
 read_path_count_hit(ReadPath *self, PyObject *Py_UNUSED(ignored))
 {
@@ -2723,6 +2734,7 @@ static PyType_Slot read_path_slots[] = {
     {Py_tp_dealloc, read_path_dealloc},
     {Py_tp_methods, read_path_methods},
     {Py_tp_members, read_path_members},
+    {Py_mp_length, read_path_length},
     {Py_mp_subscript, read_path_get_item},
     {Py_mp_ass_subscript, read_path_set_item},
     {Py_sq_contains, read_path_contains},
@@ -2758,7 +2770,8 @@ with_short_cuts(PyObject *module, PyObject *class)
             return NULL;
         }
     }
-    if (give_method((PyTypeObject *)class, &set_method) < 0 || give_method((PyTypeObject *)class, &peek_method) < 0) {
+    if (PyObject_DelAttrString(class, "__len__") < 0 || give_method((PyTypeObject *)class, &set_method) < 0 ||
+        give_method((PyTypeObject *)class, &peek_method) < 0) {
         return NULL;
     }
     Py_INCREF(class);

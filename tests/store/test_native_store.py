@@ -459,6 +459,7 @@ def test_as_a_mapping_it_runs_no_python_frame_either(kind: Any, frames: list[str
     for number in range(5):
         cache[number] = number
         found += (cache[number], number in cache, "absent" in cache, cache.peek(number), cache.peek("absent", "none"))
+        assert 1 <= len(cache) <= 2
         cache[number] = "new"
     ran = frames.copy()
     assert ran == []
@@ -684,6 +685,7 @@ def test_a_clock_that_fails_fails_the_look_up_and_changes_nothing() -> None:
         lambda: cache.__setitem__("a", 2),
         lambda: "a" in cache,
         lambda: cache.peek("a"),
+        lambda: len(cache),
     ):
         with pytest.raises(OSError, match="no clock"):
             act()
@@ -728,6 +730,7 @@ def test_a_cache_that_was_never_made_says_so() -> None:
         lambda: cache.__delitem__("a"),
         lambda: "a" in cache,
         lambda: cache.peek("a"),
+        lambda: len(cache),
     ):
         with pytest.raises((RuntimeError, AttributeError)):
             act()
