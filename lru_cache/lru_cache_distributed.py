@@ -454,6 +454,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._tell_untold()
         return value
 
+    def _misses_are_plain(self) -> bool:
+        return self._nobody_hears_of_misses() and not self._overrides(LRUCacheDistributed, "_miss", "_plan")
+
     def _find_locked(self, key: K) -> Entry[K, V] | None:
         entry = super()._find_locked(key)
         return entry if entry is None or self._decode_locked(entry) else None

@@ -337,9 +337,10 @@ class LoadPath(ReadPath[K, V]):
 
     def _misses_are_plain(self) -> bool:
         """Whether a look-up of what is not there has nothing to do but to say so, and to be counted."""
-        return (
-            self._load_callback is None and self._on_removal is None and not self._overrides(LoadPath, "_miss", "_plan")
-        )
+        return self._nobody_hears_of_misses() and not self._overrides(LoadPath, "_miss", "_plan")
+
+    def _nobody_hears_of_misses(self) -> bool:
+        return self._load_callback is None and self._on_removal is None
 
     def _plain_life(self) -> float | None:
         """How long a value lives that is set without more said, if setting it is nothing but putting it; else None."""

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lru_cache.store
-from lru_cache import LRUCache
+from lru_cache import LRUCache, LRUCacheDistributed
 from lru_cache.store import REAPED_PER_WRITE, RemovalCause
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started
@@ -448,6 +448,20 @@ def test_hits_plain_misses_and_plain_writes_run_no_python_frame(kind: Any, frame
     ran = frames.copy()
     assert ran == []
     assert (cache.stats().hits, cache.stats().misses, cache.stats().evictions) == (5, 10, 3)
+
+
+@needs_native
+def test_a_replicated_cache_reads_and_writes_without_a_python_frame_too(frames: list[str]) -> None:
+    cache: LRUCacheDistributed[Any, Any] = LRUCacheDistributed()
+    found: list[Any] = []
+    tell = {"tell"}  # the links, which there are none of
+    frames.clear()
+    cache["a"] = cache.set("b", "b")
+    found += (cache.get("a"), cache["a"], cache.get("absent", 1), "a" in cache, "absent" in cache, cache.peek("a"))
+    ran = set(frames)
+    assert ran == tell
+    assert found == ["b", "b", 1, True, False, "b"]
+    assert cache.stats().misses == 1
 
 
 @needs_native
