@@ -35,9 +35,9 @@ MOST_MINUTES = 24 * 60.0
 TOLERANCE_SECONDS = 0.01  # writes of two nodes that are closer than that: either may be the newer
 ANSWER_SECONDS = 30.0
 MEMORY_GROWTH = 0.05  # from the second quarter to the last, and this much beside:
-MEMORY_SLACK_MEGABYTES = 2.0
+MEMORY_SLACK = {"megabytes": 2.0, "blocks": 5.0}
 COUNT_SLACK = 3  # threads and descriptors, of a dial that is just under way
-FIGURES = ("megabytes", "threads", "descriptors", "lag")
+FIGURES = ("megabytes", "blocks", "threads", "descriptors", "lag")
 
 
 @dataclass
@@ -252,7 +252,7 @@ def judge(results: Results) -> list[Verdict]:
     verdicts = [
         growth(f"node {number}: {name}", name, results.looks[number])
         for number in range(SPARED)
-        for name in ("megabytes", "threads", "descriptors")
+        for name in ("megabytes", "blocks", "threads", "descriptors")
     ]
     converged = results.converged_after is not None
     said = f"{results.converged_after:.1f} s after the last fault was healed" if converged else "they do not"
@@ -266,9 +266,9 @@ def growth(claim: str, name: str, looks: Sequence[tuple[float, dict[str, float]]
     early, late = quarter(looks, name, 1), quarter(looks, name, 3)
     if not early or not late:
         return Verdict(f"{claim}: flat", "too short to tell", None)
-    if name == "megabytes":
+    if name in MEMORY_SLACK:
         before, after = median(early), median(late)
-        limit = before * (1 + MEMORY_GROWTH) + MEMORY_SLACK_MEGABYTES
+        limit = before * (1 + MEMORY_GROWTH) + MEMORY_SLACK[name]
         minutes = (looks[-1][0] - looks[0][0]) / 60 / 2  # from the middle of the one to that of the other
         slope = f", {(after - before) / max(minutes, 1e-9):+.2f} a minute"
     else:
@@ -290,6 +290,7 @@ def text(results: Results, verdicts: Sequence[Verdict]) -> str:
     lines = [
         f"A ring of {NODES} nodes for {results.seconds / 60:.1f} minutes, seed {results.seed}: {done}",
         *table(["median / most", *FIGURES], rows),
+        "  megabytes: resident, with what the allocator keeps for later; blocks: thousands that Python has in use",
         "  lag: seconds since everything that a neighbour had written was known here",
         "",
         "Verdict: memory from the median of the second quarter to that of the last; the others, from most to most",
@@ -306,8 +307,8 @@ def plot(results: Results, path: Path) -> None:
     mpl.use("Agg")  # before pyplot, which would look for a screen
     from matplotlib import pyplot as plt
 
-    titles = {"megabytes": "memory, MB", "threads": "threads", "descriptors": "descriptors", "lag": "lag, s"}
-    figure, panels = plt.subplots(len(FIGURES), 1, sharex=True, figsize=(9, 8), layout="constrained")
+    titles = {"megabytes": "memory, MB", "blocks": "blocks, thousands", "lag": "lag, s"}
+    figure, panels = plt.subplots(len(FIGURES), 1, sharex=True, figsize=(9, 9), layout="constrained")
     for panel, name in zip(panels, FIGURES, strict=True):
         for at, _ in results.faults:
             panel.axvline(at, color="0.9", linewidth=0.8, zorder=0)
@@ -315,7 +316,7 @@ def plot(results: Results, path: Path) -> None:
             panel.plot(
                 [at for at, _ in looks], [figures[name] for _, figures in looks], linewidth=0.8, label=f"node {number}"
             )
-        panel.set_ylabel(titles[name])
+        panel.set_ylabel(titles.get(name, name))
     panels[0].legend(ncols=NODES, fontsize="x-small", loc="lower right")
     panels[0].set_title(f"{NODES} nodes in a ring; grey lines are faults", fontsize="medium")
     panels[-1].set_yscale("symlog", linthresh=0.1)

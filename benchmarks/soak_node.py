@@ -6,6 +6,7 @@ say which was the newest. What it remembers of them is as large at the start as 
 
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -103,6 +104,7 @@ class SoakNode(Role):
         lags = [peer.lag for peer in peers if peer.lag is not None]
         return {
             "megabytes": resident_bytes() / 1e6,
+            "blocks": sys.getallocatedblocks() / 1e3,
             "threads": threading.active_count(),
             "descriptors": open_descriptors(),
             "lag": max(lags, default=float("nan")),

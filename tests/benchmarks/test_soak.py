@@ -37,7 +37,7 @@ def test_a_short_one_ends_with_a_verdict_on_every_node(soak):
 
 def looks(figures):
     return [
-        (float(second), {"megabytes": figure, "threads": figure, "descriptors": figure})
+        (float(second), {"megabytes": figure, "blocks": figure, "threads": figure, "descriptors": figure})
         for second, figure in enumerate(figures)
     ]
 
@@ -52,7 +52,7 @@ def looks(figures):
     ],
 )
 def test_what_grows_after_the_first_quarter_is_found_out(soak, figures, passed):
-    for name in ("megabytes", "descriptors"):
+    for name in ("megabytes", "blocks", "descriptors"):
         assert soak.growth("it", name, looks(figures)).passed is passed
 
 
@@ -104,7 +104,7 @@ def test_every_fault_is_mended(soak):
 @pytest.mark.skipif(find_spec("matplotlib") is None, reason="benchmarks: matplotlib is not installed")
 def test_the_plot_is_a_picture(soak, tmp_path):
     results = soak.Results(1.0, 1, {number: [] for number in range(soak.NODES)}, faults=[(1.0, "cut")])
-    results.looks[0] = [(0.0, {"megabytes": 1.0, "threads": 1.0, "descriptors": 1.0, "lag": float("nan")})] * 8
+    results.looks[0] = [(0.0, {**dict.fromkeys(soak.FIGURES, 1.0), "lag": float("nan")})] * 8
 
     soak.plot(results, tmp_path / "soak.png")
 
