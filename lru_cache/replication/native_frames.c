@@ -1,7 +1,7 @@
 /* Frames, in C: `FrameReader` and `encode_frames`, with the contract of python_frames.py.
 
-Bytes in, bytes out: no foreign code runs here, and nothing here knows what is in a body, nor where the bytes come from
-and go to. */
+Bytes in, bytes out: nothing here knows what is in a body, nor where the bytes come from and go to. Foreign code runs
+only where a chunk of a class of its own is given up; so a reader is whole before it gives one up. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -56,7 +56,7 @@ encode_frames(PyObject *Py_UNUSED(module), PyObject *args)
             return NULL;
         }
         Py_ssize_t length = PyBytes_GET_SIZE(body);
-        if (length < 1 || length > limit) {
+        if (length < 1 || length > limit || (uint64_t)length > LARGEST_LIMIT_BYTES) {
             PyErr_Format(PyExc_ValueError, "a frame's body must have 1 to %zd bytes, this one has %zd", limit, length);
             return NULL;
         }
@@ -105,8 +105,8 @@ bytes_of(const FrameReader *self, Py_ssize_t *length)
 static void
 drop(FrameReader *self)
 {
-    Py_CLEAR(self->buffer);
     self->start = 0;
+    Py_CLEAR(self->buffer);
 }
 
 static int
@@ -191,17 +191,18 @@ append(FrameReader *self, PyObject *chunk)
             return -1;
         }
         memcpy(PyByteArray_AS_STRING(joined), data, (size_t)left);
+        memcpy(PyByteArray_AS_STRING(joined) + left, PyBytes_AS_STRING(chunk), (size_t)more);
+        self->start = 0;
         Py_SETREF(self->buffer, joined);
+        return 0;
     }
-    else {
-        char *begin = PyByteArray_AS_STRING(self->buffer);
-        if (self->start > 0) {
-            memmove(begin, begin + self->start, (size_t)left);
-            self->start = 0;
-        }
-        if (PyByteArray_Resize(self->buffer, left + more) < 0) {
-            return -1;
-        }
+    char *begin = PyByteArray_AS_STRING(self->buffer);
+    if (self->start > 0) {
+        memmove(begin, begin + self->start, (size_t)left);
+    }
+    if (PyByteArray_Resize(self->buffer, left + more) < 0) {
+        memmove(begin + self->start, begin, (size_t)left); /* it is as it was */
+        return -1;
     }
     self->start = 0;
     memcpy(PyByteArray_AS_STRING(self->buffer) + left, PyBytes_AS_STRING(chunk), (size_t)more);
@@ -222,8 +223,8 @@ reader_receive(FrameReader *self, PyObject *chunk)
     Py_ssize_t left;
     bytes_of(self, &left);
     if (left == 0) {
-        Py_XSETREF(self->buffer, Py_NewRef(chunk));
         self->start = 0;
+        Py_XSETREF(self->buffer, Py_NewRef(chunk));
     }
     else if (append(self, chunk) < 0) {
         return NULL;
@@ -236,8 +237,8 @@ refuse(FrameReader *self, State *state, uint32_t length)
 {
     self->refusal = PyUnicode_FromFormat("a frame of %lu bytes, where 1 to %lld are allowed", (unsigned long)length,
                                          (long long)self->limit);
-    drop(self);
     if (self->refusal != NULL) {
+        drop(self);
         is_broken(self, state);
     }
     return -1;

@@ -3,7 +3,7 @@
 import os
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from types import ModuleType
 
@@ -194,6 +194,32 @@ def test_bodies_are_independent_of_what_comes_later() -> None:
     body = reader.next_frame()
     reader.receive(stream_of([b"two"]))
     assert (body, type(body)) == (b"one", bytes)
+
+
+class Chunk(bytes):
+    """Bytes with a finalizer that acts."""
+
+    def __new__(cls, contents: bytes, act: Callable[[], object]) -> "Chunk":
+        chunk = super().__new__(cls, contents)
+        chunk.act = act
+        return chunk
+
+    act: Callable[[], object]
+
+    def __del__(self) -> None:
+        self.act()
+
+
+@pytest.mark.parametrize("first", [b"\0\0\0\3", b"\0\0\0\3on", b"\0\0\0\3one", b""])
+def test_a_chunk_that_reads_on_while_it_is_given_up_does_no_harm(first: bytes) -> None:
+    reader, found = FrameReader(LIMIT), []
+    stream = stream_of([b"one", b"two"])
+    reader.receive(Chunk(first, lambda: found.extend(reader)))
+    found += reader
+    for byte in stream[len(first) :]:
+        reader.receive(bytes((byte,)))
+        found += reader
+    assert (found, reader.buffered) == ([b"one", b"two"], 0)
 
 
 def peak_while_reading(limit: int, stream: bytes, chunk_bytes: int) -> tuple[int, int]:
