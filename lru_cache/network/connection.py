@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from lru_cache.network.security import SEAL_BYTES, Seal
-from lru_cache.replication.frames import FrameReader, encode_frames
+from lru_cache.replication.frames import LARGEST_LIMIT_BYTES, FrameReader, encode_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ class Connection:
             self.bodies = map(opening.open, self._reader)
         overhead = SEAL_BYTES if opening is not None else 0
         self._reader.limit = limit_in + overhead
-        self._limit_out = limit_out + overhead
+        self._limit_out = min(limit_out + overhead, LARGEST_LIMIT_BYTES)  # a peer may say that it takes more
 
     # -- in ----------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,13 @@ def receive(end: Connection, other: Connection, count: int) -> list[bytes]:
     return bodies
 
 
+def test_a_peer_that_takes_more_than_a_frame_can_have_is_sent_to(pair: Pair) -> None:
+    one, other = pair
+    one.open_up(LIMIT, 2**63 - 1 + LIMIT, None)
+    one.send([b"a"])
+    assert receive(other, one, 1) == [b"a"]
+
+
 def test_messages_arrive_whole_and_in_order(pair: Pair) -> None:
     one, other = pair
     bodies = [b"a", bytes(100_000), b"c" * 70_000]
