@@ -77,7 +77,7 @@ def no_burial() -> list[Patch]:
     keep, left = Replica.keep_load, Replica.left
 
     def patched_keep(self: Replica, *args: Any) -> Any:
-        with patch.object(self.forgotten, "bury", ignore):
+        with patch.object(Forgotten, "bury", ignore):
             return keep(self, *args)
 
     def patched_left(self: Replica, gone: Any) -> None:
