@@ -665,7 +665,10 @@ as_number(PyObject *value, int64_t *number)
 static int
 number_field(PyObject *object, Py_ssize_t offset, int64_t *number)
 {
-    return as_number(field(object, offset), number);
+    PyObject *value = Py_XNewRef(field(object, offset)); /* what is no number may run code of its own to become one */
+    int status = as_number(value, number);
+    Py_XDECREF(value);
+    return status;
 }
 
 static int
@@ -690,11 +693,12 @@ add_to_field(PyObject *object, Py_ssize_t offset, int64_t more)
 static int
 double_field(PyObject *object, Py_ssize_t offset, double *number)
 {
-    PyObject *value = field(object, offset);
+    PyObject *value = Py_XNewRef(field(object, offset));
     if (value == NULL) {
         return -1;
     }
     *number = PyFloat_AsDouble(value);
+    Py_DECREF(value);
     return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
@@ -718,6 +722,14 @@ must_be(PyObject *object, PyTypeObject *type)
     }
     PyErr_Format(PyExc_TypeError, "the short cuts need a %s, not a %s", type->tp_name, Py_TYPE(object)->tp_name);
     return -1;
+}
+
+/* Likewise one that is ordered: what is not may not be written to as if it were. */
+static PyObject *
+ordered_field(PyObject *object, Py_ssize_t offset)
+{
+    PyObject *value = field(object, offset);
+    return value == NULL || must_be(value, &PyODict_Type) < 0 ? NULL : Py_NewRef(value);
 }
 
 static int
@@ -783,7 +795,7 @@ short_cuts_take_parts(ShortCuts *self, State *state)
     return (self->seen = dict_attribute(self->replica, name->seen)) != NULL &&
                    (self->heard = dict_attribute(self->replica, name->heard)) != NULL &&
                    (self->departed = dict_attribute(self->replica, name->_departed)) != NULL &&
-                   (self->heard_at = dict_attribute(self->replica, name->_heard_at)) != NULL &&
+                   (self->heard_at = part_of(self->replica, name->_heard_at, &PyODict_Type)) != NULL &&
                    (self->neighbours = dict_attribute(self->replica, name->neighbours)) != NULL &&
                    (self->counts = PyObject_GetAttr(self->replica, name->counts)) != NULL &&
                    (self->clock = part_of(self->replica, name->_clock, state->clock_type)) != NULL &&
@@ -791,7 +803,7 @@ short_cuts_take_parts(ShortCuts *self, State *state)
                    (self->news_keys = Py_XNewRef(field(self->news, at->_keys))) != NULL &&
                    (self->note_key = PyObject_GetAttr(self->news_keys, name->append)) != NULL &&
                    (self->forgotten = part_of(self->replica, name->forgotten, state->forgotten_type)) != NULL &&
-                   (self->graves = dict_field(self->forgotten, at->_graves)) != NULL &&
+                   (self->graves = ordered_field(self->forgotten, at->_graves)) != NULL &&
                    (self->beside = dict_field(self->forgotten, at->_beside)) != NULL &&
                    number_field(self->forgotten, at->capacity, &self->most_graves) == 0 &&
                    (self->shelf = PyObject_GetAttr(self->replica, name->_shelf)) != NULL &&
@@ -943,7 +955,7 @@ put_into_outbox(State *state, PyObject *neighbour, PyObject *key, PyObject *tell
         status = 0;
         goto done;
     }
-    items = dict_field(outbox, state->at._items);
+    items = ordered_field(outbox, state->at._items);
     if (items == NULL) {
         goto done;
     }
@@ -1948,7 +1960,7 @@ short_cuts_drain(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     }
     PyObject *outbox = outbox_of(state, args[1]);
-    PyObject *items = outbox == NULL ? NULL : dict_field(outbox, state->at._items);
+    PyObject *items = outbox == NULL ? NULL : ordered_field(outbox, state->at._items);
     PyObject *remark = items == NULL ? NULL : drain(self, state, (Batch *)args[0], args[1], outbox, items, args[2]);
     Py_XDECREF(items);
     Py_XDECREF(outbox);
@@ -2141,7 +2153,7 @@ short_cuts_alone(ShortCuts *self, PyObject *const *args, Py_ssize_t nargs)
     Py_INCREF(neighbour);
     PyObject *bodies = NULL;
     PyObject *outbox = must_be(neighbour, state->neighbour_type) < 0 ? NULL : outbox_of(state, neighbour);
-    PyObject *items = outbox == NULL ? NULL : dict_field(outbox, state->at._items);
+    PyObject *items = outbox == NULL ? NULL : ordered_field(outbox, state->at._items);
     int plain = items == NULL ? -1 : is_up_to_date(state, neighbour, outbox);
     if (plain == 0) {
         bodies = Py_NewRef(Py_None);

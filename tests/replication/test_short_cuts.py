@@ -384,3 +384,12 @@ def test_what_was_seen_is_told_whole_whatever_a_collection_writes() -> None:
     bodies += node.replica.to_send("b", node.now, 1_000_000)
     told = [message for message in map(messages.decode, bodies) if isinstance(message, Seen)]
     assert {each for message in told for each in message.times} == {*others, node.replica.node}
+
+
+@pytest.mark.skipif(implementation == "python", reason="they have no types to insist on")
+@pytest.mark.parametrize("nonsense", [{}, {b"k": 1}, None, [], 3])
+def test_what_is_no_ordered_dict_is_not_written_to_as_one(nonsense: Any) -> None:
+    node = Node()
+    node.replica.neighbours["b"].outbox._items = nonsense
+    with pytest.raises(TypeError, match="OrderedDict"):
+        node.replica.set(b"\xa1k", b"\x01", node.now)
