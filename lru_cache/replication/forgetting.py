@@ -62,7 +62,8 @@ class Forgotten:
 
     def graves(self) -> list[tuple[bytes, Version]]:
         """A snapshot of the graveyard."""
-        return list(self._graves.items())
+        # Not `items`, for which pairs are made meanwhile: for that the garbage collector may run, and finalizers bury.
+        return [(key, version) for key in list(self._graves) if (version := self._graves.get(key)) is not None]
 
     def floor(self, key: bytes) -> int:
         """The newest time forgotten in this key's bucket."""
@@ -85,9 +86,10 @@ class Forgotten:
 
     def bury(self, key: bytes, version: Version) -> None:
         """Remember this version of a key, and forget the oldest grave if there are too many."""
-        before = self._graves.get(key, NOTHING)
-        newest = max(version, before)
-        self._graves[key] = newest
+        graves = self._graves
+        # Without a call, for which the garbage collector may run: a finalizer may bury a newer one.
+        before = graves[key] if key in graves else NOTHING  # noqa: SIM401
+        graves[key] = newest = version if version > before else before  # noqa: FURB136
         self._graves.move_to_end(key)
         if before is not NOTHING:
             self._record_beside(key, before, version, newest)
@@ -150,7 +152,7 @@ class Forgotten:
         if len(near) > 1:
             self._beside[key] = near
         else:
-            del self._beside[key]
+            self._beside.pop(key, None)
 
     def _collect(self) -> None:
         key, version = self._graves.popitem(last=False)

@@ -53,6 +53,7 @@ typedef struct {
     field(clock, _last) field(clock, _offset)                                                                         \
     field(news, count) field(news, _keys)                                                                             \
     field(outbox, _items) field(outbox, _limit) field(outbox, _remarks_waiting) field(outbox, overflowed)             \
+    field(outbox, told)                                                                                               \
     field(neighbour, ahead_allowed) field(neighbour, greeted) field(neighbour, half_trip) field(neighbour, outbox)    \
     field(neighbour, resync) field(neighbour, seen) field(neighbour, seen_changed) field(neighbour, value_limit)      \
     field(forgotten, _beside) field(forgotten, _changed_at) field(forgotten, _graves) field(forgotten, base)          \
@@ -942,6 +943,17 @@ outbox_of(State *state, PyObject *neighbour)
     return outbox == NULL || must_be(outbox, state->outbox_type) < 0 ? NULL : Py_NewRef(outbox);
 }
 
+/* It has overflowed: what is not told is to be told of by a resync. */
+static int
+note_dropped(State *state, PyObject *outbox, PyObject *telling)
+{
+    int64_t told, number;
+    if (number_field(outbox, state->at.told, &told) < 0 || as_number(PyTuple_GET_ITEM(telling, 2), &number) < 0) {
+        return -1;
+    }
+    return number > told ? 0 : set_number_field(outbox, state->at.told, number - 1);
+}
+
 static int
 put_into_outbox(State *state, PyObject *neighbour, PyObject *key, PyObject *telling)
 {
@@ -952,7 +964,7 @@ put_into_outbox(State *state, PyObject *neighbour, PyObject *key, PyObject *tell
         return -1;
     }
     if (field(outbox, state->at.overflowed) == Py_True) {
-        status = 0;
+        status = note_dropped(state, outbox, telling);
         goto done;
     }
     items = ordered_field(outbox, state->at._items);
@@ -1566,11 +1578,9 @@ done:
 
 /* Remember the age of a set whose key has no grave: Forgotten.bury. */
 static int
-bury(ShortCuts *self, State *state, const Stamp *stamp)
+bury(ShortCuts *self, State *state, PyObject *key, PyObject *version)
 {
-    PyObject *version = version_from(state, stamp->version);
-    int status = version == NULL ? -1 : PyODict_SetItem(self->graves, stamp->key, version);
-    Py_XDECREF(version);
+    int status = PyODict_SetItem(self->graves, key, version);
     while (status == 0 && PyDict_GET_SIZE(self->graves) > self->most_graves) {
         status = collect(self, state);
     }
@@ -1585,16 +1595,20 @@ left_plainly(ShortCuts *self, State *state, PyObject *each)
     if (!Py_IS_TYPE(stamp, state->stamp_type) || !stamp->is_set) {
         return 1;
     }
-    PyObject *held = PyObject_CallOneArg(self->find, PyTuple_GET_ITEM(each, 0));
+    PyObject *version = version_from(state, stamp->version); /* before all that, since a finalizer may bury as well */
+    PyObject *held = version == NULL ? NULL : PyObject_CallOneArg(self->find, PyTuple_GET_ITEM(each, 0));
     if (held == NULL) {
+        Py_XDECREF(version);
         return -1;
     }
     Py_DECREF(held);
     int has_grave = PyDict_Contains(self->graves, stamp->key); /* not before that, which may run a key's own code */
-    if (has_grave != 0 || held != Py_None) {
-        return has_grave < 0 ? -1 : 0;
+    int done = has_grave < 0 ? -1 : !has_grave && held == Py_None;
+    if (done > 0 && bury(self, state, stamp->key, version) < 0) {
+        done = -1;
     }
-    return bury(self, state, stamp) < 0 ? -1 : 1;
+    Py_DECREF(version);
+    return done;
 }
 
 /* What is known of the age of what left the store. */
@@ -1673,30 +1687,31 @@ keep(ShortCuts *self, State *state, Arrival *arrival, PyObject *stamp, PyObject 
 static int
 apply(ShortCuts *self, State *state, int kind, int hops, Arrival *arrival, PyObject *source, PyObject *now_object)
 {
-    arrival->name = name_of(state, arrival->key);
+    PyObject *version = version_from(state, arrival->version);
+    arrival->name = version == NULL ? NULL : name_of(state, arrival->key);
     if (arrival->name == NULL || look_up(self, state, arrival) < 0) {
+        Py_XDECREF(version);
         return FAILED;
     }
-    /* Not before that: a key's own code may have written, or begun to load. */
+    /* Not before that: a finalizer or a key's own code may have written, or begun to load. */
     int has_grave = PyDict_Contains(self->graves, arrival->key);
-    if (has_grave != 0 || PyDict_GET_SIZE(self->loading) > 0) {
-        return has_grave < 0 ? FAILED : PUT_OFF;
+    int verdict = has_grave < 0 ? FAILED : PUT_OFF;
+    if (has_grave == 0 && PyDict_GET_SIZE(self->loading) == 0) {
+        verdict = kind == SET ? judge_set(self, state, arrival) : judge_load(self, state, arrival);
     }
-    int verdict = kind == SET ? judge_set(self, state, arrival) : judge_load(self, state, arrival);
     if (verdict != KEEP) {
+        Py_DECREF(version);
         return verdict;
     }
-    PyObject *version = version_from(state, arrival->version);
-    PyObject *stamp = version == NULL ? NULL
-                                      : new_stamp(state, arrival->key, arrival->version, kind == SET, arrival->payload,
-                                                  kind == SET ? arrival->version : arrival->other);
+    PyObject *stamp = new_stamp(state, arrival->key, arrival->version, kind == SET, arrival->payload,
+                                kind == SET ? arrival->version : arrival->other);
     int status = stamp == NULL ? -1 : keep(self, state, arrival, stamp, now_object);
     if (status == 0) {
         PyObject *authority = kind == SET ? version : state->nothing;
         status = tell(self, state, arrival->key, authority, source, hops);
     }
     Py_XDECREF(stamp);
-    Py_XDECREF(version);
+    Py_DECREF(version);
     return status < 0 ? FAILED : KEEP;
 }
 
@@ -2020,31 +2035,6 @@ changes_of(State *state, PyObject *neighbour)
     return changed == NULL || must_be(changed, &PySet_Type) < 0 ? NULL : Py_NewRef(changed);
 }
 
-/* Put what was seen behind the news, if it has changed and no such remark waits there. */
-static int
-remark_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *items)
-{
-    PyObject *changed = changes_of(state, neighbour);
-    if (changed == NULL) {
-        return -1;
-    }
-    int status = PySet_GET_SIZE(changed) == 0 ? 1 : PyDict_Contains(items, state->zero);
-    if (status == 0) {
-        PyObject *message = seen_message(self, changed);
-        if (message != NULL) {
-            status = PyODict_SetItem(items, state->zero, message) < 0 || PySet_Clear(changed) < 0 ? -1 : 0;
-        }
-        else if (!PyErr_Occurred()) {
-            PyObject *answer = PyObject_CallMethodOneArg(self->replica, state->name._remark_seen, neighbour);
-            status = answer == NULL ? -1 : 0;
-            Py_XDECREF(answer);
-        }
-        Py_XDECREF(message);
-    }
-    Py_DECREF(changed);
-    return PyErr_Occurred() ? -1 : 0;
-}
-
 /* Whether a neighbour is told what is new and nothing else: 1 or 0, or -1. */
 static int
 is_up_to_date(State *state, PyObject *neighbour, PyObject *outbox)
@@ -2056,13 +2046,39 @@ is_up_to_date(State *state, PyObject *neighbour, PyObject *outbox)
     return overflowed == NULL ? -1 : hearing && greeted == Py_True && overflowed == Py_False && resync == Py_None;
 }
 
+/* Put what was seen behind the news, if it has changed and no such remark waits there. */
+static int
+remark_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items)
+{
+    PyObject *changed = changes_of(state, neighbour);
+    if (changed == NULL) {
+        return -1;
+    }
+    int status = PySet_GET_SIZE(changed) == 0 ? 1 : PyDict_Contains(items, state->zero);
+    if (status == 0) {
+        PyObject *message = seen_message(self, changed); /* for which a finalizer may run, and write too much */
+        int up_to_date = message == NULL ? 0 : is_up_to_date(state, neighbour, outbox);
+        if (up_to_date > 0) {
+            status = PyODict_SetItem(items, state->zero, message) < 0 || PySet_Clear(changed) < 0 ? -1 : 0;
+        }
+        else if (message == NULL && !PyErr_Occurred()) {
+            PyObject *answer = PyObject_CallMethodOneArg(self->replica, state->name._remark_seen, neighbour);
+            status = answer == NULL ? -1 : 0;
+            Py_XDECREF(answer);
+        }
+        Py_XDECREF(message);
+    }
+    Py_DECREF(changed);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 static PyObject *
 messages_for_all(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, PyObject *items,
                  PyObject *now_object)
 {
     int64_t value_limit;
     if (number_field(neighbour, state->at.value_limit, &value_limit) < 0 ||
-        remark_seen(self, state, neighbour, items) < 0) {
+        remark_seen(self, state, neighbour, outbox, items) < 0) {
         return NULL;
     }
     PyObject *batch = new_batch(state->batch_type, (Py_ssize_t)value_limit);
@@ -2083,6 +2099,10 @@ add_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, P
     PyObject *changed = changes_of(state, neighbour);
     if (changed == NULL) {
         return -1;
+    }
+    if (PySet_GET_SIZE(changed) == 0) {
+        Py_DECREF(changed);
+        return 0;
     }
     PyObject *message = seen_message(self, changed); /* for which a finalizer may run, that writes: looked at after it */
     int status = message == NULL && PyErr_Occurred() ? -1 : 0;

@@ -17,17 +17,22 @@ class News:
         self.count = 0  # of all news so far
         self._keys: deque[bytes] = deque(maxlen=min(limit, sys.maxsize))
 
-    def add(self, key: bytes) -> None:
-        """Take note that a key is news."""
-        self.count += 1
+    def add(self, key: bytes) -> int:
+        """Take note that a key is news. Its number."""
+        self.count = number = self.count + 1
         self._keys.append(key)
+        return number
 
     def since(self, count: int) -> list[bytes] | None:
         """The keys that were news when there had been so many already, each once, the latest last.
 
-        None if it does not remember them all.
+        None if it does not remember them all, or there was more while it looked: a finalizer may write at any time.
         """
+        latest = reversed(self._keys)
         missed = self.count - count
         if missed > len(self._keys):
             return None
-        return list(dict.fromkeys(islice(reversed(self._keys), missed)))[::-1]
+        try:
+            return list(dict.fromkeys(islice(latest, missed)))[::-1]
+        except RuntimeError:
+            return None

@@ -74,6 +74,7 @@ class Outbox:
     def tell(self, key: bytes, telling: Telling) -> None:
         """Take news of a key. What is to be told already keeps its place."""
         if self.overflowed:
+            self.told = min(self.told, telling.number - 1)
             return
         items = self._items
         told = items.get(key)
@@ -118,12 +119,12 @@ class Outbox:
 
     def overflow(self) -> None:
         """Drop it all: nothing is told any more until it is restarted."""
-        tellings = (item for item in self._items.values() if isinstance(item, Telling))
-        first = next(tellings, None)  # numbers rise from first to last
-        self.told = first.number - 1 if first is not None else 0
-        self.remark_dropped = self._remarks_waiting > 0
-        self._clear()
+        items = list(self._items.values())  # at once: a finalizer may write while objects are made
         self.overflowed = True
+        self.remark_dropped = self.remark_dropped or self._remarks_waiting > 0
+        # Not the first one's: what a finalizer wrote in the middle of other news stands before that, with a later one.
+        self.told = min((item.number for item in items if isinstance(item, Telling)), default=1) - 1
+        self._clear()
 
     def restart(self) -> None:
         """Begin anew: all that was dropped is about to be told in another way."""

@@ -21,7 +21,7 @@ from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
 from lru_cache.replication.messages import Event, FloorRange, Floors, Goodbye, Kind, Message, Ping, Pong, Seen
 from lru_cache.replication.neighbour import Neighbour
 from lru_cache.replication.news import News
-from lru_cache.replication.outbox import Outbox, Telling, telling_of
+from lru_cache.replication.outbox import Telling, telling_of
 from lru_cache.replication.resync import FOREVER, Resync
 from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.short_cuts import Batch, ShortCuts, Stamp
@@ -350,8 +350,7 @@ class Replica:
             return
         told = [each for each in self.neighbours.values() if each is not source and each.seen is not None]
         if told:
-            self._news.add(key)
-            telling = telling_of((authority, hops, self._news.count, False, ()))
+            telling = telling_of((authority, hops, self._news.add(key), False, ()))
             for neighbour in told:
                 neighbour.outbox.tell(key, telling)
 
@@ -364,7 +363,7 @@ class Replica:
         if neighbour.resync is None:
             if neighbour.outbox.overflowed:
                 self.counts.overflows += 1
-                self._begin_resync(neighbour, self._news_dropped(neighbour.outbox))
+                self._begin_resync(neighbour, neighbour.outbox.remark_dropped)
             elif neighbour.seen_changed and not neighbour.outbox.has_seen:
                 self._remark_seen(neighbour)
         bodies = self._drain_outbox(neighbour, now)
@@ -450,32 +449,34 @@ class Replica:
 
     def _remark_seen(self, neighbour: Neighbour) -> None:
         """Put our `seen` behind all that it covers: what changed of it, and no change of it before that."""
-        changed = {node: self.seen[node] for node in neighbour.seen_changed if node in self.seen}
-        neighbour.seen_changed.clear()
+        # Another set first: of what a finalizer writes from here on `seen` is to be told again.
+        neighbour.seen_changed, nodes = set(), neighbour.seen_changed
+        changed = {node: self.seen[node] for node in nodes if node in self.seen}
         neighbour.outbox.remark_seen(messages.encode(Seen(False, changed)))
-
-    def _news_dropped(self, outbox: Outbox) -> list[bytes] | None:
-        """The keys of which an outbox that overflowed would have told, and it alone. None if that is more than keys."""
-        return None if outbox.remark_dropped else self._news.since(outbox.told)
 
     def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:
         self.counts.loads_left_out += resync.left_out
         if resync.lacks_floors:
-            self._begin_resync(neighbour, None)
+            self._begin_resync(neighbour, True)
             return []
         neighbour.resync = None
         neighbour.changes_told = resync.changes
         return [messages.encode(Seen(False, resync.seen))]
 
-    def _begin_resync(self, neighbour: Neighbour, keys: list[bytes] | None) -> None:
+    def _begin_resync(self, neighbour: Neighbour, whole: bool) -> None:
         """From here on the outbox holds what happens after this moment, and the resync what was before.
 
-        Of these keys only, if the neighbour can lack nothing else.
+        Unless it is to be whole, that is the news which the outbox has dropped, if all of it is remembered. The order
+        is that in which what a finalizer writes meanwhile is told twice rather than never: it waits in the outbox, and
+        what of it `seen` covers is there when the resync looks.
         """
         assert neighbour.seen is not None
         self.counts.resyncs += 1
+        told = neighbour.outbox.told
         neighbour.outbox.restart()
-        neighbour.seen_changed.clear()
+        neighbour.seen_changed = set()
+        seen, heard = dict(self.seen), dict(self.heard)
+        keys = None if whole else self._news.since(told)
         neighbour.resync = Resync(
             self._shelf,
             self.forgotten,
@@ -483,8 +484,8 @@ class Replica:
             self._stable_time(neighbour.seen),
             neighbour.changes_told,
             neighbour.capacity,
-            dict(self.seen),
-            dict(self.heard),
+            seen,
+            heard,
             keys,
         )
 
@@ -692,7 +693,7 @@ class Replica:
         if source.seen is not None:
             raise ProtocolError("a second greeting")
         source.seen = dict(message.times)
-        self._begin_resync(source, None)
+        self._begin_resync(source, True)
 
     def _take_seen(self, message: Seen, source: Neighbour, now: float) -> None:
         """The neighbour has told us all that this covers, so it is ours as well."""

@@ -1,5 +1,8 @@
 """What was news lately is remembered in its order, as far as there is room."""
 
+from collections import deque
+from collections.abc import Iterator
+
 from lru_cache.replication.news import News
 
 
@@ -28,3 +31,15 @@ def test_says_that_it_has_forgotten_some() -> None:
 
 def test_remembers_as_many_as_it_may() -> None:
     assert news(b"a", b"b", b"c", limit=2).since(1) == [b"b", b"c"]
+
+
+def test_says_that_it_does_not_know_if_there_is_more_while_it_looks() -> None:
+    class Busy(deque[bytes]):
+        def __reversed__(self) -> Iterator[bytes]:
+            latest = super().__reversed__()
+            self.append(b"more")
+            return latest
+
+    remembered = news(b"a")
+    remembered._keys = Busy(remembered._keys)
+    assert remembered.since(0) is None

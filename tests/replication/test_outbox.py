@@ -208,6 +208,16 @@ def test_an_overflow_knows_what_was_told_before_it() -> None:
     assert box.told == 8
 
 
+@pytest.mark.parametrize("numbers", [(9, 8, 10), (9, 10, 8), (9, 10, 11, 8)])
+def test_an_overflow_knows_of_news_that_came_behind_later_news(numbers: tuple[int, ...]) -> None:
+    """As it does if a finalizer writes in the middle of a write. The last one comes when it has overflowed."""
+    box = outbox(2)
+    for number in numbers:
+        tell(box, bytes([number]), OLD, number=number)
+    assert box.overflowed
+    assert box.told == 7
+
+
 @pytest.mark.parametrize("when", ["before", "after", "taken"])
 def test_an_overflow_knows_whether_it_dropped_a_remark(when: str) -> None:
     box = full() if when == "after" else outbox(1)

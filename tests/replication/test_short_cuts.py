@@ -340,8 +340,11 @@ def test_a_write_while_what_was_evicted_is_looked_up_keeps_the_newer_grave() -> 
 
 
 @contextmanager
-def collecting_at_once(act: Callable[[], object]) -> Iterator[None]:
-    """The first object made inside that the garbage collector knows makes it run, and with it a finalizer that acts."""
+def collecting_at_once(act: Callable[[], object], after: int = 1) -> Iterator[None]:
+    """The first object made inside that the garbage collector knows makes it run, and with it a finalizer that acts.
+
+    Or one `after` so many.
+    """
 
     class Garbage:
         def __init__(self) -> None:
@@ -355,7 +358,7 @@ def collecting_at_once(act: Callable[[], object]) -> Iterator[None]:
     gc.disable()
     try:
         Garbage()
-        gc.set_threshold(1, 1, 1)
+        gc.set_threshold(after, 1, 1)
         gc.enable()
         yield
     finally:
@@ -384,6 +387,63 @@ def test_what_was_seen_is_told_whole_whatever_a_collection_writes() -> None:
     bodies += node.replica.to_send("b", node.now, 1_000_000)
     told = [message for message in map(messages.decode, bodies) if isinstance(message, Seen)]
     assert {each for message in told for each in message.times} == {*others, node.replica.node}
+
+
+def keys_told_before_they_were_seen(bodies: list[bytes], node: Node) -> dict[bytes, int]:
+    """Keys with the newest time that was told of each. AssertionError if `seen` covers a write that is told later."""
+    told: dict[bytes, int] = {}
+    seen = 0
+    for message in map(messages.decode, bodies):
+        if isinstance(message, list):
+            assert all(event.version.time > seen for event in message)
+            told.update((event.key, event.version.time) for event in message)
+        elif isinstance(message, Seen):
+            seen = message.times.get(node.replica.node, seen)
+    assert seen == node.replica.told_time()
+    return told
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 2, 4])
+@pytest.mark.parametrize("after", range(1, 30))
+def test_no_write_of_a_collection_is_seen_before_it_is_told_nor_lost(after: int, waiting: int) -> None:
+    """Also where it makes an outbox overflow, and where that one overflows already."""
+    node = Node()
+    node.replica.neighbours["b"].outbox._limit = 2
+    written: dict[bytes, int] = {}
+
+    def write(*keys: str) -> None:
+        for key in keys:
+            stamp = node.replica.set(encode_key(key), b"\x01", node.now)
+            node.replica.left(node.store.put(key, 1, node.now, node.now + 9, node.now + 9, stamp))
+            written[stamp.key] = max(written.get(stamp.key, 0), stamp.version.time)
+
+    write(*"defg"[:waiting])
+    bodies: list[bytes] = []
+    with collecting_at_once(lambda: write("a", "b", "c"), after):
+        write("k")
+        bodies += node.replica.short_cuts.alone("b", node.now) or []
+        bodies += node.replica.to_send("b", node.now, 1)
+    while more := node.replica.to_send("b", node.now, 1_000_000):
+        bodies += more
+    assert keys_told_before_they_were_seen(bodies, node) == written
+
+
+def test_who_passes_news_on_says_nothing_of_what_was_seen_unless_that_has_changed() -> None:
+    node = Node()
+    node.hears(Event(Kind.SET, encode_key("k"), Version(BASE - 1, X), 1, b"\x01"))
+    bodies = node.replica.short_cuts.alone("b", node.now)
+    assert bodies is not None
+    assert [type(message) for message in map(messages.decode, bodies)] == [list]
+
+
+@pytest.mark.parametrize("after", range(1, 20))
+def test_what_a_collection_buries_stays_buried_when_an_older_set_leaves(after: int) -> None:
+    node = Node(capacity=1)
+    node.hears(Event(Kind.SET, encode_key("k"), Version(BASE - 1, X), 1, b"\x01"))
+    body = messages.encode([Event(Kind.SET, encode_key("l"), Version(BASE, X), 1, b"\x01")])
+    with collecting_at_once(lambda: node.replica.invalidate(encode_key("k"), node.now), after):
+        node.replica.received("a", body, node.now)
+    assert node.replica.forgotten.grave(encode_key("k")).node == node.replica.node
 
 
 @pytest.mark.skipif(implementation == "python", reason="they have no types to insist on")
