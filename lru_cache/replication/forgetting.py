@@ -124,13 +124,16 @@ class Forgotten:
             self.changes += 1
             self.base = time
             self._base_changed_at = self.changes
-            self.floors = {bucket: floor for bucket, floor in self.floors.items() if floor > time}
-            self._changed_at = {bucket: self._changed_at[bucket] for bucket in self.floors}
+            for bucket in list(self.floors):  # one by one: a finalizer may raise others meanwhile
+                if self.floors.get(bucket, time) <= time:
+                    self.floors.pop(bucket, None)
+                    self._changed_at.pop(bucket, None)
 
     def changed_since(self, changes: int, above: int) -> tuple[int, dict[int, int]]:
         """The base, or 0, and the floors of buckets, that have changed since then and lie above this time."""
         base = self.base if self._base_changed_at > changes and self.base > above else 0
-        return base, {b: f for b, f in self.floors.items() if f > above and self._changed_at[b] > changes}
+        floors = dict(self.floors)  # a finalizer may raise some meanwhile, or all
+        return base, {b: f for b, f in floors.items() if f > above and self._changed_at.get(b, self.changes) > changes}
 
     def floor_may_add_to(self, newest: Version, key: bytes, changes: int, above: int) -> bool:
         """Whether this key's floor may stand for news that its newest known version does not say.

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lru_cache.replication import messages, python_short_cuts, short_cuts
 from lru_cache.replication.encoding import encode_key
+from lru_cache.replication.forgetting import Forgotten
 from lru_cache.replication.messages import Event, Kind, Seen
 from lru_cache.replication.replica import Limits, Replica
 from lru_cache.replication.shelf import Shelf
@@ -426,6 +427,29 @@ def test_no_write_of_a_collection_is_seen_before_it_is_told_nor_lost(after: int,
     while more := node.replica.to_send("b", node.now, 1_000_000):
         bodies += more
     assert keys_told_before_they_were_seen(bodies, node) == written
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_no_floor_is_lost_that_a_collection_raises_during_a_clear(after: int) -> None:
+    forgotten = Forgotten(10, 1)
+    forgotten.raise_floor(1, 5)
+    forgotten.raise_floor(2, 15)
+    with collecting_at_once(lambda: forgotten.raise_floor(3, 20), after):
+        forgotten.raise_all(10)
+        _ = [[] for _ in range(20)]
+    assert forgotten.floors == {2: 15, 3: 20}
+    assert forgotten.changed_since(0, 0) == (10, {2: 15, 3: 20})
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_floors_can_be_listed_while_a_collection_clears(after: int) -> None:
+    forgotten = Forgotten(10, 1)
+    forgotten.raise_floor(1, 5)
+    forgotten.raise_floor(2, 15)
+    with collecting_at_once(lambda: forgotten.raise_all(10), after):
+        changed = forgotten.changed_since(0, 0)
+        _ = [[] for _ in range(20)]
+    assert changed in [(0, {1: 5, 2: 15}), (10, {2: 15}), (0, {2: 15})]
 
 
 def test_who_passes_news_on_says_nothing_of_what_was_seen_unless_that_has_changed() -> None:
