@@ -19,7 +19,8 @@ def work(socket_path, number):
         factor = wait_for(cache, "factor")
         cache.set(("result", number), factor * number)
         results = [wait_for(cache, ("result", other)) for other in range(1, WORKERS + 1)]
-        print(f"worker {number} reads the factor {factor}, and the results {results}", flush=True)
+        # One write, with its end: else lines of two processes may mix where output is not buffered.
+        print(f"worker {number} reads the factor {factor}, and the results {results}\n", end="", flush=True)
         cache.set(("done", number), True)
         assert cache.flush()
 
