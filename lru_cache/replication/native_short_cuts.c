@@ -620,7 +620,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *replica;
     PyObject *seen, *heard, *neighbours, *counts; /* three dicts, and an object */
-    PyObject *clock, *news, *news_keys, *note_key; /* the last: a method of the one before it */
+    PyObject *clock, *news, *note_key; /* note_key: a method of the news' ring of keys */
     PyObject *forgotten, *graves, *beside;
     int64_t most_graves;
     PyObject *shelf, *store, *find, *put, *loading; /* find, put: methods of the store */
@@ -628,7 +628,8 @@ typedef struct {
     PyObject *last_node; /* of what came; so that values of one node share its bytes */
     int64_t hold;
     /* For whole writes, once they are allowed: */
-    PyObject *acquire, *release, *monotonic, *after; /* methods of the lock and the clock; `after`: called when a write is told, and the lock is free again; or NULL */
+    PyObject *acquire, *release, *monotonic; /* methods of the lock and the clock */
+    PyObject *after; /* called when a write is told, and the lock is free again; or NULL */
     double life;
     Py_ssize_t longest_value;
 } ShortCuts;
@@ -664,6 +665,16 @@ as_number(PyObject *value, int64_t *number)
 }
 
 static int
+as_double(PyObject *value, double *number)
+{
+    if (value == NULL) {
+        return -1;
+    }
+    *number = PyFloat_AsDouble(value);
+    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int
 number_field(PyObject *object, Py_ssize_t offset, int64_t *number)
 {
     PyObject *value = Py_XNewRef(field(object, offset)); /* what is no number may run code of its own to become one */
@@ -695,12 +706,9 @@ static int
 double_field(PyObject *object, Py_ssize_t offset, double *number)
 {
     PyObject *value = Py_XNewRef(field(object, offset));
-    if (value == NULL) {
-        return -1;
-    }
-    *number = PyFloat_AsDouble(value);
-    Py_DECREF(value);
-    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
+    int status = as_double(value, number);
+    Py_XDECREF(value);
+    return status;
 }
 
 /* A reference of its own, since whoever asks goes on to run foreign code. */
@@ -759,12 +767,9 @@ static int
 double_attribute(PyObject *object, PyObject *name, double *number)
 {
     PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        return -1;
-    }
-    *number = PyFloat_AsDouble(value);
-    Py_DECREF(value);
-    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
+    int status = as_double(value, number);
+    Py_XDECREF(value);
+    return status;
 }
 
 static PyObject *
@@ -793,6 +798,7 @@ short_cuts_take_parts(ShortCuts *self, State *state)
 {
     Names *name = &state->name;
     Offsets *at = &state->at;
+    PyObject *news_keys; /* borrowed */
     return (self->seen = dict_attribute(self->replica, name->seen)) != NULL &&
                    (self->heard = dict_attribute(self->replica, name->heard)) != NULL &&
                    (self->departed = dict_attribute(self->replica, name->_departed)) != NULL &&
@@ -801,8 +807,8 @@ short_cuts_take_parts(ShortCuts *self, State *state)
                    (self->counts = PyObject_GetAttr(self->replica, name->counts)) != NULL &&
                    (self->clock = part_of(self->replica, name->_clock, state->clock_type)) != NULL &&
                    (self->news = part_of(self->replica, name->_news, state->news_type)) != NULL &&
-                   (self->news_keys = Py_XNewRef(field(self->news, at->_keys))) != NULL &&
-                   (self->note_key = PyObject_GetAttr(self->news_keys, name->append)) != NULL &&
+                   (news_keys = field(self->news, at->_keys)) != NULL &&
+                   (self->note_key = PyObject_GetAttr(news_keys, name->append)) != NULL &&
                    (self->forgotten = part_of(self->replica, name->forgotten, state->forgotten_type)) != NULL &&
                    (self->graves = ordered_field(self->forgotten, at->_graves)) != NULL &&
                    (self->beside = dict_field(self->forgotten, at->_beside)) != NULL &&
@@ -852,7 +858,6 @@ short_cuts_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->counts);
     Py_VISIT(self->clock);
     Py_VISIT(self->news);
-    Py_VISIT(self->news_keys);
     Py_VISIT(self->note_key);
     Py_VISIT(self->forgotten);
     Py_VISIT(self->graves);
@@ -897,7 +902,6 @@ short_cuts_dealloc(PyObject *object)
     Py_CLEAR(self->counts);
     Py_CLEAR(self->clock);
     Py_CLEAR(self->news);
-    Py_CLEAR(self->news_keys);
     Py_CLEAR(self->note_key);
     Py_CLEAR(self->forgotten);
     Py_CLEAR(self->graves);
@@ -2104,7 +2108,7 @@ add_seen(ShortCuts *self, State *state, PyObject *neighbour, PyObject *outbox, P
         Py_DECREF(changed);
         return 0;
     }
-    PyObject *message = seen_message(self, changed); /* for which a finalizer may run, that writes: looked at after it */
+    PyObject *message = seen_message(self, changed); /* for which a finalizer may run, and write: look after it */
     int status = message == NULL && PyErr_Occurred() ? -1 : 0;
     int up_to_date = status < 0 ? -1 : is_up_to_date(state, neighbour, outbox);
     if (message != NULL && up_to_date > 0 && PyDict_GET_SIZE(items) == 0) {

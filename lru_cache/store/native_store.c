@@ -2377,11 +2377,14 @@ read_path_get(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     return look_up(self, given[0], given[1], given[2]);
 }
 
-/* The method in Python that does all of it. */
+/* What the method in Python answers that does all of it. */
 static PyObject *
-at_length(ReadPath *self, int which)
+at_length(ReadPath *self, int which, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    return is_made(self) ? PyObject_GetAttr((PyObject *)self, self->store->state->at_length[which]) : NULL;
+    PyObject *method = is_made(self) ? PyObject_GetAttr((PyObject *)self, self->store->state->at_length[which]) : NULL;
+    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
+    Py_XDECREF(method);
+    return answer;
 }
 
 /* cache[key] */
@@ -2390,9 +2393,7 @@ read_path_get_item(ReadPath *self, PyObject *key)
 {
     PyObject *value;
     if (LIKELY(look_for(self, key, 1, &value) != ERROR) && UNLIKELY(value == NULL)) {
-        PyObject *method = at_length(self, GET_ITEM_AT_LENGTH);
-        value = method == NULL ? NULL : PyObject_CallOneArg(method, key);
-        Py_XDECREF(method);
+        value = at_length(self, GET_ITEM_AT_LENGTH, &key, 1, NULL);
     }
     return value;
 }
@@ -2412,10 +2413,7 @@ read_path_peek(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject
             return value;
         }
     }
-    PyObject *method = at_length(self, PEEK_AT_LENGTH);
-    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
-    Py_XDECREF(method);
-    return answer;
+    return at_length(self, PEEK_AT_LENGTH, args, nargs, kwnames);
 }
 
 static inline int
@@ -2491,10 +2489,7 @@ read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
             return NULL;
         }
     }
-    PyObject *method = at_length(self, SET_AT_LENGTH);
-    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
-    Py_XDECREF(method);
-    return answer;
+    return at_length(self, SET_AT_LENGTH, args, nargs, kwnames);
 }
 
 /* cache[key] = value, and del cache[key], for which `value` is NULL. */
@@ -2506,9 +2501,8 @@ read_path_set_item(ReadPath *self, PyObject *key, PyObject *value)
     if (LIKELY(outcome != 0)) {
         return outcome > 0 ? 0 : -1;
     }
-    PyObject *method = at_length(self, value == NULL ? DELETE_ITEM_AT_LENGTH : SET_ITEM_AT_LENGTH);
-    PyObject *answer = method == NULL ? NULL : PyObject_Vectorcall(method, args, value == NULL ? 1 : 2, NULL);
-    Py_XDECREF(method);
+    PyObject *answer = value == NULL ? at_length(self, DELETE_ITEM_AT_LENGTH, args, 1, NULL)
+                                     : at_length(self, SET_ITEM_AT_LENGTH, args, 2, NULL);
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
 }
@@ -2526,10 +2520,8 @@ read_path_contains(ReadPath *self, PyObject *key)
     if (outcome == ABSENT || outcome == ERROR) {
         return outcome == ABSENT ? 0 : -1;
     }
-    PyObject *method = at_length(self, CONTAINS_AT_LENGTH);
-    PyObject *answer = method == NULL ? NULL : PyObject_CallOneArg(method, key);
+    PyObject *answer = at_length(self, CONTAINS_AT_LENGTH, &key, 1, NULL);
     int contains = answer == NULL ? -1 : PyObject_IsTrue(answer);
-    Py_XDECREF(method);
     Py_XDECREF(answer);
     return contains;
 }
@@ -2894,7 +2886,7 @@ module_free(void *module)
 static PyMethodDef module_functions[] = {
     {"with_short_cuts", with_short_cuts, METH_O,
      "with_short_cuts($module, class, /)\n--\n\n"
-     "Decorate a cache: its `set` is served without a Python frame where that is possible."},
+     "Decorate a cache: `set`, `peek`, items, `in` and `len` run no Python frame where that is possible."},
     {NULL, NULL, 0, NULL},
 };
 
