@@ -18,6 +18,7 @@ in_c = [
     Extension(
         f"lru_cache.{name.replace('/', '.')}",
         [f"lru_cache/{name}.c"],
+        depends=["lru_cache/native_module.h"],
         extra_compile_args=sanitizers,
         extra_link_args=sanitizers,
         optional=not required,

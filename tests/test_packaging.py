@@ -61,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names - EXTENSIONS == {name for name in tracked("lru_cache") if not name.endswith(".c")}
+    assert names - EXTENSIONS == {name for name in tracked("lru_cache") if not name.endswith((".c", ".h"))}
     assert "lru_cache/py.typed" in names
 
 

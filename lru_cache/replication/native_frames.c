@@ -10,6 +10,8 @@ only where a chunk of a class of its own is given up; so a reader is whole befor
 #include <stdint.h>
 #include <string.h>
 
+#include "../native_module.h"
+
 #ifdef Py_GIL_DISABLED
 #error "the global interpreter lock is what makes a reader's steps whole; without it the one in Python is taken"
 #endif
@@ -336,25 +338,16 @@ static PyType_Spec reader_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-imported(const char *module_name, const char *name)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *object = module == NULL ? NULL : PyObject_GetAttrString(module, name);
-    Py_XDECREF(module);
-    return object;
-}
-
 static int
 module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     if ((state->need_data = imported("lru_cache.replication.python_frames", "NEED_DATA")) == NULL ||
         (state->protocol_error = imported("lru_cache.errors", "ProtocolError")) == NULL ||
-        (state->reader_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &reader_spec, NULL)) == NULL) {
+        (state->reader_type = add_type(module, &reader_spec)) == NULL) {
         return -1;
     }
-    return PyModule_AddType(module, state->reader_type);
+    return 0;
 }
 
 static int
@@ -387,13 +380,7 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030c0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
-};
+static PyModuleDef_Slot module_slots[] = MODULE_SLOTS(module_exec);
 
 static struct PyModuleDef native_frames_module = {
     PyModuleDef_HEAD_INIT,

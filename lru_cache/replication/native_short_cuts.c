@@ -15,6 +15,8 @@ since the lock is reentrant; so everything that is used afterwards is held by a 
 #include <stdint.h>
 #include <string.h>
 
+#include "../native_module.h"
+
 #ifdef Py_GIL_DISABLED
 #error "the short cuts rely on the global interpreter lock; without it the replica does everything"
 #endif
@@ -2526,15 +2528,6 @@ static PyType_Spec short_cuts_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-imported(const char *module_name, const char *name)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *object = module == NULL ? NULL : PyObject_GetAttrString(module, name);
-    Py_XDECREF(module);
-    return object;
-}
-
 static PyTypeObject *
 imported_tuple(const char *module_name, const char *name)
 {
@@ -2606,16 +2599,6 @@ take_kinds(State *state)
     }
     Py_XDECREF(kind);
     return status;
-}
-
-static PyTypeObject *
-add_type(PyObject *module, PyType_Spec *spec)
-{
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
-    if (type != NULL && PyModule_AddType(module, type) < 0) {
-        Py_CLEAR(type);
-    }
-    return type;
 }
 
 static int
@@ -2716,13 +2699,7 @@ module_free(void *module)
     NAMES(DROP_NAME)
 }
 
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030c0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
-};
+static PyModuleDef_Slot module_slots[] = MODULE_SLOTS(module_exec);
 
 static struct PyModuleDef native_short_cuts_module = {
     PyModuleDef_HEAD_INIT,

@@ -25,6 +25,8 @@ when the node leaves, what it had becomes the handle's. */
 #include <string.h>
 #include <time.h>
 
+#include "../native_module.h"
+
 #ifdef Py_GIL_DISABLED
 #error "the native store relies on the global interpreter lock; without it the Python store stands in"
 #endif
@@ -2773,8 +2775,7 @@ with_short_cuts(PyObject *module, PyObject *class)
 static int
 take_causes(State *state)
 {
-    PyObject *module = PyImport_ImportModule("lru_cache.store.removal");
-    PyObject *causes = module == NULL ? NULL : PyObject_GetAttrString(module, "RemovalCause");
+    PyObject *causes = imported("lru_cache.store.removal", "RemovalCause");
     int status = -1;
     if (causes != NULL) {
         state->evicted = PyObject_GetAttrString(causes, "EVICTED");
@@ -2785,32 +2786,19 @@ take_causes(State *state)
         status = state->evicted && state->expired && state->replaced && state->invalidated && state->cleared ? 0 : -1;
     }
     Py_XDECREF(causes);
-    Py_XDECREF(module);
     return status;
 }
 
 static int
 take_clock(State *state)
 {
-    PyObject *module = PyImport_ImportModule("time");
-    state->monotonic = module == NULL ? NULL : PyObject_GetAttrString(module, "monotonic");
-    Py_XDECREF(module);
+    state->monotonic = imported("time", "monotonic");
 #ifdef __linux__
     struct timespec tick;
     state->coarse_clock = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0 &&
                           (double)tick.tv_sec + (double)tick.tv_nsec * 1e-9 <= COARSEST_TICK;
 #endif
     return state->monotonic == NULL ? -1 : 0;
-}
-
-static PyTypeObject *
-add_type(PyObject *module, PyType_Spec *spec)
-{
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
-    if (type != NULL && PyModule_AddType(module, type) < 0) {
-        Py_CLEAR(type);
-    }
-    return type;
 }
 
 static int
@@ -2890,13 +2878,7 @@ static PyMethodDef module_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030c0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
-};
+static PyModuleDef_Slot module_slots[] = MODULE_SLOTS(module_exec);
 
 static struct PyModuleDef native_store_module = {
     PyModuleDef_HEAD_INIT,
