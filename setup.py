@@ -1,32 +1,109 @@
-"""Builds what there is in C, where that is possible: the store, frames, and the short cuts of replication.
+"""Builds what is compiled, where that is possible: the store, in C, and the rules of replication, by Cython.
 
-Without a compiler the install succeeds all the same, with the store in Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a
-failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the sanitizers that .ci/memory runs the tests under.
-Everything else is in pyproject.toml.
+Without a compiler, or without Cython where the build is not isolated, the install succeeds all the same, with those in
+Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the sanitizers
+that .ci/memory runs the tests under. Everything else is in pyproject.toml.
 """
 
 import os
+import shutil
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 required = os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0")
 sanitized = os.environ.get("LRU_CACHE_SANITIZE", "") not in ("", "0")
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "-O1", "-UNDEBUG"] if sanitized else []
 
+RULES = Path("lru_cache/replication/rules")
+NATIVE_RULES = "lru_cache.replication.native_rules"
+UNCOMPILED = {"__init__", "uncompiled"}  # of the rules
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,  # types of C come from the .pxd files alone: annotated `float` would change results
+    "always_allow_keywords": True,
+    "auto_pickle": False,
+    "binding": False,
+    "boundscheck": False,  # the readers of bytes check for themselves; .ci/memory looks after them
+    "c_string_encoding": "utf8",
+    "c_string_type": "bytes",
+    "cdivision": True,
+    "initializedcheck": False,
+    "wraparound": False,
+}
+
+
+class Build(build_ext):
+    """As usual, but that the sources of the rules are made first, and that the files of one extension share the cores."""
+
+    def build_extension(self, extension: Extension) -> None:
+        if extension.name == f"{NATIVE_RULES}._all":
+            extension.sources = self.translated()
+        super().build_extension(extension)
+
+    def build_extensions(self) -> None:
+        compile_all = self.compiler.compile
+
+        def compile_at_once(sources: list[str], *arguments: object, **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = pool.map(lambda source: compile_all([source], *arguments, **options), sources)
+                return [file for files in made for file in files]
+
+        self.compiler.compile = compile_at_once
+        super().build_extensions()
+
+    def translated(self) -> list[str]:
+        """The rules as C. They are compiled under another package's name, where their .pxd files are looked for."""
+        try:
+            from Cython.Build import cythonize
+        except ImportError:
+            raise CompileError("Cython is not installed") from None
+        types = Path(self.build_temp).resolve() / "types"
+        package = types.joinpath(*NATIVE_RULES.split("."))
+        shutil.rmtree(types, ignore_errors=True)
+        package.mkdir(parents=True)
+        for folder in (package, *package.parents):
+            if folder == types:
+                break
+            (folder / "__init__.py").touch()
+        for file in RULES.glob("*.pxd"):
+            shutil.copy(file, package)
+        modules = [
+            Extension(f"{NATIVE_RULES}.{file.stem}", [str(file)])
+            for file in sorted(RULES.glob("*.py"))
+            if file.stem not in UNCOMPILED
+        ]
+        translated = cythonize(
+            modules,
+            compiler_directives=DIRECTIVES,
+            include_path=[str(types)],
+            build_dir=str(Path(self.build_temp) / "translated"),
+            force=True,
+            quiet=True,
+        )
+        return [source for module in translated for source in module.sources]
+
+
 in_c = [
     Extension(
-        f"lru_cache.{name.replace('/', '.')}",
-        [f"lru_cache/{name}.c"],
+        f"lru_cache.{name}",
+        sources,
         depends=["lru_cache/native_module.h"],
-        extra_compile_args=sanitizers,
+        extra_compile_args=[*options, *sanitizers],
         extra_link_args=sanitizers,
         optional=not required,
     )
-    for name in ("store/native_store", "replication/native_frames", "replication/native_short_cuts")
+    for name, sources, options in (
+        ("store.native_store", ["lru_cache/store/native_store.c"], []),
+        ("replication.native_rules._all", [], ["-O2", "-g0", "-Wno-unused-function"]),
+    )
 ]
 
-# Without the global interpreter lock only the store in Python is right.
+# Without the global interpreter lock only the store and the rules in Python are right.
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
-setup(ext_modules=[] if free_threaded and not required else in_c)
+setup(ext_modules=[] if free_threaded and not required else in_c, cmdclass={"build_ext": Build})

@@ -1,4 +1,4 @@
-"""Frames: where one message ends and the next begins in a stream of bytes. The reference; native_frames.c is a twin.
+"""Frames: where one message ends and the next begins in a stream of bytes.
 
 This file must not know what is in a body, nor where the bytes come from and go to. A frame is the body's length,
 in four bytes, most significant first, and then the body, which is never empty.
@@ -13,10 +13,17 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
+try:
+    import cython
+except ImportError:
+    from . import uncompiled as cython
+
 from lru_cache.errors import ProtocolError
 
 _HEADER = struct.Struct(">I")
-HEADER_BYTES: Final = _HEADER.size
+HEADER_BYTES: Final = 4
+_HEADER_BYTES = HEADER_BYTES
+_ROOM = bytearray(HEADER_BYTES)  # where a header is made, with nothing else running meanwhile
 LARGEST_LIMIT_BYTES: Final = 0xFFFF_FFFF  # what the header can say
 
 
@@ -34,15 +41,29 @@ NEED_DATA: Final = _Need.DATA
 
 def encode_frame(body: bytes, limit: int) -> bytes:
     """The frame of this body. `limit` is what the peer accepts; a longer body is a mistake of ours."""
-    length = len(body)
-    if not 0 < length <= limit:
-        raise ValueError(f"a frame's body must have 1 to {limit} bytes, this one has {length}")
-    return _HEADER.pack(length) + body
+    return encode_frames([body], limit)
 
 
 def encode_frames(bodies: list[bytes], limit: int) -> bytes:
     """The frames of these bodies, one behind the other."""
-    return b"".join([encode_frame(body, limit) for body in bodies])
+    parts = []
+    for body in bodies:
+        if not 0 < len(body) <= limit:
+            raise ValueError(f"a frame's body must have 1 to {limit} bytes, this one has {len(body)}")
+        parts.append(_header(len(body)))
+        parts.append(body)
+    return b"".join(parts)
+
+
+def _header(length: int) -> bytes:
+    if not cython.compiled:
+        return _HEADER.pack(length)
+    room = _ROOM
+    room[0] = length >> 24 & 255
+    room[1] = length >> 16 & 255
+    room[2] = length >> 8 & 255
+    room[3] = length & 255
+    return room[0:4]
 
 
 class FrameReader:
@@ -97,22 +118,44 @@ class FrameReader:
         """The next complete body, or `NEED_DATA`."""
         if self._refusal:
             raise ProtocolError(self._refusal)
-        buffer, start = self._buffer, self._start + HEADER_BYTES
+        start = self._start + _HEADER_BYTES
+        if not isinstance(self._buffer, bytes):
+            return self._next_of_several(start)
+        buffer = self._buffer
         if len(buffer) < start:
             return NEED_DATA
-        (length,) = _HEADER.unpack_from(buffer, self._start)
-        if not 0 < length <= self._limit:
-            self._refuse(f"a frame of {length} bytes, where 1 to {self._limit} are allowed")
-        end = start + length
+        view = buffer
+        length = view[start - 4] << 24 | view[start - 3] << 16 | view[start - 2] << 8 | view[start - 1]
+        end = start + self._checked(length)
         if len(buffer) < end:
             return NEED_DATA
+        body = view[start:end]
         if end < len(buffer):
             self._start = end
         else:
             self._drop()
-        if isinstance(buffer, bytes):
-            return buffer[start:end]
-        return bytes(memoryview(buffer)[start:end])  # a slice of this would be a copy to be copied again
+        return body
+
+    def _next_of_several(self, start: int) -> "bytes | _Need":
+        """Likewise, of a frame that came in several chunks."""
+        buffer = self._buffer
+        if len(buffer) < start:
+            return NEED_DATA
+        (length,) = _HEADER.unpack_from(buffer, start - _HEADER_BYTES)
+        end = start + self._checked(length)
+        if len(buffer) < end:
+            return NEED_DATA
+        body = bytes(memoryview(buffer)[start:end])  # a slice of this would be a copy to be copied again
+        if end < len(buffer):
+            self._start = end
+        else:
+            self._drop()
+        return body
+
+    def _checked(self, length: int) -> int:
+        if not 0 < length <= self._limit:
+            self._refuse(f"a frame of {length} bytes, where 1 to {self._limit} are allowed")
+        return length
 
     def __iter__(self) -> Iterator[bytes]:
         return self

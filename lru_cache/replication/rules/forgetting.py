@@ -6,19 +6,19 @@ bucket: the newest time forgotten there. So nothing older than what was forgotte
 of refusing a little that is. This file must not know stores, links or messages.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator
 from zlib import crc32
 
-from lru_cache.replication.version import NOTHING, Version
+from .burials import Burials, Grave, grave_of
+from .version import NOTHING, Version, version_of
 
 BUCKETS = 16_384
 BESIDE_LIMIT = 64  # nodes whose writes of one key are remembered within one hold
+_MASK = BUCKETS - 1
 
 
 def bucket_of(key: bytes) -> int:
     """The bucket of an encoded key, the same on every node."""
-    return crc32(key) & (BUCKETS - 1)
+    return crc32(key) & _MASK
 
 
 class Forgotten:
@@ -31,6 +31,7 @@ class Forgotten:
     __slots__ = (
         "_base_changed_at",
         "_beside",
+        "_burials",
         "_changed_at",
         "_graves",
         "_hold",
@@ -50,7 +51,8 @@ class Forgotten:
         self._hold = hold
         self._changed_at: dict[int, int] = {}  # bucket -> `changes` when its floor last did
         self._base_changed_at = 0
-        self._graves: OrderedDict[bytes, Version] = OrderedDict()  # oldest burial first
+        self._graves: dict[bytes, Grave] = {}
+        self._burials = Burials()
         self._beside: dict[bytes, dict[bytes, int]] = {}  # key -> node -> time, where there is more than the grave
 
     def __len__(self) -> int:
@@ -58,49 +60,79 @@ class Forgotten:
 
     def grave(self, key: bytes) -> Version:
         """The newest set or invalidation of this key that is buried, or NOTHING."""
-        return self._graves.get(key, NOTHING)
+        if not self._graves:
+            return NOTHING
+        grave = self._graves.get(key)
+        return NOTHING if grave is None else grave.version
+
+    def slice(self, number: int) -> tuple[list[Grave], int]:
+        """Some of the graves, and the number of the next slice, -1 after the last; begin with 0.
+
+        Every grave that is there from the first to the last is in one of them.
+        """
+        return self._burials.slice(number)
 
     def graves(self) -> list[tuple[bytes, Version]]:
-        """A snapshot of the graveyard."""
-        # Not `items`, for which pairs are made meanwhile: for that the garbage collector may run, and finalizers bury.
-        return [(key, version) for key in list(self._graves) if (version := self._graves.get(key)) is not None]
+        """A snapshot of the graveyard, oldest burial first."""
+        found: list[tuple[bytes, Version]] = []
+        graves, number = self._burials.slice(0)
+        while number >= 0:
+            found += [(grave.key, grave.version) for grave in graves]
+            graves, number = self._burials.slice(number)
+        return found
 
     def floor(self, key: bytes) -> int:
         """The newest time forgotten in this key's bucket."""
         return self.floors.get(bucket_of(key), self.base) if self.floors else self.base
 
-    def versions(self, key: bytes) -> Iterator[Version]:
+    def versions(self, key: bytes) -> list[Version]:
         """All that is to be told of a grave: itself, and what is recorded beside it."""
-        grave = self._graves.get(key)
-        if grave is not None:
-            yield grave
-            for node, time in self._beside.get(key, {}).items():
-                if (time, node) != grave:
-                    yield Version(time, node)
+        found: list[Version] = []
+        grave = self.grave(key)
+        if grave is not NOTHING:
+            found.append(grave)
+            if self._beside:
+                for node, time in self._beside.get(key, {}).items():
+                    if node != grave.node or time != grave.time:
+                        found.append(version_of(time, node))
+        return found
 
     def knows(self, key: bytes, version: Version) -> bool:
         """Whether this node's invalidation, or a later one of it, is recorded already."""
-        grave = self._graves.get(key, NOTHING)
+        grave = self.grave(key)
         known = self._beside.get(key, {}).get(version.node, 0)
         return max(known, grave.time if grave.node == version.node else 0) >= version.time
 
     def bury(self, key: bytes, version: Version) -> None:
         """Remember this version of a key, and forget the oldest grave if there are too many."""
         graves = self._graves
-        # Without a call, for which the garbage collector may run: a finalizer may bury a newer one.
-        before = graves[key] if key in graves else NOTHING  # noqa: SIM401
-        graves[key] = newest = version if version > before else before  # noqa: FURB136
-        self._graves.move_to_end(key)
-        if before is not NOTHING:
-            self._record_beside(key, before, version, newest)
-        while len(self._graves) > self.capacity:
+        grave = grave_of(key, version)
+        self._burials.add(grave)
+        # No call until it is the key's grave, after which a finalizer could run and bury a newer version.
+        old = graves[key] if key in graves else None  # noqa: SIM401
+        if old is not None:
+            before = old.version
+            if before.time > version.time or (before.time == version.time and before.node > version.node):
+                grave.version = before
+        graves[key] = grave
+        if old is not None:
+            self._burials.remove(old)
+            self._record_beside(key, old.version, version, grave.version)
+        if grave.is_open:  # a finalizer buried so much that this one was the oldest, before it was the key's
+            grave.is_open = False
+            self._burials.add(grave)
+        while len(graves) > self.capacity:
             self._collect()
 
     def exhume(self, key: bytes, version: Version) -> None:
         """A newer set is held. Its version says all that the grave did, if it is newer by more than the hold."""
-        grave = self._graves.get(key)
-        if grave is not None and grave.time <= version.time - self._hold:
-            del self._graves[key]
+        graves = self._graves
+        if key not in graves:
+            return
+        grave = graves[key]
+        if grave.version.time <= version.time - self._hold:
+            del graves[key]  # before any call: see `bury`
+            self._burials.remove(grave)
             self._beside.pop(key, None)
 
     def raise_floor(self, bucket: int, time: int) -> None:
@@ -151,16 +183,25 @@ class Forgotten:
             beside[other.node] = max(other.time, beside.get(other.node, 0))
         near = {node: time for node, time in beside.items() if time > newest.time - self._hold}
         if len(near) > BESIDE_LIMIT:
-            near = dict(sorted(near.items(), key=lambda item: item[1])[-BESIDE_LIMIT:])
+            near = dict(sorted(near.items(), key=_time_of_pair)[-BESIDE_LIMIT:])
         if len(near) > 1:
             self._beside[key] = near
         else:
             self._beside.pop(key, None)
 
     def _collect(self) -> None:
-        key, version = self._graves.popitem(last=False)
-        self._beside.pop(key, None)
-        bucket = bucket_of(key)
-        self.raise_floor(bucket, version.time)
+        grave = self._burials.pop_oldest()
+        key = grave.key
+        if self._graves.get(key) is not grave:
+            return  # it is about to be its key's: see `bury`
+        del self._graves[key]
+        if self._beside:
+            self._beside.pop(key, None)
+        bucket = crc32(key) & _MASK
+        self.raise_floor(bucket, grave.version.time)
         self.changed(bucket)
         self.collected += 1
+
+
+def _time_of_pair(pair: tuple[bytes, int]) -> int:
+    return pair[1]

@@ -8,19 +8,20 @@ from collections import deque
 from itertools import islice
 
 
-class News:
+class RecentKeys:
     """Remembers the last `limit` times that a key was news. So what it costs is never more than was news meanwhile."""
 
-    __slots__ = ("_keys", "count")
+    __slots__ = ("_append", "_keys", "count")
 
     def __init__(self, limit: int) -> None:
         self.count = 0  # of all news so far
         self._keys: deque[bytes] = deque(maxlen=min(limit, sys.maxsize))
+        self._append = self._keys.append
 
     def add(self, key: bytes) -> int:
         """Take note that a key is news. Its number."""
         self.count = number = self.count + 1
-        self._keys.append(key)
+        self._append(key)
         return number
 
     def since(self, count: int) -> list[bytes] | None:

@@ -13,12 +13,12 @@ This file must not know how anything is sent or merged.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
-from lru_cache.replication.messages import FloorRange
-from lru_cache.replication.outbox import Telling
-from lru_cache.replication.shelf import Shelf
-from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NOTHING, Version
+from .forgetting import BUCKETS, Forgotten, bucket_of
+from .messages import FloorRange
+from .outbox import Notice
+from .stamp import Stamp
+from .store_view import StoreView
+from .version import NOTHING, Version
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -33,7 +33,7 @@ class Resync:
 
     def __init__(
         self,
-        shelf: Shelf,
+        store: StoreView,
         forgotten: Forgotten,
         peer_seen: dict[bytes, int],
         stable: int,
@@ -50,9 +50,9 @@ class Resync:
         self.changes = forgotten.changes if keys is None else changes_told
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
-        self._shelf = shelf
+        self._store = store
         self._keys = keys or []
-        self._entries = shelf.entries() if keys is None else []
+        self._entries = store.entries() if keys is None else []
         self._forgotten = forgotten
         self._graves = forgotten.graves() if keys is None else []
         self._changes_told, self._stable = changes_told, stable
@@ -62,7 +62,7 @@ class Resync:
         self._steps = self._run()
         self.left_out = 0  # loads that the neighbour has no room for
 
-    def next(self) -> "tuple[bytes, Telling] | list[FloorRange] | None":
+    def next(self) -> "Notice | list[FloorRange] | None":
         """The next key to tell, the next chunk of the announcement, or None for a step that found nothing.
 
         StopIteration at the end, when `seen` is to be sent.
@@ -77,14 +77,14 @@ class Resync:
         """Whether the neighbour has this already."""
         return version.time <= self._peer_seen.get(version.node, 0)
 
-    def _run(self) -> "Iterator[tuple[bytes, Telling] | list[FloorRange] | None]":
+    def _run(self) -> "Iterator[Notice | list[FloorRange] | None]":
         for key in self._keys:
             yield self._look_for(key)
             if self.lacks_floors:
                 return
         self._keys = []
         for key, version in self._graves:
-            yield self._tell_dead(key, [version, *self._forgotten.versions(key)])
+            yield self._notice_of_dead(key, [version, *self._forgotten.versions(key)])
         self._graves = []
         for entry in self._entries:
             self._look_at(entry)
@@ -93,12 +93,12 @@ class Resync:
         room, self._todo = self._peer_capacity, self._todo[::-1]
         while self._todo:
             stamp = self._todo.pop()  # least recently used first, so that the neighbour's order becomes ours
-            yield self._tell(stamp, len(self._todo) < room)
+            yield self._notice_of(stamp, len(self._todo) < room)
         yield from self._announcement()
 
-    def _look_for(self, key: bytes) -> tuple[bytes, Telling] | None:
+    def _look_for(self, key: bytes) -> Notice | None:
         """What is to be told of a key that was news, as far as that is not a value."""
-        entry = self._shelf.find(key)
+        entry = self._store.find(key)
         stamp = None
         if entry is not None:
             self._look_at(entry)
@@ -108,13 +108,13 @@ class Resync:
         if isinstance(stamp, Stamp) and stamp.is_set:
             newest = max(newest, stamp.version)
         self.lacks_floors = self._forgotten.floor_may_add_to(newest, key, self._changes_told, self._stable)
-        return self._tell_dead(key, dead)
+        return self._notice_of_dead(key, dead)
 
-    def _tell_dead(self, key: bytes, versions: list[Version]) -> tuple[bytes, Telling] | None:
+    def _notice_of_dead(self, key: bytes, versions: list[Version]) -> Notice | None:
         if all(map(self.covers, versions)):
             return None
         newest = max(versions)
-        return key, Telling(newest, also=tuple(version for version in versions if version.node != newest.node))
+        return Notice(key, newest, also=tuple([version for version in versions if version.node != newest.node]))
 
     def _look_at(self, entry: "Entry[Any, Any]") -> None:
         stamp = entry.version
@@ -125,11 +125,11 @@ class Resync:
         if stamp.payload is not None and not (self.covers(stamp.told) and self.covers(stamp.life_version)):
             self._todo.append(stamp)
 
-    def _tell(self, stamp: Stamp, room: bool) -> tuple[bytes, Telling] | None:
+    def _notice_of(self, stamp: Stamp, room: bool) -> Notice | None:
         if stamp.is_set:
-            return stamp.key, Telling(stamp.version, valueless=not room)
+            return Notice(stamp.key, stamp.version, valueless=not room)
         if room:
-            return stamp.key, Telling()
+            return Notice(stamp.key)
         self.left_out += 1
         return None
 

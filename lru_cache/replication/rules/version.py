@@ -4,11 +4,12 @@ A *time* is a hybrid logical clock's: 64 bits, milliseconds since 1970 above a c
 of one process life. A `Version` is both; the newer is the greater, and of two with one time that of the greater node.
 """
 
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+try:
+    import cython
+except ImportError:
+    from . import uncompiled as cython
 
 COUNTER_BITS = 16
 NODE_BYTES = 8
@@ -16,18 +17,59 @@ MAXIMUM_TIME = (1 << 63) - 1
 LONGEST_SPAN_SECONDS = 1e10  # three centuries: a time of ours and a few of these are still less than the maximum
 
 
-class Version(NamedTuple):
-    """The age of a write. Compares as a tuple, which is the order that every node agrees on."""
+@cython.no_gc
+@cython.freelist(256)
+@cython.cclass
+class Version:
+    """The age of a write. Compares as a pair, which is the order that every node agrees on. Nobody changes one."""
 
-    time: int
-    node: bytes
+    __slots__ = ("node", "time")
+
+    def __init__(self, time: int, node: bytes) -> None:
+        self.time = time
+        self.node = node
+
+    def after(self, other: "Version") -> bool:
+        """Whether this is the newer."""
+        return self.time > other.time or (self.time == other.time and self.node > other.node)
+
+    def __lt__(self, other: "Version") -> bool:
+        return other.after(self)
+
+    def __gt__(self, other: "Version") -> bool:
+        return self.after(other)
+
+    def __le__(self, other: "Version") -> bool:
+        return not self.after(other)
+
+    def __ge__(self, other: "Version") -> bool:
+        return not other.after(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Version):
+            return NotImplemented
+        return self is other or (self.time == other.time and self.node == other.node)
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.node))
+
+    def __iter__(self) -> Iterator[int | bytes]:
+        return iter((self.time, self.node))
+
+    def __repr__(self) -> str:
+        return f"Version(time={self.time!r}, node={self.node!r})"
+
+
+def version_of(time: int, node: bytes) -> Version:
+    """What `Version(time, node)` makes, at a quarter of its cost where this is compiled: every event has one."""
+    version = Version.__new__(Version)
+    version.time = time
+    version.node = node
+    return version
 
 
 NOTHING = Version(0, b"")
 """Older than every write."""
-
-version_of: "Callable[[tuple[int, bytes]], Version]" = partial(tuple.__new__, Version)
-"""The version of a time and a node. What `Version(time, node)` makes, in a third of its time: every event has one."""
 
 
 def time_of(seconds: float) -> int:
@@ -52,7 +94,7 @@ class HybridClock:
     ours at once: it is noticed by `drift`, and taken over by `anchor`.
     """
 
-    __slots__ = ("_last", "_offset")  # here and where else it says so: the short cuts in C read them where they lie
+    __slots__ = ("_last", "_offset")
 
     def __init__(self, now: float, wall: float) -> None:
         self._last = 0
@@ -68,7 +110,8 @@ class HybridClock:
 
     def present(self, now: float) -> int:
         """The time that it is, whatever was given out or heard."""
-        return int((now + self._offset) * 1000) << COUNTER_BITS  # `time_of`, without its call: every write asks
+        milliseconds = int((now + self._offset) * 1000)
+        return milliseconds << 16  # `time_of`, without its call: every write asks
 
     def tick(self, now: float) -> int:
         """A new time."""

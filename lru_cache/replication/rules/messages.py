@@ -8,7 +8,6 @@ describes the bytes.
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -16,14 +15,18 @@ from msgpack import packb, unpackb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import MAXIMUM_KEY_BYTES
-from lru_cache.replication.forgetting import BUCKETS
-from lru_cache.replication.version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version, version_of
 
-MAXIMUM_EVENTS = 64  # in one message: larger ones gain nothing
-MAXIMUM_LIFE_MS = 1 << 53
+from .event import MAXIMUM_EVENTS, MAXIMUM_LIFE_MS, NO_END, Event, Kind, event_of
+from .forgetting import BUCKETS
+from .version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version, version_of
+
 MAXIMUM_ORIGINS = 4_096  # in one message
 FRAME_MARGIN_BYTES = 1 << 20  # beyond the largest value: keys, columns, a chunk of an announcement
 MAXIMUM_REASON_CHARACTERS = 500
+LONGEST_BUT_EVENTS_BYTES = FRAME_MARGIN_BYTES  # only events carry values
+MOST_ITEMS = 2 * MAXIMUM_ORIGINS  # in one array
+MOST_ITEMS_OF_FLOORS = 4 * (BUCKETS + 1)
+MOST_COLLECTIONS = 64  # in one message, but for the floors' own: seven are ours, and there is room to grow
 
 
 class Type(IntEnum):
@@ -35,31 +38,6 @@ class Type(IntEnum):
     PING = 5
     PONG = 6
     GOODBYE = 7
-
-
-class Kind(IntEnum):
-    """What an event tells of its key."""
-
-    SET = 0  # a value that an application told
-    INVALIDATE = 1  # the value no longer holds
-    LOAD = 2  # a copy of what a source had when the load began
-    TOUCH = 3  # the value of that version lives so long from now
-
-
-class Event(NamedTuple):
-    """One piece of news. `life_ms` is what remains, None without end."""
-
-    kind: Kind
-    key: bytes
-    version: Version
-    hops: int = 1
-    payload: bytes | None = None  # SET, LOAD
-    life_ms: int | None = None  # SET, LOAD, TOUCH
-    other: Version = NOTHING  # LOAD: when and by whom it was told; TOUCH: the version that is touched
-
-
-event_of: Callable[[tuple[Any, ...]], Event] = partial(tuple.__new__, Event)
-"""An event of all of its fields. What `Event(...)` makes, in a third of its time."""
 
 
 class Seen(NamedTuple):
@@ -136,20 +114,30 @@ def _flat_times(times: dict[bytes, int]) -> list[Any]:
 
 def _encode_events(events: list[Event]) -> bytes:
     """A column for each field: a list of small lists would take the codec twice as long."""
-    kinds, keys, versions, hops, payloads, lives, others = zip(*events, strict=True) if events else [()] * 7
-    times, origins = zip(*versions, strict=True) if events else [()] * 2
-    told = [version for version in others if version is not NOTHING]
-    nodes = list(dict.fromkeys([*origins, *(node for _, node in told)]))
+    versions = [event.version for event in events]
+    told = [event.other for event in events if event.other is not NOTHING]
+    nodes = list(dict.fromkeys([version.node for version in (*versions, *told)]))
     numbers = {node: number for number, node in enumerate(nodes)}
-    flat = [item for time, node in told for item in (time, numbers[node])]
-    origin_numbers = bytes([numbers[node] for node in origins])
-    return _pack([Type.EVENTS, nodes, bytes(kinds), bytes(hops), origin_numbers, times, keys, payloads, lives, flat])
+    return _pack(
+        [
+            Type.EVENTS,
+            nodes,
+            bytes([event.kind for event in events]),
+            bytes([event.hops for event in events]),
+            bytes([numbers[version.node] for version in versions]),
+            [version.time for version in versions],
+            [event.key for event in events],
+            [event.payload for event in events],
+            [None if event.life == NO_END else event.life for event in events],
+            [item for version in told for item in (version.time, numbers[version.node])],
+        ]
+    )
 
 
 def _encode_floors(floors: Floors) -> bytes:
     ranges: list[Any] = []
     for first, buckets, floor, confirmed in floors.ranges:
-        flat = [item for key, (time, node) in confirmed.items() for item in (key, time, node)]
+        flat = [item for key, version in confirmed.items() for item in (key, version.time, version.node)]
         ranges += (first, buckets, floor, flat)
     return _pack([Type.FLOORS, floors.announcer, floors.serial, floors.hops, _flat_times(floors.heard), ranges])
 
@@ -160,13 +148,39 @@ def _encode_floors(floors: Floors) -> bytes:
 def decode(body: bytes) -> Message | None:
     """The message, or None for a type that is not known here. ProtocolError for anything that is none."""
     try:
-        items = unpackb(body, raw=False, use_list=True, strict_map_key=False)
+        items = _unpack(body)
+    except ProtocolError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
         raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
     if not isinstance(items, list) or not items or type(items[0]) is not int:
         raise ProtocolError("a message is an array that begins with its type")
     read = _READERS.get(items[0])
     return None if read is None else read(items)
+
+
+def _unpack(body: bytes) -> object:
+    """What is in a message. A byte may claim to be an array of its own, which takes 56: so they are counted."""
+    kind = body[1] if len(body) > 1 and body[0] & 0xF0 == 0x90 else -1
+    if kind != Type.EVENTS and len(body) > LONGEST_BUT_EVENTS_BYTES:
+        raise ProtocolError(f"a message of {len(body)} bytes, which only events may have")
+    longest, left = (MOST_ITEMS_OF_FLOORS, BUCKETS) if kind == Type.FLOORS else (MOST_ITEMS, 0)
+    left += MOST_COLLECTIONS
+
+    def count(collection: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ProtocolError("a message of too many collections")
+        return collection
+
+    def extension(code: int, _: bytes) -> object:
+        return count(code)
+
+    return unpackb(
+        body, raw=False, use_list=True, strict_map_key=False, max_array_len=longest, max_map_len=MOST_COLLECTIONS,
+        list_hook=count, object_hook=count, ext_hook=extension,
+    )  # fmt: skip
 
 
 class _Fields:
@@ -216,7 +230,6 @@ def _key(item: Any) -> bytes:
     return item
 
 
-_KINDS = tuple(Kind)  # to look one up takes a tenth of what Kind(number) does
 _HAS_VALUE = bytes(kind in (Kind.SET, Kind.LOAD) for kind in range(256))
 
 
@@ -254,9 +267,9 @@ def _read_events(items: list[Any]) -> list[Event]:
     _require_keys(keys)
     if bytes([type(payload) is bytes for payload in payloads]) != kinds.translate(_HAS_VALUE):
         raise ProtocolError("a value is bytes, and only with a set or a load")
-    versions = map(version_of, zip(times, map(nodes.__getitem__, origins), strict=True))
-    named = map(_KINDS.__getitem__, kinds)
-    return list(map(event_of, zip(named, keys, versions, hops, payloads, lives, others, strict=True)))
+    versions = map(version_of, times, map(nodes.__getitem__, origins))
+    ends = [NO_END if life is None else life for life in lives]
+    return list(map(event_of, kinds, keys, versions, hops, payloads, ends, others))
 
 
 def _require_numbers(column: list[Any], limit: int) -> None:

@@ -1,0 +1,23 @@
+import cython
+from libc.stdint cimport int64_t
+
+cdef int _HEADER_BYTES
+cdef bytearray _ROOM
+
+cpdef bytes encode_frame(bytes body, int64_t limit)
+@cython.locals(parts=list, body=bytes)
+cpdef bytes encode_frames(list bodies, int64_t limit)
+@cython.locals(room='unsigned char*')
+cdef bytes _header(int64_t length)
+
+
+cdef class FrameReader:
+    cdef int64_t _limit
+    cdef object _buffer
+    cdef Py_ssize_t _start
+    cdef str _refusal
+    @cython.locals(buffer=bytes, body=bytes, view='const unsigned char*', start=Py_ssize_t, length=int64_t, end=Py_ssize_t)
+    cpdef object next_frame(self)
+    @cython.locals(length=int64_t, end=Py_ssize_t)
+    cdef object _next_of_several(self, Py_ssize_t start)
+    cdef int64_t _checked(self, int64_t length) except -1

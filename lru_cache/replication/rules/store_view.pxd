@@ -1,0 +1,27 @@
+import cython
+from libc.stdint cimport int64_t
+from .stamp cimport Stamp
+from .texts cimport key_of
+
+cdef object _REPLACED, _REMOTE, _NEVER_FRESH
+
+
+@cython.final
+cdef class StoreView:
+    cdef object _store, _fence, _encode, _find, _put, _remove
+    cdef readonly dict _loading
+    cdef int64_t _generation
+    cdef list _gone
+    cpdef object find(self, bytes key)
+    cpdef object find_named(self, object name)
+    @cython.locals(left=list, gone=list)
+    cpdef list keep(self, object held, object name, Stamp stamp, double now, double deadline)
+    cpdef list put(self, object name, object value, Stamp stamp, double now, double deadline, double fresh_until)
+    cpdef note_held(self, Stamp stamp, double deadline)
+    cpdef bint is_held(self, Stamp stamp)
+    cpdef all_left(self)
+    @cython.locals(removed=tuple, left=Stamp)
+    cpdef drop(self, object entry, double now)
+    cpdef prolong(self, object entry, double deadline)
+    cpdef list pop_gone(self)
+    cpdef fence(self, object name)

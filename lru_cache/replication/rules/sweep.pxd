@@ -1,0 +1,20 @@
+import cython
+from libc.stdint cimport int64_t
+from .stamp cimport Stamp
+from .store_view cimport StoreView
+
+cdef int _SLICE
+
+
+@cython.final
+cdef class Sweep:
+    cdef readonly bint is_pending
+    cdef StoreView _store
+    cdef int64_t _hold
+    cdef dict _raised
+    cdef object _everywhere, _walk
+    cdef bint _loads, _again
+    cdef double _begin_at
+    cpdef bint dooms(self, object stamp) except -1
+    cpdef object next_slice(self, double now)
+    cdef bint _is_below(self, Stamp stamp, object reach) except -1

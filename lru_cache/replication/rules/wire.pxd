@@ -1,0 +1,62 @@
+import cython
+from libc.stdint cimport int64_t
+from .event cimport Event
+from .version cimport Version, version_of
+
+cdef int _EVENTS, _SEEN, _SET, _LOAD, _TOUCH, _MOST_EVENTS, _MOST_NODES, _LONGEST_KEY, _NODE, _MOST_SEEN
+cdef int64_t _LONGEST_LIFE, _LATEST, _FOUR_BYTES
+cdef Py_ssize_t _FIXED_BYTES, _ROOM_BYTES
+cdef bytearray _ROOM
+
+
+@cython.final
+cdef class Reader:
+    cdef bytes _data
+    cdef const unsigned char *_view
+    cdef Py_ssize_t _at, _end, start
+    cdef int64_t length
+    @cython.locals(first=int)
+    cdef int64_t array(self)
+    @cython.locals(first=int, value=int64_t)
+    cdef int64_t number(self, int64_t limit)
+    @cython.locals(first=int, length=int64_t)
+    cdef bint binary(self)
+    cdef bint is_next(self, int byte)
+    cdef bytes taken(self)
+    cdef int byte_at(self, Py_ssize_t place)
+    cdef bint is_over(self)
+    cdef int _byte(self)
+    @cython.locals(value=int64_t, i=Py_ssize_t)
+    cdef int64_t _big_endian(self, int count)
+
+
+@cython.locals(reader=Reader, listed=int64_t, nodes=list, node=bytes, count=int64_t, kinds=Py_ssize_t, hops=Py_ssize_t, origins=Py_ssize_t, events=list, i=Py_ssize_t, kind=int, origin=int64_t, time=int64_t, event=Event)
+cpdef list read_events(bytes data, bytes last_node)
+@cython.locals(i=Py_ssize_t, event=Event)
+cdef bint _read_values(Reader reader, list events, Py_ssize_t count) except -1
+@cython.locals(i=Py_ssize_t, event=Event, time=int64_t)
+cdef bint _read_lives(Reader reader, list events, Py_ssize_t count) except -1
+@cython.locals(i=Py_ssize_t, event=Event, time=int64_t, origin=int64_t, others=Py_ssize_t)
+cdef bint _read_others(Reader reader, list events, Py_ssize_t count, list nodes) except -1
+@cython.locals(reader=Reader, count=int64_t, found=list, time=int64_t)
+cpdef list read_seen(bytes data)
+
+@cython.locals(count=Py_ssize_t, nodes=list, size=Py_ssize_t, others=Py_ssize_t, last=bytes, i=Py_ssize_t, event=Event, version=Version, room='unsigned char*', at=Py_ssize_t)
+cpdef bytes pack_events(list events)
+@cython.locals(count=Py_ssize_t, room='unsigned char*', at=Py_ssize_t, i=Py_ssize_t)
+cpdef bytes pack_seen(list nodes, list times)
+@cython.locals(i=Py_ssize_t)
+cdef Py_ssize_t _put_nodes(unsigned char *room, Py_ssize_t at, list nodes) except -1
+@cython.locals(count=Py_ssize_t, kinds=Py_ssize_t, hops=Py_ssize_t, origins=Py_ssize_t, last=bytes, number=Py_ssize_t, i=Py_ssize_t, event=Event, version=Version)
+cdef Py_ssize_t _put_small_columns(unsigned char *room, Py_ssize_t at, list events, list nodes) except -1
+@cython.locals(count=Py_ssize_t, i=Py_ssize_t, event=Event)
+cdef Py_ssize_t _put_times_and_keys(unsigned char *room, Py_ssize_t at, list events) except -1
+@cython.locals(code=int, count=int, i=int)
+cdef Py_ssize_t _put_number(unsigned char *room, Py_ssize_t at, int64_t number) noexcept
+cdef Py_ssize_t _put_array(unsigned char *room, Py_ssize_t at, Py_ssize_t length) noexcept
+@cython.locals(length=Py_ssize_t, view='const unsigned char*', i=Py_ssize_t)
+cdef Py_ssize_t _put_binary(unsigned char *room, Py_ssize_t at, bytes data) except -1
+@cython.locals(made=bytes)
+cdef bytes _made(unsigned char *room, Py_ssize_t length)
+@cython.locals(i=Py_ssize_t, each=bytes)
+cdef Py_ssize_t _number_of(list nodes, bytes node) except -1

@@ -1,0 +1,18 @@
+import cython
+from libc.stdint cimport int64_t
+from .replica cimport Replica
+from .stamp cimport Stamp
+from .store_view cimport StoreView
+from .texts cimport bytes_of_key, bytes_of_value
+
+
+@cython.final
+cdef class Writer:
+    cdef Replica _replica
+    cdef StoreView _store
+    cdef object _acquire, _release, _monotonic, _written
+    cdef double _life
+    cdef int64_t _longest_value
+    cdef dict _loading
+    @cython.locals(name=bytes, payload=bytes, now=double, deadline=double, stamp=Stamp, gone=list)
+    cpdef bint write(self, object key, object value) except -1
