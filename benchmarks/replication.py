@@ -29,10 +29,10 @@ from benchmarks.tables import table
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.replication.frames import FrameReader, encode_frame
 from lru_cache.replication.messages import FRAME_MARGIN_BYTES, MAXIMUM_EVENTS, Seen, Type, encode
-from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf
+from lru_cache.replication.replica import Limits
 from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NODE_BYTES
+from lru_cache.replication.wiring import wire
 from lru_cache.store import Entry, RemovalCause, Store
 
 Step = Callable[[str], None]  # told the name of what has just been done
@@ -107,9 +107,10 @@ class Node:
         self.time = time
         self.id = number.to_bytes(NODE_BYTES, "big")
         self.store: Store[str, bytes] = Store(capacity)
-        self.shelf = Shelf(self.store, ignore, {}, encode_key, RemovalCause.REMOTE)
         limits = Limits(graves=capacity, outbox=capacity if outbox is None else outbox)
-        self.replica = Replica(self.id, self.shelf, time.now, WALL + time.now, limits)
+        self.shelf, self.replica = wire(
+            self.store, self.id, time.now, WALL + time.now, limits, loading={}, fence=ignore
+        )
         self.readers: dict[int, FrameReader] = {}
 
     def set(self, key: str, payload: bytes) -> None:

@@ -39,6 +39,7 @@ class Order:
     profile: str | None = None
     missing_rule: str | None = None
     trace: str | None = None
+    whole_cache: bool = False
 
     def command(self, seed: int) -> str:
         """The command that runs this seed again."""
@@ -47,6 +48,8 @@ class Order:
             words.append(f"--steps {self.steps}")
         if self.profile is not None:
             words.append(f"--profile {self.profile}")
+        if self.whole_cache:
+            words.append("--whole-cache")
         if self.missing_rule is not None:
             words.append(f"--break {self.missing_rule}")
         return " ".join(words)
@@ -85,7 +88,9 @@ Told = Callable[[Summary], None]  # called whenever a seed is done
 
 def run_seed(seed: int, order: Order) -> Outcome:
     """Run one schedule. Whatever it raises is its failure: the simulator's claims, and bugs that no claim is about."""
-    simulation = Simulation(seed, steps=order.steps, profile=order.profile, trace=order.trace)
+    simulation = Simulation(
+        seed, steps=order.steps, profile=order.profile, trace=order.trace, whole_cache=order.whole_cache
+    )
     try:
         return Outcome(simulation.run())
     except Exception as error:  # noqa: BLE001 - a core that raises something else has failed as well
@@ -252,6 +257,7 @@ def parser() -> Options:
     options.add_argument("--seed", type=seed_number, metavar="K", help="this seed alone: --first K --seeds 1")
     options.add_argument("--steps", type=positive, default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
     options.add_argument("--profile", choices=sorted(PROFILES), help="one kind of trouble for all seeds")
+    options.add_argument("--whole-cache", action="store_true", help="a whole cache on each node, used as people do")
     options.add_argument("--jobs", type=positive, metavar="J", help="processes (as many as there are cores)")
     options.add_argument("--break", dest="missing_rule", metavar="NAME", help=f"take away a rule of {BREAKS}")
     options.add_argument("--trace", metavar="KEY", help="print what happens to this key; with one seed")
@@ -322,7 +328,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.parse_args(arguments)
     seeds = chosen_seeds(options, chosen)
     check(options, chosen, seeds)
-    order = Order(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace)
+    order = Order(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace, chosen.whole_cache)
     jobs = min(chosen.jobs or usable_cpus(), len(seeds))
     summary = Summary()
     start = perf_counter()

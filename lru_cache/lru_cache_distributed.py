@@ -133,8 +133,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             max_clock_skew=_finite("max_clock_skew", max_clock_skew),
             source_lag=_finite("source_lag", source_lag, zero=True),
         )
-        self._shelf = Shelf(self._store, self._flights.fence, self._flights.running, encode_key, RemovalCause.REMOTE)
-        self._replica = Replica(os.urandom(NODE_BYTES), self._shelf, clock.monotonic(), clock.time(), limits)
+        self._make_replica(limits)
         self._loads_untold = 0
         self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
         self._lines = Lines()
@@ -145,6 +144,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._make_links(self._remotes, local)
         self._start()
         self._is_whole = True
+
+    def _make_replica(self, limits: Limits) -> None:
+        """Make a node with nothing in memory. The simulator gives it another id and smaller limits."""
+        self._shelf = Shelf(self._store, self._flights.fence, self._flights.running, encode_key, RemovalCause.REMOTE)
+        now, wall = self._clock.monotonic(), self._clock.time()
+        self._replica = Replica(os.urandom(NODE_BYTES), self._shelf, now, wall, limits)
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache; its threads are started by `_start`."""

@@ -29,7 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "lru_cache_distributed": SHARED | {"loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"replication"},
     "replication": {"errors", "store"},
-    "testing": SHARED | {"replication", "store"},
+    "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
     "server": set(lru_cache.__all__),  # a user like any other
     "__main__": {"server"},
 }
@@ -63,6 +63,33 @@ def test_imports_run_downwards(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def imports_within(part: str) -> dict[str, set[str]]:
+    """The files of a part, each with those of that part that it imports, if only for types."""
+    files = {
+        path.stem: ast.parse(path.read_text()) for path in (PACKAGE / part).glob("*.py") if path.stem != "__init__"
+    }
+    found: dict[str, set[str]] = {}
+    for name, tree in files.items():
+        modules = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        found[name] = {
+            other for other in files if any(f"{m}.".startswith(f"lru_cache.{part}.{other}.") for m in modules)
+        }
+    return found
+
+
+@pytest.mark.parametrize("part", ["testing"])
+def test_no_files_of_a_part_import_each_other_in_a_circle(part: str) -> None:
+    left = imports_within(part)
+    while free := {name for name, imported in left.items() if not imported & set(left)}:
+        left = {name: imported for name, imported in left.items() if name not in free}
+    assert not left
 
 
 def modules_after(code: str) -> set[str]:

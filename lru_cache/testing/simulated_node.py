@@ -3,134 +3,180 @@
 It must not know the network, nor what the adversary is about to do.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from typing import Any
 
-from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf
-from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NOTHING, Version
+from lru_cache.replication.version import Version
 from lru_cache.store import Entry, RemovalCause, Store
+from lru_cache.testing.core import Core
+from lru_cache.testing.manual_clock import ManualClock
+from lru_cache.testing.setting import Setting
 
-if TYPE_CHECKING:
-    from lru_cache.testing.simulation import Simulation
-
-SKEW = 0.5  # seconds that two clocks may differ
+WALL_AT_THE_BEGINNING = 1.7e9
 
 
-@dataclass
+class MachineClock:
+    """The clocks of one machine, in a world where one time passes: off by what is its own, each in its way."""
+
+    def __init__(self, world: ManualClock, started: float, skew: float) -> None:
+        self.world = world
+        self.started = started  # monotonic clocks begin anywhere
+        self.skew = skew
+        self.jumped = 0.0  # by how much somebody set the wall clock wrong
+
+    def monotonic(self) -> float:
+        """Seconds of passed time."""
+        return self.world.monotonic() + self.started
+
+    def time(self) -> float:
+        """Seconds since 1970, as it believes."""
+        return WALL_AT_THE_BEGINNING + self.world.monotonic() + self.skew + self.jumped
+
+
 class Load:
     """A load in flight."""
 
-    began: Version
-    read: bytes | None = None
+    def __init__(self, key: str, began: Version) -> None:
+        self.key = key
+        self.began = began
+        self.read: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Load(began={self.began!r}, read={self.read!r})"
 
 
 class Node:
     """A machine: a store, a replica, an application with loads in flight, and clocks of its own."""
 
-    def __init__(self, simulation: "Simulation", name: str, incarnation: int) -> None:
-        chance = simulation.chance
-        self.simulation = simulation
+    def __init__(self, core: Core, setting: Setting, name: str, node: bytes, clock: MachineClock) -> None:
+        self.core = core
         self.name = name
-        self.id = simulation.node_id(name, incarnation)
-        self.skew = chance.choice(simulation.skews) * SKEW * 0.49
-        self.jumped = 0.0
-        self.started = chance.uniform(0, 1e6)  # monotonic clocks begin anywhere
+        self.id = node
+        self.clock = clock
         self.paused_until = 0.0
-        capacity, graves, outbox = simulation.sizes[name]
-        self.store: Store[str, bytes] = Store(capacity)
-        self.loads: dict[str, Load] = {}
-        self.shelf = Shelf(
-            self.store, lambda key: self.loads.pop(key, None), self.loads, encode_key, RemovalCause.REMOTE
-        )
-        limits = Limits(
-            graves=graves,
-            outbox=outbox,
-            max_clock_skew=SKEW,
-            origins=simulation.origins,
-            origin_silence=simulation.origin_silence,
-        )
-        self.replica = Replica(self.id, self.shelf, self.now, self.wall, limits)
+        self.loads: dict[Any, Load] = {}
         self.highest_read: dict[str, Version] = {}
         self.seen_checked: dict[bytes, int] = {}
+        self.begin(setting)
+
+    def begin(self, setting: Setting) -> None:
+        """Make what it holds: nothing so far."""
+        self.store: Store[str, bytes] = Store(setting.sizes[self.name].capacity)
+        self.shelf, self.replica = self.core.wire(
+            self.store,
+            self.id,
+            self.now,
+            self.clock.time(),
+            setting.limits(self.name, self.core),
+            loading=self.loads,
+            fence=lambda key: self.loads.pop(key, None),
+        )
+
+    def end(self) -> None:
+        """It is gone, or no longer needed."""
 
     @property
     def now(self) -> float:
         """The monotonic clock."""
-        return self.simulation.now + self.started
-
-    @property
-    def wall(self) -> float:
-        """The wall clock."""
-        return 1.7e9 + self.simulation.now + self.skew + self.jumped
+        return self.clock.monotonic()
 
     @property
     def is_up(self) -> bool:
         """Whether it does anything at the moment."""
-        return self.paused_until <= self.simulation.now
+        return self.paused_until <= self.clock.world.monotonic()
 
     # What its application does, as the cache would pass it on.
 
     def set(self, key: str, payload: bytes, life: float) -> Version:
         self.loads.pop(key, None)
-        stamp = self.replica.set(encode_key(key), payload, self.now)
+        stamp = self.replica.set(self.core.encode_key(key), payload, self.now)
         self.put(key, payload, self.now + life, stamp)
-        return stamp.version
+        version: Version = stamp.version
+        return version
 
     def invalidate(self, key: str) -> Version:
         self.loads.pop(key, None)
         entry = self.store.find(key)
         if entry is not None:
             self.store.remove(entry, RemovalCause.INVALIDATED, self.now)
-        self.replica.invalidate(encode_key(key), self.now)
-        return Version(self.replica.told_time(), self.id)
+        self.replica.invalidate(self.core.encode_key(key), self.now)
+        return self.last_told()
 
     def clear(self) -> Version:
         self.loads.clear()
         self.store.clear(self.now)
         self.replica.clear(self.now)
-        return Version(self.replica.told_time(), self.id)
+        return self.last_told()
+
+    def last_told(self) -> Version:
+        """The version of what it has just written."""
+        return self.core.Version(self.replica.told_time(), self.id)
 
     def touch(self, entry: Entry[str, bytes], life: float) -> None:
         self.store.prolong(entry, self.now + life, self.now + life)
         self.replica.touch(entry, self.now)
 
-    def begin_load(self, key: str) -> None:
+    def begin_load(self, key: str) -> Load | None:
+        """The load that runs for this key, if one does."""
         if key not in self.loads:
-            self.loads[key] = Load(self.replica.begin_load(self.now))
+            self.loads[key] = Load(key, self.replica.begin_load(self.now))
+        return self.loads[key]
 
-    def end_load(self, key: str) -> None:
-        load = self.loads.pop(key)
+    def end_load(self, name: Any) -> None:
+        load = self.loads.pop(name)
         assert load.read is not None
-        stamp = self.replica.keep_load(encode_key(key), load.read, load.began, self.now)
+        stamp = self.replica.keep_load(self.core.encode_key(load.key), load.read, load.began, self.now)
         if stamp is not None:
-            self.put(key, load.read, float("inf"), stamp)
+            self.put(load.key, load.read, inf, stamp)
+
+    def get(self, key: str) -> None:
+        entry = self.store.find(key)
+        if entry is not None:
+            self.use(entry)
+
+    def use(self, entry: Entry[str, bytes]) -> None:
+        self.store.use(entry)
 
     def forget(self, entry: Entry[str, bytes]) -> None:
         gone = self.store.remove(entry, RemovalCause.EVICTED, self.now)
         self.replica.left([gone] if gone is not None else [])
 
-    def put(self, key: str, payload: bytes, deadline: float, stamp: Stamp) -> None:
+    def put(self, key: str, payload: bytes, deadline: float, stamp: Any) -> None:
         self.replica.left(self.store.put(key, payload, self.now, deadline, deadline, stamp))
 
     def expire(self) -> None:
         self.replica.left(self.store.reap(self.now))
 
+    # What its network does.
+
+    def receive(self, link: int, body: bytes) -> None:
+        """A message came over a link."""
+        self.replica.received(link, body, self.now)
+        self.shelf.gone.clear()  # which a cache would tell its listener
+
+    def messages_at_once(self, link: int) -> list[bytes]:
+        """What a thread that has just written sends on a link by itself: nothing if that may take its time."""
+        return self.replica.short_cuts.alone(link, self.now) or []
+
+    # What it holds.
+
+    def value_of(self, entry: Entry[str, bytes]) -> bytes:
+        """What an application reads there."""
+        return entry.value
+
     def holds_set(self, key: str) -> Version:
         """The version of the set that it holds, or NOTHING."""
         entry = self.store.find(key)
-        stamp = entry.version if entry is not None else None
-        return stamp.version if isinstance(stamp, Stamp) and stamp.is_set else NOTHING
+        stamp: Any = entry.version if entry is not None else None
+        return stamp.version if isinstance(stamp, self.core.Stamp) and stamp.is_set else self.core.NOTHING
 
     def knows(self, key: str, version: Version, by_floor: bool = True) -> bool:
         """Whether nothing older than this can be taken for news here."""
-        encoded = encode_key(key)
+        encoded = self.core.encode_key(key)
         known = max(self.holds_set(key), self.replica.forgotten.grave(encoded))
         return known >= version or (by_floor and self.replica.forgotten.floor(encoded) >= version.time)
 
     def cancels_loads_of(self, key: str, version: Version) -> bool:
         """Whether it would tell others of this write, or of one that is newer by more than the hold."""
-        known = [self.holds_set(key), *self.replica.forgotten.versions(encode_key(key))]
+        known = [self.holds_set(key), *self.replica.forgotten.versions(self.core.encode_key(key))]
         return any(v.time >= version.time + (0 if v.node == version.node else self.replica.hold) for v in known)

@@ -12,17 +12,19 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.frames import FrameReader, encode_frame
-from lru_cache.replication.messages import FRAME_MARGIN_BYTES, Event, Kind, decode
-from lru_cache.replication.replica import MAXIMUM_HOPS
+from lru_cache.replication.frames import FrameReader
+from lru_cache.replication.messages import Event, Kind
 from lru_cache.replication.version import Version
-from lru_cache.testing.profiles import PROFILES, USUAL, simulated_keys
-from lru_cache.testing.promises import Promises, Write
-from lru_cache.testing.simulated_node import Node
+from lru_cache.testing.core import Core, core_of
+from lru_cache.testing.history import History, Tally, Write
+from lru_cache.testing.invariants import Invariants
+from lru_cache.testing.manual_clock import ManualClock
+from lru_cache.testing.profiles import PROFILES
+from lru_cache.testing.setting import OF_WHOLE_CACHES, SKEW_SECONDS, choose_setting, simulated_keys
+from lru_cache.testing.simulated_node import MachineClock, Node
 
 STEPS = 200
-FRAME_LIMIT = FRAME_MARGIN_BYTES + 1_000_000
+VALUE_LIMIT = 1_000_000
 CHANNEL_BYTES = 20_000  # in flight on one link, after which the sender has to wait
 QUIET_TURNS = 2_000  # after which a healed cluster that still talks is said never to stop
 
@@ -32,29 +34,12 @@ class Violation(AssertionError):  # noqa: N818 - it is what was broken, not what
 
 
 @dataclass
-class Tally:
-    """What a run went through."""
-
-    steps: int = 0
-    writes: int = 0
-    events: int = 0
-    messages: int = 0
-    bytes: int = 0
-    partitions: int = 0
-    crashes: int = 0
-    restarts: int = 0
-    clock_jumps: int = 0
-    resyncs: int = 0
-    overflows: int = 0
-
-
-@dataclass
 class Channel:
     """One direction of a link: bytes in flight, and the end at which they arrive."""
 
     receiver: Node
     link: int
-    reader: FrameReader = field(default_factory=lambda: FrameReader(FRAME_LIMIT))
+    reader: FrameReader
     frames: deque[bytes] = field(default_factory=deque)
     size: int = 0
     stalled_until: float = 0.0
@@ -62,7 +47,11 @@ class Channel:
 
 
 class Simulation:
-    """One cluster and its adversary. `mix` overrides how often acts are chosen, `profile` what the cluster is like."""
+    """One cluster and its adversary. `mix` overrides how often acts are chosen, `profile` what the cluster is like.
+
+    With `whole_cache` each machine has an `LRUCacheDistributed`, and writes and loads by its public methods; that is
+    another run for the same seed. `core` is the build of the rules to run on; a whole cache brings its own.
+    """
 
     def __init__(
         self,
@@ -71,85 +60,83 @@ class Simulation:
         mix: dict[str, float] | None = None,
         trace: str | None = None,
         profile: str | None = None,
+        whole_cache: bool = False,
+        core: Core | None = None,
     ) -> None:
         self.seed = seed
         self.steps = steps
         self.chance = random.Random(seed)
         self.trace = trace
-        self.now = 100.0
-        self.tally = Tally()
-        self.promises = Promises(self)
-        self.database: dict[str, int] = {}
-        self.writes: list[Write] = []
-        self.clears: list[tuple[Version, Node]] = []
-        self.unannounced: list[tuple[str, str]] = []  # node and key: the database changed, invalidate() is to come
-        self.unchecked: set[str] = set()  # keys of the database whose invalidation died with a node
-        self.crashed: set[bytes] = set()
-        self.links = 0
-        self.tokens = 0
-        self.origins = self.chance.choice([1_024, 1_024, 8])
-        self.origin_silence = self.chance.choice([86_400.0, 86_400.0, 2.0])
-        self.skews: tuple[float, ...] = (0.0, 0.0, -1.0, 1.0)  # how far clocks are off, as a part of what is allowed
-        self._choose()
+        self.core = core_of() if core is None else core
+        self.setting = choose_setting(self.chance)
         if profile is None and self.chance.random() < 1 / 3:
             profile = self.chance.choice(sorted(PROFILES))
         self.profile = profile
         if profile is not None:
-            PROFILES[profile](self)
+            PROFILES[profile](self.setting, self.chance)
+        self.whole_cache = whole_cache
+        if whole_cache:
+            self.setting.mix |= OF_WHOLE_CACHES
+        self.setting.mix |= mix or {}
+        self.clock = ManualClock(100.0)
+        self.history = History()
+        self.tally = self.history.tally
+        self.invariants = Invariants(self.core, self.setting, self.history)
+        self.frame_limit = self.core.FRAME_MARGIN_BYTES + VALUE_LIMIT
+        self.links = 0
+        self.tokens = 0
         self.up: dict[tuple[str, str], int] = {}
         self.channels: dict[tuple[str, str], Channel] = {}
-        self.incarnations = dict.fromkeys(self.names, 0)
-        self.nodes = {name: Node(self, name, 0) for name in self.names}
-        self.mix |= mix or {}
+        self.incarnations = dict.fromkeys(self.setting.names, 0)
+        self.nodes = {name: self.machine(name, 0) for name in self.setting.names}
 
-    def _choose(self) -> None:
-        """Each seed has a network, sizes, keys and a mix of acts of its own: what is rare here is common there."""
-        chance = self.chance
-        self.names = [f"n{i}" for i in range(chance.randint(2, 5))]
-        edges = {(self.names[chance.randrange(i)], self.names[i]) for i in range(1, len(self.names))}
-        edges |= {(a, b) for i, a in enumerate(self.names) for b in self.names[i + 1 :] if chance.random() < 0.3}
-        self.edges = sorted(edges)
-        keys = list(simulated_keys()[: chance.choice([2, 3, 4, 6, 8, 12])])
-        self.set_keys, self.database_keys = keys[::2], keys[1::2]
-        if chance.random() < 0.5:  # some are set and loaded: with a source, write the source first, then set
-            self.set_keys = sorted({*self.set_keys, *keys[:2]})
-            self.database_keys = sorted({*self.database_keys, *keys[:2]})
-        small = chance.random() < 0.7
-        self.sizes = {
-            name: ((chance.randint(1, 6), chance.randint(1, 4), chance.randint(1, 6)) if small else (50, 50, 50))
-            for name in self.names
-        }
-        self.mix = {act: weight * chance.choice([0.1, 1, 1, 4]) for act, weight in USUAL.items()}
-        pace = chance.choice([0.002, 0.008, 0.03])  # how many steps there are to a hold
-        self.paces = (0.0, pace, 2 * pace)
-        self.lives = chance.choice([(float("inf"),), (float("inf"),), (0.5, 3.0, float("inf"))])
+    def machine(self, name: str, incarnation: int) -> Node:
+        """A machine as it is when it starts: with nothing in memory, and clocks that are off in its own way."""
+        skew = self.chance.choice(self.setting.skews) * SKEW_SECONDS * 0.49
+        clock = MachineClock(self.clock, self.chance.uniform(0, 1e6), skew)
+        node_id = self.node_id(name, incarnation)
+        if self.whole_cache:
+            from lru_cache.testing.simulated_cache import CacheNode  # which imports the network, too
+
+            return CacheNode(self.core, self.setting, name, node_id, clock)
+        return Node(self.core, self.setting, name, node_id, clock)
 
     def node_id(self, name: str, incarnation: int) -> bytes:
         """A new one for every life."""
         return name.encode().ljust(4, b"\0") + incarnation.to_bytes(4, "big")
+
+    @property
+    def now(self) -> float:
+        """The time of the world; each machine has its own."""
+        return self.clock.monotonic()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Tally:
         """Let the adversary have its way, then heal everything; raise Violation if a promise was broken."""
         try:
-            acts, weights = list(self.mix), list(self.mix.values())
+            acts, weights = list(self.setting.mix), list(self.setting.mix.values())
             for _ in range(self.steps):
-                self.now += self.chance.choice(self.paces)
+                self.clock.advance(self.chance.choice(self.setting.paces))
                 act = self.chance.choices(acts, weights)[0]
-                node = self.nodes[self.chance.choice(self.names)]
+                node = self.nodes[self.chance.choice(self.setting.names)]
                 if node.is_up:
                     getattr(self, f"act_{act}")(node)
                 self.tally.steps += 1
-                self.promises.hold_always()
+                self.invariants.hold_always(self.nodes.values())
             self.heal()
-            self.promises.hold_once_healed()
+            self.invariants.hold_once_healed(self.nodes.values())
         except AssertionError as error:
-            raise Violation(f"seed {self.seed}: {error}; Simulation({self.seed}).run() shows it again") from error
+            raise Violation(f"seed {self.seed}: {error}; {self.command()} shows it again") from error
         finally:
             for node in self.nodes.values():
                 self.count(node)
+                node.end()
         return self.tally
+
+    def command(self) -> str:
+        """What shows this run again."""
+        return f"Simulation({self.seed}{', whole_cache=True' if self.whole_cache else ''}).run()"
 
     def count(self, node: Node) -> None:
         """What a node counted by itself, at the end of its life or of the run."""
@@ -164,66 +151,78 @@ class Simulation:
     # -- what applications do ----------------------------------------------------------------------------------------
 
     def act_set(self, node: Node) -> None:
-        key = self.chance.choice(self.set_keys)
+        key = self.chance.choice(self.setting.set_keys)
         self.tokens += 1
         payload = b"set %d" % self.tokens
-        if key in self.database_keys:
-            self.database[key] = self.database.get(key, 0) + 1
-            payload = self.row(key)
-        self.wrote(key, node.set(key, payload, self.chance.choice(self.lives)), Kind.SET, payload)
+        if key in self.setting.database_keys:
+            self.history.change(key)
+            payload = self.history.row(key)
+        self.wrote(key, node.set(key, payload, self.chance.choice(self.setting.lives)), self.core.Kind.SET, payload)
+
+    def act_write_alone(self, node: Node) -> None:
+        """A set, which the thread that made it sends by itself."""
+        self.act_set(node)
+        for channel in self.channels_of(node):
+            for body in node.messages_at_once(channel.link):
+                self.send(channel, node, body)
+
+    def act_get(self, node: Node) -> None:
+        """Somebody reads, be it a hit, a value that came encoded and was not read yet, or a miss."""
+        node.get(self.chance.choice(simulated_keys()))
 
     def act_invalidate(self, node: Node) -> None:
-        key = self.chance.choice(self.set_keys)
-        self.wrote(key, node.invalidate(key), Kind.INVALIDATE)
+        key = self.chance.choice(self.setting.set_keys)
+        self.wrote(key, node.invalidate(key), self.core.Kind.INVALIDATE)
 
     def act_clear(self, node: Node) -> None:
-        self.clears.append((node.clear(), node))
+        self.history.clears.append(node.clear())
         self.tally.writes += 1
-        self.say(f"{node.name} clear {self.clears[-1][0]}")
+        self.say(f"{node.name} clear {self.history.clears[-1]}")
 
     def act_touch(self, node: Node) -> None:
         entries = node.store.entries()
         if entries:
             entry = self.chance.choice(entries)
-            node.touch(entry, self.chance.choice(self.lives))
+            node.touch(entry, self.chance.choice(self.setting.lives))
             self.say(f"{node.name} touch {entry.version}", entry.key)
 
     def act_change(self, node: Node) -> None:
-        key = self.chance.choice(self.database_keys)
-        self.database[key] = self.database.get(key, 0) + 1
-        self.unannounced.append((node.name, key))
-        self.say(f"database {self.database[key]}, {node.name} is to tell", key)
+        key = self.chance.choice(self.setting.database_keys)
+        self.history.change(key)
+        self.history.unannounced.append((node.name, key))
+        self.say(f"database {self.history.database[key]}, {node.name} is to tell", key)
 
     def act_announce(self, _: Node) -> None:
-        if self.unannounced:
-            self.announce(self.chance.randrange(len(self.unannounced)))
+        if self.history.unannounced:
+            self.announce(self.chance.randrange(len(self.history.unannounced)))
 
     def announce(self, index: int) -> None:
-        name, key = self.unannounced.pop(index)
-        self.wrote(key, self.nodes[name].invalidate(key), Kind.INVALIDATE)
+        name, key = self.history.unannounced.pop(index)
+        self.wrote(key, self.nodes[name].invalidate(key), self.core.Kind.INVALIDATE)
 
     def act_begin(self, node: Node) -> None:
-        key = self.chance.choice(self.database_keys)
-        node.begin_load(key)
-        self.say(f"{node.name} begins a load {node.loads[key]}", key)
+        key = self.chance.choice(self.setting.database_keys)
+        load = node.begin_load(key)
+        self.say(f"{node.name} begins a load {load}", key)
 
     def act_read(self, node: Node) -> None:
-        waiting = [key for key, load in node.loads.items() if load.read is None]
+        waiting = [load for load in node.loads.values() if load.read is None]
         if waiting:
-            key = self.chance.choice(waiting)
-            node.loads[key].read = self.row(key)
-            self.say(f"{node.name} reads {node.loads[key]}", key)
+            load = self.chance.choice(waiting)
+            load.read = self.history.row(load.key)
+            self.say(f"{node.name} reads {load}", load.key)
 
     def act_end(self, node: Node) -> None:
-        done = [key for key, load in node.loads.items() if load.read is not None]
+        done = [name for name, load in node.loads.items() if load.read is not None]
         if done:
-            key = self.chance.choice(done)
-            node.end_load(key)
+            name = self.chance.choice(done)
+            key = node.loads[name].key
+            node.end_load(name)
             self.say(f"{node.name} ends its load", key)
 
     def act_use(self, node: Node) -> None:
         if len(node.store):
-            node.store.use(self.chance.choice(node.store.entries()))
+            node.use(self.chance.choice(node.store.entries()))
 
     def act_forget(self, node: Node) -> None:
         if len(node.store):
@@ -234,31 +233,30 @@ class Simulation:
     def act_expire(self, node: Node) -> None:
         node.expire()
 
-    def row(self, key: str) -> bytes:
-        """What the database holds for a key."""
-        return b"row %d" % self.database.get(key, 0)
-
     def wrote(self, key: str, version: Version, kind: Kind, payload: bytes = b"") -> None:
-        self.writes.append(Write(key, version, kind, payload))
+        self.history.writes.append(Write(key, version, kind, payload))
         self.tally.writes += 1
         self.say(f"{kind.name} {version} {payload!r}", key)
 
     # -- what machines and networks do -------------------------------------------------------------------------------
 
     def act_pump(self, node: Node) -> None:
-        for other in self.names:
-            channel = self.channels.get((node.name, other))
-            if channel is not None and channel.size < CHANNEL_BYTES:
-                budget = self.chance.choice([1, 100, 1_000, 10_000])
-                for body in node.replica.to_send(channel.link, node.now, budget):
-                    self.send(channel, node, body)
+        for channel in self.channels_of(node):
+            budget = self.chance.choice([1, 100, 1_000, 10_000])
+            for body in node.replica.to_send(channel.link, node.now, budget):
+                self.send(channel, node, body)
+
+    def channels_of(self, node: Node) -> list[Channel]:
+        """Those on which it may send now."""
+        channels = [self.channels.get((node.name, other)) for other in self.setting.names]
+        return [channel for channel in channels if channel is not None and channel.size < CHANNEL_BYTES]
 
     def send(self, channel: Channel, sender: Node, body: bytes) -> None:
-        channel.frames.append(encode_frame(body, FRAME_LIMIT))
+        channel.frames.append(self.core.encode_frame(body, self.frame_limit))
         channel.size += len(body)
         self.tally.messages += 1
         self.tally.bytes += len(body)
-        message = decode(body)
+        message = self.core.decode_message(body)
         if isinstance(message, list):
             self.tally.events += len(message)
             seen = channel.receiver.replica.seen
@@ -272,10 +270,10 @@ class Simulation:
         channel.crossed[name] = channel.crossed.get(name, 0) + 1
         allowed = 8 + sender.replica.counts.resyncs
         if not is_seen:  # as long as `seen` does not cover all news of the key, hops alone end its circles
-            allowed += MAXIMUM_HOPS * (1 + sum(node.replica.counts.resyncs for node in self.nodes.values()))
+            allowed += self.core.MAXIMUM_HOPS * (1 + sum(node.replica.counts.resyncs for node in self.nodes.values()))
         assert channel.crossed[name] <= allowed, f"{event} crossed one link {channel.crossed[name]} times"
         if self.trace is not None:
-            key = next(key for key in simulated_keys() if encode_key(key) == event.key)
+            key = next(key for key in simulated_keys() if self.core.encode_key(key) == event.key)
             self.say(f"{sender.name} -> {channel.receiver.name} {event}", key)
 
     def act_deliver(self, _: Node) -> None:
@@ -295,14 +293,13 @@ class Simulation:
 
     def arrive(self, channel: Channel, body: bytes) -> None:
         try:
-            channel.receiver.replica.received(channel.link, body, channel.receiver.now)
-            channel.receiver.shelf.gone.clear()  # which a cache would tell its listener
+            channel.receiver.receive(channel.link, body)
         except ProtocolError:
             assert self.tally.clock_jumps, f"{channel.receiver.name} takes what a replica sent for nonsense"
             self.cut(next(edge for edge, link in self.up.items() if link == channel.link))
 
     def act_link(self, _: Node) -> None:
-        edge = self.chance.choice(self.edges)
+        edge = self.chance.choice(self.setting.edges)
         if edge not in self.up:
             self.connect(edge)
         elif self.chance.random() < 0.5:
@@ -324,7 +321,7 @@ class Simulation:
         link = self.links
         here, there = (self.nodes[name] for name in edge)
         closed = {
-            one.replica.link_up(link, other.id, other.store.capacity, 1_000_000, 0.0, dialled)
+            one.replica.link_up(link, other.id, other.store.capacity, VALUE_LIMIT, 0.0, dialled)
             for one, other, dialled in ((here, there, first_dials), (there, here, not first_dials))
         }
         assert len(closed) == 1, f"the ends of {edge} disagree: {closed}"
@@ -333,11 +330,11 @@ class Simulation:
             return
         self.up[edge] = link
         for one, other in ((here, there), (there, here)):
-            self.channels[one.name, other.name] = Channel(other, link)
+            self.channels[one.name, other.name] = Channel(other, link, self.core.FrameReader(self.frame_limit))
 
     def act_double(self, _: Node) -> None:
         """Both dial each other at once, or one does before it has noticed that the old link is dead."""
-        edge = self.chance.choice(self.edges)
+        edge = self.chance.choice(self.setting.edges)
         if edge in self.up:
             self.link(edge, self.chance.random() < 0.5)
 
@@ -359,22 +356,24 @@ class Simulation:
         """It is gone, and comes back with another id and nothing in memory."""
         for edge in [edge for edge in self.up if node.name in edge]:
             self.cut(edge)
-        self.crashed.add(node.id)
-        self.unchecked.update(key for name, key in self.unannounced if name == node.name)
-        self.unannounced = [(name, key) for name, key in self.unannounced if name != node.name]
+        self.history.crashed.add(node.id)
+        history = self.history
+        history.unchecked.update(key for name, key in history.unannounced if name == node.name)
+        history.unannounced = [(name, key) for name, key in history.unannounced if name != node.name]
         self.incarnations[node.name] += 1
         self.count(self.nodes.pop(node.name))
+        node.end()
         self.mark_lost()
-        self.nodes[node.name] = Node(self, node.name, self.incarnations[node.name])
+        self.nodes[node.name] = self.machine(node.name, self.incarnations[node.name])
         self.tally.crashes += 1
         self.tally.restarts += 1
         self.say(f"{node.name} crashes and returns as {self.nodes[node.name].id!r}")
 
     def mark_lost(self) -> None:
         """Writes that no living node knows of are nobody's fault any more."""
-        for write in self.writes:
+        for write in self.history.writes:
             if not any(n.cancels_loads_of(write.key, write.version) for n in self.nodes.values()):
-                self.unchecked.add(write.key)
+                self.history.unchecked.add(write.key)
             if not any(n.knows(write.key, write.version, False) for n in self.nodes.values()):
                 write.lost = True
 
@@ -388,19 +387,19 @@ class Simulation:
 
     def act_jump(self, node: Node) -> None:
         """Somebody sets the clock: wrong, or right again."""
-        node.jumped = self.chance.choice([-10.0, -0.4, 0.0, 0.4, 10.0]) if node.jumped == 0 else 0.0
+        node.clock.jumped = self.chance.choice([-10.0, -0.4, 0.0, 0.4, 10.0]) if node.clock.jumped == 0 else 0.0
         self.tally.clock_jumps += 1
-        self.say(f"{node.name} clock {node.jumped:+}")
+        self.say(f"{node.name} clock {node.clock.jumped:+}")
         self.act_tidy(node)
 
     def act_tidy(self, node: Node) -> None:
-        node.replica.time_passed(node.now, node.wall)
+        node.replica.time_passed(node.now, node.clock.time())
 
     def act_heartbeat(self, node: Node) -> None:
         node.replica.heartbeat(node.now)
 
     def act_wait(self, _: Node) -> None:
-        self.now += self.chance.choice([0.5, 1.5, 4.0])
+        self.clock.advance(self.chance.choice([0.5, 1.5, 4.0]))
 
     # -- healing -----------------------------------------------------------------------------------------------------
 
@@ -408,11 +407,10 @@ class Simulation:
         """Clocks are right, links are up, what was begun ends; then wait until nobody has anything to say."""
         for node in self.nodes.values():
             node.paused_until = 0.0
-            if node.jumped:
-                node.jumped = 0.0
+            node.clock.jumped = 0.0
             self.act_tidy(node)
-        self.now += 11.0  # times given out by a clock that was ahead are past by then
-        while self.unannounced:
+        self.clock.advance(11.0)  # times given out by a clock that was ahead are past by then
+        while self.history.unannounced:
             self.announce(0)
         for channel in self.channels.values():
             channel.stalled_until = 0.0
@@ -430,8 +428,8 @@ class Simulation:
 
     def settle(self, ending_loads: bool) -> None:
         for turn in range(QUIET_TURNS):
-            self.now += 0.01
-            for edge in self.edges:
+            self.clock.advance(0.01)
+            for edge in self.setting.edges:
                 if edge not in self.up:
                     self.connect(edge)
             for node in self.nodes.values():
@@ -447,15 +445,15 @@ class Simulation:
 
     def end_loads(self, node: Node, turn: int) -> None:
         """Loads in flight end while the news comes in."""
-        for key in list(node.loads):
+        for name in list(node.loads):
             if turn > 40 or self.chance.random() < 0.1:
-                load = node.loads[key]
-                load.read = load.read or self.row(key)
-                node.end_load(key)
+                load = node.loads[name]
+                load.read = load.read or self.history.row(load.key)
+                node.end_load(name)
 
     def is_quiet(self) -> bool:
         return (
-            len(self.up) == len(self.edges)
+            len(self.up) == len(self.setting.edges)
             and not any(channel.frames for channel in self.channels.values())
             and not any(node.loads for node in self.nodes.values())
             and not any(n.replica.has_to_send(link) for n in self.nodes.values() for link in n.replica.neighbours)

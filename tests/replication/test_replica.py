@@ -32,11 +32,11 @@ from lru_cache.replication.messages import (
     decode,
     encode,
 )
-from lru_cache.replication.replica import MAXIMUM_HOPS, Limits, Replica
+from lru_cache.replication.replica import MAXIMUM_HOPS, Limits
 from lru_cache.replication.resync import Resync
-from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NOTHING, Version, span_of, time_of
+from lru_cache.replication.wiring import wire
 from lru_cache.store import Entry, RemovalCause, Store
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
@@ -65,8 +65,8 @@ class Machine:
         self.store: Store[str, bytes] = Store(capacity)
         self.loads: dict[str, Version] = {}  # key -> when it began
         self.fenced: list[str] = []
-        shelf = Shelf(self.store, self._fence, self.loads, encode_key, RemovalCause.REMOTE)
-        self.replica = Replica(self.id, shelf, self.now, WALL + network.passed + skew, limits)
+        wall = WALL + network.passed + skew
+        _, self.replica = wire(self.store, self.id, self.now, wall, limits, loading=self.loads, fence=self._fence)
 
     def _fence(self, key: str) -> None:
         if self.loads.pop(key, None) is not None:

@@ -18,9 +18,9 @@ from lru_cache.replication.encoding import encode_key
 from lru_cache.replication.forgetting import Forgotten
 from lru_cache.replication.messages import Event, Kind, Seen
 from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.version import NOTHING, Version, time_of
-from lru_cache.store import RemovalCause, Store, implementation
+from lru_cache.replication.wiring import wire
+from lru_cache.store import Store, implementation
 from lru_cache.testing.simulation import PROFILES, Simulation
 from tests.replication.broken import by_the_rules
 
@@ -76,10 +76,15 @@ class Node:
         self.now = 100.0
         self.store: Store[Any, Any] = Store(capacity)
         self.loading: dict[Any, Any] = {}
-        self.shelf = Shelf(
-            self.store, lambda key: self.loading.pop(key, None), self.loading, encode_key, RemovalCause.REMOTE
+        self.shelf, self.replica = wire(
+            self.store,
+            b"n" * 8,
+            self.now,
+            1.7e9,
+            Limits(graves=graves),
+            loading=self.loading,
+            fence=lambda key: self.loading.pop(key, None),
         )
-        self.replica = Replica(b"n" * 8, self.shelf, self.now, 1.7e9, Limits(graves=graves))
         for link, node in (("a", X), ("b", Y)):
             self.replica.link_up(link, node, 100, 1_000_000)
             self.replica.received(link, messages.encode(Seen(True, {})), self.now)

@@ -14,6 +14,7 @@ from tests.replication.broken import BROKEN, broken
 FEW = os.environ.get("LRU_CACHE_FEW_SEEDS", "") not in ("", "0")
 SEEDS = 200 if FEW else 1_000
 SEEDS_OF_A_PROFILE = 20 if FEW else 100
+SEEDS_OF_WHOLE_CACHES = 40 if FEW else 200
 
 # Within how many seeds each broken replica is caught, of which profile. The figures are some five times what it takes.
 CAUGHT_WITHIN: dict[str, tuple[int, str | None]] = {
@@ -75,16 +76,22 @@ def test_every_promise_holds_in_trouble_of_one_kind(profile: str) -> None:
         Simulation(seed, profile=profile).run()
 
 
+@pytest.mark.parametrize("profile", [None, *sorted(PROFILES)])
+def test_every_promise_holds_where_applications_use_whole_caches(profile: str | None) -> None:
+    for seed in range(SEEDS_OF_WHOLE_CACHES if profile is None else SEEDS_OF_A_PROFILE // 2):
+        Simulation(seed, profile=profile, whole_cache=True).run()
+
+
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)
 def test_seeds_that_failed_once(seed: int, profile: str | None) -> None:
     Simulation(seed, profile=profile).run()
 
 
-def first_caught(name: str, profile: str | None, limit: int) -> int | None:
+def first_caught(name: str, profile: str | None, limit: int, whole_cache: bool = False) -> int | None:
     with broken(name):
         for seed in range(limit):
             try:
-                Simulation(seed, profile=profile).run()
+                Simulation(seed, profile=profile, whole_cache=whole_cache).run()
             except Violation:  # noqa: PERF203 - the first is what is looked for
                 return seed
     return None
@@ -94,6 +101,34 @@ def first_caught(name: str, profile: str | None, limit: int) -> int | None:
 def test_a_broken_replica_is_caught(name: str) -> None:
     limit, profile = CAUGHT_WITHIN[name]
     assert first_caught(name, profile, limit) is not None, f"{limit} seeds did not notice {name}"
+
+
+# Not those without a hold or a burial: a cache does not load what it holds, so a load displaces no set there.
+@pytest.mark.parametrize("name", [name for name in BROKEN if name not in ("no-hold", "no-burial")])
+def test_a_broken_replica_is_caught_where_applications_use_whole_caches(name: str) -> None:
+    limit, profile = CAUGHT_WITHIN[name]
+    assert first_caught(name, profile, 2 * limit, whole_cache=True) is not None, (
+        f"{2 * limit} seeds did not notice {name}"
+    )
+
+
+def test_a_whole_cache_is_written_to_by_its_shortest_way_and_sends_what_was_written_alone() -> None:
+    simulation = Simulation(1, whole_cache=True, steps=0)
+    edge = simulation.setting.edges[0]
+    here, there = (simulation.nodes[name] for name in edge)
+    simulation.link(edge, True)
+    simulation.settle(ending_loads=False)
+    sent = simulation.tally.events
+    simulation.act_write_alone(here)
+    assert simulation.tally.events == sent + 1
+    (write,) = simulation.history.writes
+    simulation.settle(ending_loads=False)
+    assert there.holds_set(write.key) == write.version
+
+
+def test_one_seed_is_one_run_where_applications_use_whole_caches() -> None:
+    tallies = [[Simulation(seed, whole_cache=True).run() for seed in range(5)] for _ in range(2)]
+    assert tallies[0] == tallies[1]
 
 
 def test_one_seed_is_one_run() -> None:
