@@ -17,9 +17,8 @@ from benchmarks.actors import Actor, Role
 from benchmarks.servers import HOST
 from benchmarks.ways import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
 from lru_cache import LRUCacheDistributed
-from lru_cache.replication import messages
+from lru_cache.replication import Type, messages
 from lru_cache.replication.encoding import decode_key
-from lru_cache.replication.messages import Type
 
 RAW = "raw TCP"
 MODES = {"idle": (False, False), "busy writer": (True, False), "busy reader": (False, True), "both busy": (True, True)}

@@ -26,13 +26,20 @@ from typing import Any
 from msgpack import packb, unpackb  # type: ignore[import-untyped]
 
 from benchmarks.tables import table
+from lru_cache.replication import (
+    FRAME_MARGIN_BYTES,
+    MAXIMUM_EVENTS,
+    NODE_BYTES,
+    FrameReader,
+    Limits,
+    Seen,
+    Stamp,
+    Type,
+    encode_frame,
+    messages,
+    wire,
+)
 from lru_cache.replication.encoding import encode_key, encode_value
-from lru_cache.replication.frames import FrameReader, encode_frame
-from lru_cache.replication.messages import FRAME_MARGIN_BYTES, MAXIMUM_EVENTS, Seen, Type, encode
-from lru_cache.replication.replica import Limits
-from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NODE_BYTES
-from lru_cache.replication.wiring import wire
 from lru_cache.store import Entry, RemovalCause, Store
 
 Step = Callable[[str], None]  # told the name of what has just been done
@@ -108,7 +115,7 @@ class Node:
         self.id = number.to_bytes(NODE_BYTES, "big")
         self.store: Store[str, bytes] = Store(capacity)
         limits = Limits(graves=capacity, outbox=capacity if outbox is None else outbox)
-        self.shelf, self.replica = wire(
+        self.view, self.replica = wire(
             self.store, self.id, time.now, WALL + time.now, limits, loading={}, fence=ignore
         )
         self.readers: dict[int, FrameReader] = {}
@@ -140,7 +147,7 @@ class Node:
         """Begin a link to a node that is taken to be as empty as this one, and let all that is said at first go by."""
         self.link_up(link, other)
         self.send(link)
-        self.replica.received(link, encode(Seen(True, {})), self.time.now)
+        self.replica.received(link, messages.encode(Seen(True, {})), self.time.now)
         while self.replica.has_to_send(link):
             self.send(link)
 
@@ -154,7 +161,7 @@ class Node:
         reader.receive(frame)
         for body in reader:
             self.replica.received(link, body, self.time.now)
-        self.shelf.gone.clear()  # the cache tells its listeners of them, and lets go
+        self.view.pop_gone()  # the cache tells its listeners of them, and lets go
 
     def receive_all(self, link: int, frames: Frames) -> None:
         """Take them one after another."""

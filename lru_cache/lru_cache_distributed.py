@@ -32,12 +32,8 @@ from lru_cache.network.lines import Lines
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
+from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Stamp, Writer, wire
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
-from lru_cache.replication.messages import FRAME_MARGIN_BYTES
-from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf
-from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NODE_BYTES
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
@@ -147,13 +143,19 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _make_replica(self, limits: Limits) -> None:
         """Make a node with nothing in memory. The simulator gives it another id and smaller limits."""
-        self._shelf = Shelf(self._store, self._flights.fence, self._flights.running, encode_key, RemovalCause.REMOTE)
-        now, wall = self._clock.monotonic(), self._clock.time()
-        self._replica = Replica(os.urandom(NODE_BYTES), self._shelf, now, wall, limits)
+        self._view, self._replica = wire(
+            self._store,
+            os.urandom(NODE_BYTES),
+            self._clock.monotonic(),
+            self._clock.time(),
+            limits,
+            loading=self._flights.running,
+            fence=self._flights.fence,
+        )
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache; its threads are started by `_start`."""
-        self._exchange = Exchange(self._replica, self._shelf, self._lock, self._clock, self._settle)
+        self._exchange = Exchange(self._replica, self._view, self._lock, self._clock, self._settle)
         terms = Terms(
             self._introduce,
             self._exchange.judge,
@@ -178,11 +180,16 @@ class LRUCacheDistributed(LRUCache[K, V]):
         overridden = self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set")
         if overridden or not self._lives_are_plain():
             return
-        write = self._replica.short_cuts.allow_writes(
-            self._lock, self._monotonic, self._freshness.life, self._maximum_value_bytes, self._exchange.tell
+        writer = Writer(
+            self._replica,
+            self._view,
+            self._lock,
+            self._monotonic,
+            self._freshness.life,
+            self._maximum_value_bytes,
+            self._exchange.tell,
         )
-        if write is not None:
-            self._let_write(write, MISSING)
+        self._let_write(writer.write, MISSING)
 
     def _start(self) -> None:
         for part in (self._server, *self._diallers):
@@ -397,8 +404,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         return gone
 
     def _gone_by_replica_locked(self) -> list[Gone[K, V]]:
-        gone, self._shelf.gone = self._shelf.gone, []
-        return gone
+        return self._view.pop_gone()
 
     # -- loads ---------------------------------------------------------------------------------------------------------
 

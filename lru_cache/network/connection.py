@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from lru_cache.network.security import SEAL_BYTES, Seal
-from lru_cache.replication.frames import LARGEST_LIMIT_BYTES, FrameReader, encode_frames
+from lru_cache.replication import LARGEST_LIMIT_BYTES, FrameReader, encode_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

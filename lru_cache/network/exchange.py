@@ -12,10 +12,7 @@ from lru_cache.clock import Clock
 from lru_cache.log import logger
 from lru_cache.network.handshake import Hello, RefusedError
 from lru_cache.network.peer import Peer
-from lru_cache.replication.messages import Message, Type
-from lru_cache.replication.replica import Replica
-from lru_cache.replication.shelf import Shelf
-from lru_cache.replication.version import seconds_of
+from lru_cache.replication import Message, Replica, StoreView, Type, seconds_of
 
 if TYPE_CHECKING:
     from lru_cache.network.link import Link
@@ -30,7 +27,7 @@ class Exchange:
     def __init__(
         self,
         replica: Replica,
-        shelf: Shelf,
+        view: StoreView,
         lock: "threading.RLock",
         clock: Clock,
         settle: Callable[[list[Any]], object],
@@ -39,9 +36,9 @@ class Exchange:
         self.bytes_in = 0  # of links that are gone
         self.bytes_out = 0
         self._replica = replica
-        self._shelf = shelf
+        self._view = view
         self._clock = clock
-        self._alone, self._monotonic = replica.short_cuts.alone, clock.monotonic  # a lone write runs on cold caches
+        self._alone, self._monotonic = replica.to_send_at_once, clock.monotonic  # a lone write runs on cold caches
         self._settle = settle  # tells who wants to know what left the store
         self._lock = lock  # the cache's; also protects all below
         self._links: tuple[Link, ...] = ()  # replaced and never changed, so that it can be read without the lock
@@ -134,7 +131,7 @@ class Exchange:
             now = self._clock.monotonic()
             was_set = self._replica.time_passed(now, self._clock.time())
             present = self._replica.present(now)
-            gone, self._shelf.gone = self._shelf.gone, []
+            gone = self._view.pop_gone()
         self._tell_of_clock(was_set, gone)
         return present
 
@@ -182,7 +179,7 @@ class Exchange:
             if link not in self._replica.neighbours:
                 return None  # another link took its place; its own thread is about to be told
             message = self._replica.received(link, body, self._clock.monotonic())
-            gone, self._shelf.gone = self._shelf.gone, []
+            gone = self._view.pop_gone()
             if self._waiters and body[1] == Type.SEEN:
                 self._changed.notify_all()
         if gone:
@@ -238,7 +235,7 @@ class Exchange:
             self.next_upkeep = now + UPKEEP_SECONDS
             was_set = self._replica.time_passed(self._clock.monotonic(), self._clock.time())
             self._replica.heartbeat(self._clock.monotonic())
-            gone, self._shelf.gone = self._shelf.gone, []
+            gone = self._view.pop_gone()
         self._tell_of_clock(was_set, gone)
         for link in self._links:
             link.ring()

@@ -13,7 +13,7 @@ from lru_cache.network.address import is_local, shown
 from lru_cache.network.connection import ClosedError, Connection
 from lru_cache.network.handshake import Handshake, Hello, RefusedError, Side
 from lru_cache.network.security import Contexts
-from lru_cache.replication.messages import FRAME_MARGIN_BYTES
+from lru_cache.replication import FRAME_MARGIN_BYTES
 
 
 class Terms:

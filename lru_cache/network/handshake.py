@@ -23,9 +23,7 @@ from msgpack import packb, unpackb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
 from lru_cache.network.security import Seal, find_secret, proof
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye
-from lru_cache.replication.version import NODE_BYTES
+from lru_cache.replication import NODE_BYTES, Goodbye, messages
 
 PROTOCOL_VERSION = 1
 FRAME_LIMIT_BYTES = 4_096  # of every frame before the end of the handshake

@@ -20,8 +20,7 @@ from lru_cache.network.alarm import READABLE, Alarm
 from lru_cache.network.connection import ClosedError
 from lru_cache.network.greeting import Greeting
 from lru_cache.network.handshake import Side, printable
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye, Ping, Pong
+from lru_cache.replication import Goodbye, Ping, Pong, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,7 @@ from lru_cache.network.greeting import Greeting, Terms
 from lru_cache.network.handshake import FRAME_LIMIT_BYTES, RefusedError, Side
 from lru_cache.network.lines import Lines
 from lru_cache.network.link import Link
-from lru_cache.replication.frames import encode_frame
-from lru_cache.replication.messages import Goodbye, encode
+from lru_cache.replication import Goodbye, encode_frame, messages
 
 MOST_STRANGERS = 64  # connections whose greeting is not over; a newcomer takes the place of the oldest
 MOST_LINKS = 200  # each is a thread, and what each says is told to all the others: beyond that, build a tree
@@ -136,7 +135,7 @@ class Server:
             self._lines.warning("outside", f"refused a connection to {self.address}: {refusal}")
             with suppress(OSError):
                 sock.setblocking(False)
-                sock.send(encode_frame(encode(Goodbye(refusal)), FRAME_LIMIT_BYTES))
+                sock.send(encode_frame(messages.encode(Goodbye(refusal)), FRAME_LIMIT_BYTES))
             sock.close()
             return
         address = shown(sock.family, where) if where else str(self.address)  # who dials a path has no address

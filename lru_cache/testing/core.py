@@ -6,24 +6,28 @@ This file is the only one in `testing/` that says where the rules are. It must n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import Any, Literal
 
-from lru_cache.replication import encoding, forgetting, frames, messages, replica, short_cuts, version, wiring
+from lru_cache import replication
+from lru_cache.replication import encoding
+
+PACKAGES = {"python": "lru_cache.replication.rules", "native": "lru_cache.replication.native_rules"}
 
 
 @dataclass(frozen=True)
 class Core:
     """A build of the rules: its types, its functions, its bounds."""
 
-    Limits: type[replica.Limits]
-    Stamp: type[short_cuts.Stamp]
-    Version: type[version.Version]
-    Kind: type[messages.Kind]
-    FrameReader: type[frames.FrameReader]
-    NOTHING: version.Version
+    Limits: type[replication.Limits]
+    Stamp: type[replication.Stamp]
+    Version: type[replication.Version]
+    Kind: type[replication.Kind]
+    FrameReader: type[replication.FrameReader]
+    NOTHING: replication.Version
     MAXIMUM_HOPS: int
     FRAME_MARGIN_BYTES: int
-    wire: Callable[..., Any]  # a shelf and a replica
+    wire: Callable[..., Any]  # a view of a store, and a replica
     decode_message: Callable[[bytes], Any]
     encode_frame: Callable[[bytes, int], bytes]
     encode_key: Callable[[Any], bytes]
@@ -31,21 +35,22 @@ class Core:
     bucket_of: Callable[[bytes], int]
 
 
-def core_of() -> Core:
-    """The build of the rules that caches use."""
+def core_of(build: Literal["python", "native"] | None = None) -> Core:
+    """A build of the rules; by default the one that caches use. ImportError if there is no such build."""
+    rules: Any = replication if build is None else import_module(f"{PACKAGES[build]}.public")
     return Core(
-        Limits=replica.Limits,
-        Stamp=short_cuts.Stamp,
-        Version=version.Version,
-        Kind=messages.Kind,
-        FrameReader=frames.FrameReader,
-        NOTHING=version.NOTHING,
-        MAXIMUM_HOPS=replica.MAXIMUM_HOPS,
-        FRAME_MARGIN_BYTES=messages.FRAME_MARGIN_BYTES,
-        wire=wiring.wire,
-        decode_message=messages.decode,
-        encode_frame=frames.encode_frame,
+        Limits=rules.Limits,
+        Stamp=rules.Stamp,
+        Version=rules.Version,
+        Kind=rules.Kind,
+        FrameReader=rules.FrameReader,
+        NOTHING=rules.NOTHING,
+        MAXIMUM_HOPS=rules.MAXIMUM_HOPS,
+        FRAME_MARGIN_BYTES=rules.FRAME_MARGIN_BYTES,
+        wire=rules.wire,
+        decode_message=rules.messages.decode,
+        encode_frame=rules.encode_frame,
         encode_key=encoding.encode_key,
         decode_value=encoding.decode_value,
-        bucket_of=forgetting.bucket_of,
+        bucket_of=rules.bucket_of,
     )

@@ -6,8 +6,7 @@ It must not know how it came about, nor what must hold.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lru_cache.replication.messages import Kind
-from lru_cache.replication.version import Version
+from lru_cache.replication import Kind, Version
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from math import inf
 from typing import Any
 
-from lru_cache.replication.version import Version
+from lru_cache.replication import Version
 from lru_cache.store import Entry
 from lru_cache.testing.core import Core
 from lru_cache.testing.history import History

@@ -11,8 +11,7 @@ from math import inf
 from typing import Any
 
 from lru_cache.lru_cache_distributed import LRUCacheDistributed
-from lru_cache.replication.replica import Limits
-from lru_cache.replication.version import Version
+from lru_cache.replication import Limits, Version
 from lru_cache.store import Entry
 from lru_cache.testing.setting import Setting
 from lru_cache.testing.simulated_node import Load, MachineClock, Node
@@ -81,7 +80,7 @@ class CacheNode(Node):
     def begin(self, setting: Setting) -> None:
         sizes = setting.sizes[self.name]
         self.cache = SimulatedCache(self.id, sizes.capacity, setting.limits(self.name, self.core), self.clock)
-        self.store, self.shelf, self.replica = self.cache._store, self.cache._shelf, self.cache._replica
+        self.store, self.view, self.replica = self.cache._store, self.cache._view, self.cache._replica
         self._loads_begun = 0
 
     def end(self) -> None:

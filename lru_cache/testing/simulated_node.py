@@ -6,7 +6,7 @@ It must not know the network, nor what the adversary is about to do.
 from math import inf
 from typing import Any
 
-from lru_cache.replication.version import Version
+from lru_cache.replication import Version
 from lru_cache.store import Entry, RemovalCause, Store
 from lru_cache.testing.core import Core
 from lru_cache.testing.manual_clock import ManualClock
@@ -62,7 +62,7 @@ class Node:
     def begin(self, setting: Setting) -> None:
         """Make what it holds: nothing so far."""
         self.store: Store[str, bytes] = Store(setting.sizes[self.name].capacity)
-        self.shelf, self.replica = self.core.wire(
+        self.view, self.replica = self.core.wire(
             self.store,
             self.id,
             self.now,
@@ -152,11 +152,11 @@ class Node:
     def receive(self, link: int, body: bytes) -> None:
         """A message came over a link."""
         self.replica.received(link, body, self.now)
-        self.shelf.gone.clear()  # which a cache would tell its listener
+        self.view.pop_gone()  # which a cache would tell its listener
 
     def messages_at_once(self, link: int) -> list[bytes]:
         """What a thread that has just written sends on a link by itself: nothing if that may take its time."""
-        return self.replica.short_cuts.alone(link, self.now) or []
+        return self.replica.to_send_at_once(link, self.now) or []
 
     # What it holds.
 

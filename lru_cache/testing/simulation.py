@@ -12,9 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.frames import FrameReader
-from lru_cache.replication.messages import Event, Kind
-from lru_cache.replication.version import Version
+from lru_cache.replication import Event, FrameReader, Kind, Version
 from lru_cache.testing.core import Core, core_of
 from lru_cache.testing.history import History, Tally, Write
 from lru_cache.testing.invariants import Invariants

@@ -1,5 +1,6 @@
-"""Replicas without short cuts, and with one rule removed each. The simulator is only as good as the broken ones that it
-catches.
+"""Replicas with one rule removed each. The simulator is only as good as the broken ones that it catches.
+
+They are made of the very sources that are compiled, run as Python: what is compiled cannot be patched.
 """
 
 from collections.abc import Callable, Iterator
@@ -7,15 +8,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from lru_cache.replication import python_short_cuts, replica, short_cuts
-from lru_cache.replication.forgetting import Forgotten
-from lru_cache.replication.messages import Event, Seen, encode
-from lru_cache.replication.outbox import Outbox
-from lru_cache.replication.replica import MAXIMUM_HOPS, Replica
-from lru_cache.replication.resync import Resync
-from lru_cache.replication.shelf import Shelf
-from lru_cache.replication.version import Version
+from lru_cache import lru_cache_distributed
+from lru_cache.replication.rules import public
+from lru_cache.replication.rules.event import Event
+from lru_cache.replication.rules.forgetting import Forgotten
+from lru_cache.replication.rules.messages import Seen, encode
+from lru_cache.replication.rules.origins import Origins
+from lru_cache.replication.rules.outbox import Outbox
+from lru_cache.replication.rules.replica import MAXIMUM_HOPS, Replica
+from lru_cache.replication.rules.resync import Resync
+from lru_cache.replication.rules.store_view import StoreView
+from lru_cache.replication.rules.version import Version
 from lru_cache.store import RemovalCause
+from lru_cache.testing import simulation
+from lru_cache.testing.core import core_of
 from lru_cache.testing.simulation import Simulation
 
 Patch = tuple[Any, str, Any]
@@ -37,39 +43,38 @@ def no_hold() -> list[Patch]:
 
 def no_flood() -> list[Patch]:
     """Announcements reach the neighbours of who makes them, and nobody beyond."""
-    original = Replica._take_floors
+    original = Replica._receive_floors
 
     def patched(self: Replica, floors: Any, source: Any, now: float) -> None:
         original(self, floors if source is None else floors._replace(hops=MAXIMUM_HOPS), source, now)
 
-    return [(Replica, "_take_floors", patched)]
+    return [(Replica, "_receive_floors", patched)]
 
 
 def silent_refusal() -> list[Patch]:
     """A set that only a floor stands in the way of is refused, and nobody is told."""
     original = Replica._merge_set
 
-    def patched(self: Replica, event: Event, name: Any, entry: Any, source: Any, now: float) -> bool:
-        stamp: Any = entry.version if entry is not None else None
+    def patched(self: Replica, event: Event, name: Any, entry: Any, stamp: Any, source: Any, now: float) -> bool:
         if not (stamp is not None and stamp.is_set) and event.version.time <= self.forgotten.floor(event.key):
-            self._shelf.fence(name)
+            self._store.fence(name)
             if entry is not None:
-                self._shelf.drop(entry, now)
+                self._store.drop(entry, now)
             return False
-        return original(self, event, name, entry, source, now)
+        return original(self, event, name, entry, stamp, source, now)
 
     return [(Replica, "_merge_set", patched)]
 
 
 def no_repeat() -> list[Patch]:
-    original = Replica._merge
+    """What is seen is merged again."""
+    original = Replica._receive_events
 
-    def patched(self: Replica, event: Event, source: Any, now: float) -> None:
-        seen, self.seen = self.seen, {}
-        original(self, event, source, now)
-        self.seen = {**seen, **self.seen}
+    def patched(self: Replica, events: Any, source: Any, now: float) -> None:
+        with patch.object(Origins, "seen_of", lambda self, node: 0):
+            original(self, events, source, now)
 
-    return [(Replica, "_merge", patched)]
+    return [(Replica, "_receive_events", patched)]
 
 
 def no_burial() -> list[Patch]:
@@ -80,19 +85,19 @@ def no_burial() -> list[Patch]:
         with patch.object(Forgotten, "bury", ignore):
             return keep(self, *args)
 
-    def patched_left(self: Replica, gone: Any) -> None:
+    def patched_left(self: Replica, gone: Any, _: Any = None) -> None:
         left(self, [g for g in gone if g[3] is not RemovalCause.REPLACED])
 
-    return [(Replica, "keep_load", patched_keep), (Replica, "left", patched_left)]
+    return [(Replica, "keep_load", patched_keep), (Replica, "left", patched_left), (Replica, "left_for", patched_left)]
 
 
 def no_hops() -> list[Patch]:
-    original = Replica._tell
+    original = Replica._queue
 
-    def patched(self: Replica, key: Any, authority: Any, source: Any, hops: int = 0) -> None:
-        original(self, key, authority, source, 0)
+    def patched(self: Replica, key: Any, authority: Any, source: Any, _: int, stamp: Any) -> None:
+        original(self, key, authority, source, 0, stamp)
 
-    return [(Replica, "_tell", patched)]
+    return [(Replica, "_queue", patched)]
 
 
 def seen_ahead() -> list[Patch]:
@@ -100,11 +105,13 @@ def seen_ahead() -> list[Patch]:
 
     def patched(self: Replica, neighbour: Any) -> None:
         neighbour.seen_changed.clear()
-        neighbour.outbox.remark_seen(encode(Seen(False, dict(self.seen))))
-        if neighbour.outbox._items:
-            neighbour.outbox._items.move_to_end(next(reversed(neighbour.outbox._items)), last=False)
+        neighbour.own_seen = self.origins.own_time
+        outbox = neighbour.outbox
+        outbox.add_seen(encode(Seen(False, self.seen)))
+        if outbox._queue:
+            outbox._queue.insert(outbox._first, outbox._queue.pop())
 
-    return [(Replica, "_remark_seen", patched)]
+    return [(Replica, "_queue_seen", patched)]
 
 
 def load_dated_at_its_end() -> list[Patch]:
@@ -122,12 +129,12 @@ def same_node_after_restart() -> list[Patch]:
 
 def truncated_sets() -> list[Patch]:
     """A resync leaves out the sets that the neighbour has no room for, versions and all."""
-    original = Resync._tell
+    original = Resync._notice_of
 
     def patched(self: Resync, stamp: Any, room: bool) -> Any:
         return original(self, stamp, room) if room else None
 
-    return [(Resync, "_tell", patched)]
+    return [(Resync, "_notice_of", patched)]
 
 
 def overflow_forgotten() -> list[Patch]:
@@ -143,7 +150,9 @@ BROKEN: dict[str, Callable[[], list[Patch]]] = {
     "no-floor": lambda: [(Forgotten, "raise_floor", ignore)],
     "no-announce": lambda: [(Resync, "_announcement", lambda self: iter(()))],
     "no-flood": no_flood,
-    "no-fence": lambda: [(Shelf, "fence", ignore), (Shelf, "fence_where", ignore)],
+    "no-fence": lambda: [
+        (StoreView, name, ignore) for name in ("fence", "fence_where", "fence_all")
+    ],
     "no-hold": no_hold,
     "no-concurrent": lambda: [(Forgotten, "knows", lambda self, key, version: True)],
     "silent-refusal": silent_refusal,
@@ -155,17 +164,19 @@ BROKEN: dict[str, Callable[[], list[Patch]]] = {
     "same-node-after-restart": same_node_after_restart,
     "truncated-sets": truncated_sets,
     "overflow-forgotten": overflow_forgotten,
-    "eviction-forgotten": lambda: [(Replica, "left", ignore)],
+    "eviction-forgotten": lambda: [(Replica, "left", ignore), (Replica, "left_for", ignore)],
 }
 
 
 @contextmanager
-def by_the_rules() -> Iterator[None]:
-    """While inside, replicas take no short cuts: the rules alone decide."""
+def as_python() -> Iterator[None]:
+    """While inside, new caches and simulations run on the rules as Python."""
     with (
-        patch.object(replica, "ShortCuts", python_short_cuts.ShortCuts),
-        patch.object(replica, "Batch", python_short_cuts.Batch),
-        patch.object(python_short_cuts, "Stamp", short_cuts.Stamp),  # else isinstance would not know it
+        patch.object(lru_cache_distributed, "Stamp", public.Stamp),
+        patch.object(lru_cache_distributed, "Limits", public.Limits),
+        patch.object(lru_cache_distributed, "Writer", public.Writer),
+        patch.object(lru_cache_distributed, "wire", public.wire),
+        patch.object(simulation, "core_of", lambda: core_of("python")),
     ):
         yield
 
@@ -174,9 +185,10 @@ def by_the_rules() -> Iterator[None]:
 def broken(name: str) -> Iterator[None]:
     """While inside, this rule is missing from every replica."""
     with ExitStack() as stack:
-        stack.enter_context(by_the_rules())
+        stack.enter_context(as_python())
         for target, attribute, replacement in BROKEN[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
-            stack.enter_context(patch("lru_cache.replication.replica.MAXIMUM_HOPS", 1 << 30))
+            stack.enter_context(patch("lru_cache.replication.rules.replica.MAXIMUM_HOPS", 1 << 30))
+            stack.enter_context(patch("lru_cache.replication.rules.replica._MOST_HOPS", 1 << 30))
         yield

@@ -12,6 +12,7 @@ from .replica import MAXIMUM_HOPS, Limits, Replica
 from .stamp import Stamp
 from .store_view import StoreView
 from .version import NODE_BYTES, NOTHING, Version, seconds_of, time_of
+from .wiring import wire
 from .writer import Writer
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "messages",
     "seconds_of",
     "time_of",
+    "wire",
 ]

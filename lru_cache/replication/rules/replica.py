@@ -279,6 +279,7 @@ class Replica:
             stamp = entry.version
             if self._sweep.dooms(stamp):
                 self._drop_doomed(entry, stamp, now)
+        self._sweep.end_slice()
         return self._sweep.is_pending
 
     def _drop_doomed(self, entry: "Entry[Any, Any]", stamp: object, now: float) -> None:

@@ -1,14 +1,14 @@
 import cython
 from libc.stdint cimport int64_t
 from .stamp cimport Stamp
-from .texts cimport key_of
+from .texts cimport bytes_of_key, key_of
 
 cdef object _REPLACED, _REMOTE, _NEVER_FRESH
 
 
 @cython.final
 cdef class StoreView:
-    cdef object _store, _fence, _encode, _find, _put, _remove
+    cdef object _store, _fence, _find, _put, _remove
     cdef readonly dict _loading
     cdef int64_t _generation
     cdef list _gone

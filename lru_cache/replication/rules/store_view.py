@@ -14,7 +14,7 @@ from lru_cache.store.removal import RemovalCause
 
 from .forgetting import bucket_of
 from .stamp import Stamp
-from .texts import key_of
+from .texts import bytes_of_key, key_of
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone, Store
@@ -27,20 +27,18 @@ _NEVER_FRESH = NEVER_FRESH
 class StoreView:
     """The store, for a replica. Everything here happens under the cache's lock."""
 
-    __slots__ = ("_encode", "_fence", "_find", "_generation", "_gone", "_loading", "_put", "_remove", "_store")
+    __slots__ = ("_fence", "_find", "_generation", "_gone", "_loading", "_put", "_remove", "_store")
 
     def __init__(
         self,
         store: "Store[Any, Any]",
         fence: Callable[[Any], object],
         loading: dict[Any, Any],
-        encode: Callable[[Any], bytes],
     ) -> None:
         self._store = store
         self._find, self._put, self._remove = store.find, store.put, store.remove
         self._fence = fence  # cancels what is being loaded for a key
         self._loading = loading  # by the keys that are being loaded
-        self._encode = encode
         self._generation = 1  # of what is held; another after all was cleared
         self._gone: list[Gone[Any, Any]] = []
 
@@ -116,7 +114,7 @@ class StoreView:
 
     def walk(self) -> Any:
         """All that is held, in slices: `next(limit)` gives entries, none at the end."""
-        return self._store.walk()
+        return self._store.walk() if hasattr(self._store, "walk") else _Snapshot(self._store.entries())
 
     def count(self) -> int:
         """How many entries there are."""
@@ -143,8 +141,17 @@ class StoreView:
         """Likewise for all keys in such buckets."""
         for key in list(self._loading):
             try:
-                bucket = bucket_of(self._encode(key))
+                bucket = bucket_of(bytes_of_key(key))
             except (TypeError, ValueError):
                 continue  # a key that cannot be encoded is in no bucket
             if is_doomed(bucket):
                 self._fence(key)
+
+
+class _Snapshot:
+    def __init__(self, entries):
+        self._entries = entries[::-1]
+
+    def next(self, limit):
+        entries, self._entries = self._entries[-limit:][::-1], self._entries[:-limit]
+        return entries

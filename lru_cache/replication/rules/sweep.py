@@ -71,13 +71,18 @@ class Sweep:
             self._again = False
             self._walk = self._store.walk()
         entries: list[Entry[Any, Any]] = self._walk.next(_SLICE)
-        if entries:
-            return entries
-        self._walk = None
-        self._begin_at = now + PAUSE_SECONDS if self._store.count() > LARGE else now
-        if not self._again:
+        if len(entries) < _SLICE:
+            last = self._walk.next(_SLICE)
+            entries += last
+            if not last:
+                self._walk = None
+                self._begin_at = now + PAUSE_SECONDS if self._store.count() > LARGE else now
+        return entries
+
+    def end_slice(self) -> None:
+        """What was doomed of the last slice was dropped."""
+        if self._walk is None and not self._again:
             self._raised, self._everywhere, self._loads, self.is_pending = {}, None, False, False
-        return []
 
     def _begin(self) -> None:
         self.is_pending = self._again = True

@@ -1,4 +1,4 @@
-"""How a store, its shelf and a replica are put together, for whoever drives a replica: one way for all of them.
+"""How a store, its view and a replica are put together, for whoever drives a replica: one way for all of them.
 
 This file must not know who that is: a cache, a simulated machine, a measurement, a test.
 """
@@ -6,10 +6,8 @@ This file must not know who that is: a cache, a simulated machine, a measurement
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.replica import Limits, Replica
-from lru_cache.replication.shelf import Shelf
-from lru_cache.store.removal import RemovalCause
+from .replica import Limits, Replica
+from .store_view import StoreView
 
 if TYPE_CHECKING:
     from lru_cache.store import Store
@@ -24,7 +22,7 @@ def wire(
     *,
     loading: dict[Any, Any],
     fence: Callable[[Any], object],
-) -> tuple[Shelf, Replica]:
+) -> tuple[StoreView, Replica]:
     """Put a replica called `node` over a store. `loading` has the keys that are being loaded; `fence` cancels one."""
-    shelf = Shelf(store, fence, loading, encode_key, RemovalCause.REMOTE)
-    return shelf, Replica(node, shelf, now, wall, limits)
+    view = StoreView(store, fence, loading)
+    return view, Replica(node, view, now, wall, limits)
