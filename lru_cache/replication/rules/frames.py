@@ -23,7 +23,8 @@ from lru_cache.errors import ProtocolError
 _HEADER = struct.Struct(">I")
 HEADER_BYTES: Final = 4
 _HEADER_BYTES = HEADER_BYTES
-_ROOM = bytearray(HEADER_BYTES)  # where a header is made, with nothing else running meanwhile
+_ROOM_BYTES = 16_384
+_ROOM = bytearray(_ROOM_BYTES)  # where frames are put together, with nothing else running meanwhile
 LARGEST_LIMIT_BYTES: Final = 0xFFFF_FFFF  # what the header can say
 
 
@@ -46,10 +47,16 @@ def encode_frame(body: bytes, limit: int) -> bytes:
 
 def encode_frames(bodies: list[bytes], limit: int) -> bytes:
     """The frames of these bodies, one behind the other."""
+    size = 0
+    for body in bodies:
+        length = len(body)
+        if not 0 < length <= limit:
+            raise ValueError(f"a frame's body must have 1 to {limit} bytes, this one has {length}")
+        size += _HEADER_BYTES + length
+    if cython.compiled and size <= _ROOM_BYTES:
+        return _put_together(bodies)
     parts = []
     for body in bodies:
-        if not 0 < len(body) <= limit:
-            raise ValueError(f"a frame's body must have 1 to {limit} bytes, this one has {len(body)}")
         parts.append(_header(len(body)))
         parts.append(body)
     return b"".join(parts)
@@ -59,11 +66,30 @@ def _header(length: int) -> bytes:
     if not cython.compiled:
         return _HEADER.pack(length)
     room = _ROOM
-    room[0] = length >> 24 & 255
-    room[1] = length >> 16 & 255
-    room[2] = length >> 8 & 255
-    room[3] = length & 255
-    return room[0:4]
+    _put_header(room, 0, length)
+    return room[0:_HEADER_BYTES]
+
+
+def _put_header(room: bytearray, at: int, length: int) -> None:
+    room[at] = length >> 24 & 255
+    room[at + 1] = length >> 16 & 255
+    room[at + 2] = length >> 8 & 255
+    room[at + 3] = length & 255
+
+
+def _put_together(bodies: list[bytes]) -> bytes:
+    """Frames that are short together, as most are: without an object for each header."""
+    room = _ROOM
+    at = 0
+    for body in bodies:
+        length = len(body)
+        view = body
+        _put_header(room, at, length)
+        at += _HEADER_BYTES
+        for i in range(length):
+            room[at + i] = view[i]
+        at += length
+    return room[0:at]
 
 
 class FrameReader:
@@ -81,6 +107,7 @@ class FrameReader:
         self.limit = limit
         self._buffer: bytes | bytearray = b""  # the latter only for a frame that came in several chunks
         self._start = 0  # of what was not taken yet
+        self._body: bytes | None = None  # before it: of a frame of which one chunk had the beginning, the next the rest
         self._refusal = ""  # why the stream is broken, once it is
 
     @property
@@ -97,7 +124,8 @@ class FrameReader:
     @property
     def buffered(self) -> int:
         """How many bytes wait here: none between frames, so that a stream which ends then has lost nothing."""
-        return len(self._buffer) - self._start
+        body = 0 if self._body is None else _HEADER_BYTES + len(self._body)
+        return body + len(self._buffer) - self._start
 
     def receive(self, chunk: bytes) -> None:
         """Take in what arrived, however it was cut."""
@@ -106,6 +134,8 @@ class FrameReader:
         buffer, start = self._buffer, self._start
         if start == len(buffer):
             self._buffer = chunk
+        elif self._complete(chunk):
+            return
         else:  # Once per chunk, not per frame: the bytes that stay behind the taken ones move, a frame's worth at most.
             if not isinstance(buffer, bytearray):
                 self._buffer = buffer = bytearray(memoryview(buffer)[start:])
@@ -114,10 +144,31 @@ class FrameReader:
             buffer += chunk
         self._start = 0
 
+    def _complete(self, chunk: bytes) -> bool:
+        """Complete the one frame that has begun, if the chunk can: then the rest of it need not be copied."""
+        if self._body is not None or not isinstance(self._buffer, bytes):
+            return False
+        buffer, start = self._buffer, self._start
+        begun = len(buffer) - start - _HEADER_BYTES
+        if begun < 0:
+            return False
+        view = buffer
+        length = view[start] << 24 | view[start + 1] << 16 | view[start + 2] << 8 | view[start + 3]
+        lacks = length - begun
+        if not 0 < length <= self._limit or not 0 < lacks <= len(chunk):
+            return False
+        self._body = buffer[start + _HEADER_BYTES :] + chunk[:lacks]
+        self._buffer = chunk
+        self._start = lacks
+        return True
+
     def next_frame(self) -> bytes | _Need:
         """The next complete body, or `NEED_DATA`."""
         if self._refusal:
             raise ProtocolError(self._refusal)
+        if self._body is not None:
+            body, self._body = self._body, None
+            return body
         start = self._start + _HEADER_BYTES
         if not isinstance(self._buffer, bytes):
             return self._next_of_several(start)
