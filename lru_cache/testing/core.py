@@ -33,6 +33,7 @@ class Core:
     encode_key: Callable[[Any], bytes]
     decode_value: Callable[[bytes], Any]
     bucket_of: Callable[[bytes], int]
+    span_of: Callable[[float], int]
 
 
 def core_of(build: Literal["python", "native"] | None = None) -> Core:
@@ -53,4 +54,5 @@ def core_of(build: Literal["python", "native"] | None = None) -> Core:
         encode_key=encoding.encode_key,
         decode_value=encoding.decode_value,
         bucket_of=rules.bucket_of,
+        span_of=rules.span_of,
     )

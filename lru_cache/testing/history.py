@@ -3,7 +3,7 @@
 It must not know how it came about, nor what must hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from lru_cache.replication import Kind, Version
@@ -56,6 +56,20 @@ class History:
     def row(self, key: str) -> bytes:
         """What the database holds for a key."""
         return b"row %d" % self.database.get(key, 0)
+
+    def redate(self, dated: Callable[[Version], Version], old: bytes, latest: int, living: Collection[bytes]) -> None:
+        """A node whose clock was ahead has dated anew what it knows after the latest time that there can be.
+
+        That is what it wrote itself, and what others did that are gone: nobody else will.
+        """
+
+        def is_wrong(version: Version) -> bool:
+            return version.time > latest and (version.node == old or version.node not in living)
+
+        for write in self.writes:
+            if is_wrong(write.version):
+                write.version = dated(write.version)
+        self.clears = [dated(clear) if is_wrong(clear) else clear for clear in self.clears]
 
     def writes_of(self, origin: bytes, after: int, upto: int) -> Iterator[Write]:
         """What this node wrote between two times."""

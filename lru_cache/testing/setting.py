@@ -23,6 +23,9 @@ USUAL = {
 OF_WHOLE_CACHES = {"write_alone": 9, "get": 4}
 """Beside these, where each machine has a whole cache."""
 
+OF_SLICES = {"work": 20}
+"""Beside these, where what goes through all that is held does so an entry or two at a time."""
+
 
 @cache
 def simulated_keys() -> tuple[str, ...]:
@@ -65,6 +68,7 @@ class Setting:
     lives: tuple[float, ...]  # seconds that a set lives
     origins: int
     origin_silence: float
+    slice: int = 256  # how much a replica looks at in one step
     skews: tuple[float, ...] = (0.0, 0.0, -1.0, 1.0)  # how far clocks are off, as a part of what is allowed
 
     def limits(self, name: str, core: Core) -> object:
@@ -75,6 +79,7 @@ class Setting:
             max_clock_skew=SKEW_SECONDS,
             origins=self.origins,
             origin_silence=self.origin_silence,
+            slice=self.slice,
         )
 
 

@@ -37,6 +37,7 @@ class SimulatedCache(LRUCacheDistributed[str, bytes]):
                 outbox=wanted.outbox,
                 origins=wanted.origins,
                 origin_silence=wanted.origin_silence,
+                slice=wanted.slice,
             )
         )
         self._replica.renew(node, self._monotonic())
@@ -135,6 +136,8 @@ class CacheNode(Node):
     def receive(self, link: int, body: bytes) -> None:
         with self.cache._lock:
             self.replica.received(link, body, self.now)
+            if not self.works_slowly:
+                self.work_off()
             gone = self.cache._gone_by_replica_locked()
         self.cache._settle(gone)
 

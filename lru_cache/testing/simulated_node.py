@@ -54,6 +54,7 @@ class Node:
         self.id = node
         self.clock = clock
         self.paused_until = 0.0
+        self.works_slowly = False
         self.loads: dict[Any, Load] = {}
         self.highest_read: dict[str, Version] = {}
         self.seen_checked: dict[bytes, int] = {}
@@ -152,7 +153,34 @@ class Node:
     def receive(self, link: int, body: bytes) -> None:
         """A message came over a link."""
         self.replica.received(link, body, self.now)
+        if not self.works_slowly:
+            self.work_off()
         self.view.pop_gone()  # which a cache would tell its listener
+
+    def pass_time(self) -> None:
+        """Look at the clock."""
+        self.replica.time_passed(self.now, self.clock.time())
+        if not self.works_slowly:
+            self.work_off()
+
+    def become(self, node: bytes) -> None:
+        """Be another node, whose clock is right."""
+        self.id = node
+        self.highest_read.clear()
+        self.replica.redate(node, self.now)
+        if not self.works_slowly:
+            self.work_off()
+
+    def dating(self) -> tuple[int, int, int]:
+        """The latest time that there can be, by how much later ones are wrong, and the present."""
+        clock, skew = self.replica._clock, self.replica.limits.max_clock_skew
+        span = self.core.span_of
+        return clock.present(self.now) + span(skew), span(clock.lead), clock.present(self.now)
+
+    def work_off(self) -> None:
+        """End what goes through all that is held."""
+        while self.replica.work(self.now):
+            pass
 
     def messages_at_once(self, link: int) -> list[bytes]:
         """What a thread that has just written sends on a link by itself: nothing if that may take its time."""

@@ -18,7 +18,7 @@ from lru_cache.testing.history import History, Tally, Write
 from lru_cache.testing.invariants import Invariants
 from lru_cache.testing.manual_clock import ManualClock
 from lru_cache.testing.profiles import PROFILES
-from lru_cache.testing.setting import OF_WHOLE_CACHES, SKEW_SECONDS, choose_setting, simulated_keys
+from lru_cache.testing.setting import OF_SLICES, OF_WHOLE_CACHES, SKEW_SECONDS, choose_setting, simulated_keys
 from lru_cache.testing.simulated_node import MachineClock, Node
 
 STEPS = 200
@@ -47,6 +47,7 @@ class Channel:
 class Simulation:
     """One cluster and its adversary. `mix` overrides how often acts are chosen, `profile` what the cluster is like.
 
+    With `slowly`, what goes through all that is held does so in small steps, with all else in between.
     With `whole_cache` each machine has an `LRUCacheDistributed`, and writes and loads by its public methods; that is
     another run for the same seed. `core` is the build of the rules to run on; a whole cache brings its own.
     """
@@ -59,6 +60,7 @@ class Simulation:
         trace: str | None = None,
         profile: str | None = None,
         whole_cache: bool = False,
+        slowly: bool = False,
         core: Core | None = None,
     ) -> None:
         self.seed = seed
@@ -75,12 +77,17 @@ class Simulation:
         self.whole_cache = whole_cache
         if whole_cache:
             self.setting.mix |= OF_WHOLE_CACHES
+        self.slowly = slowly
+        if slowly:
+            self.setting.mix |= OF_SLICES
+            self.setting.slice = self.chance.choice([1, 1, 2, 5])
         self.setting.mix |= mix or {}
         self.clock = ManualClock(100.0)
         self.history = History()
         self.tally = self.history.tally
         self.invariants = Invariants(self.core, self.setting, self.history)
         self.frame_limit = self.core.FRAME_MARGIN_BYTES + VALUE_LIMIT
+        self.redating: set[Node] = set()  # nodes whose clock was ahead, until all that they know is dated anew
         self.links = 0
         self.tokens = 0
         self.up: dict[tuple[str, str], int] = {}
@@ -96,8 +103,11 @@ class Simulation:
         if self.whole_cache:
             from lru_cache.testing.simulated_cache import CacheNode  # which imports the network, too
 
-            return CacheNode(self.core, self.setting, name, node_id, clock)
-        return Node(self.core, self.setting, name, node_id, clock)
+            machine: Node = CacheNode(self.core, self.setting, name, node_id, clock)
+        else:
+            machine = Node(self.core, self.setting, name, node_id, clock)
+        machine.works_slowly = self.slowly
+        return machine
 
     def node_id(self, name: str, incarnation: int) -> bytes:
         """A new one for every life."""
@@ -121,6 +131,7 @@ class Simulation:
                 if node.is_up:
                     getattr(self, f"act_{act}")(node)
                 self.tally.steps += 1
+                self.note_redated()
                 self.invariants.hold_always(self.nodes.values())
             self.heal()
             self.invariants.hold_once_healed(self.nodes.values())
@@ -134,7 +145,8 @@ class Simulation:
 
     def command(self) -> str:
         """What shows this run again."""
-        return f"Simulation({self.seed}{', whole_cache=True' if self.whole_cache else ''}).run()"
+        options = [name for name in ("whole_cache", "slowly") if getattr(self, name)]
+        return f"Simulation({', '.join([str(self.seed), *[f'{name}=True' for name in options]])}).run()"
 
     def count(self, node: Node) -> None:
         """What a node counted by itself, at the end of its life or of the run."""
@@ -308,9 +320,13 @@ class Simulation:
         here, there = (self.nodes[name] for name in edge)
         if not (here.is_up and there.is_up):
             return
-        for one, other in ((here, there), (there, here)):
-            if one.replica.clock_refusal(other.replica.present(other.now), 0.0, one.now) is not None:
-                return
+        presents = [(one, other.replica.present(other.now)) for one, other in ((here, there), (there, here))]
+        refusals = [one.replica.clock_refusal(present, 0.0, one.now) for one, present in presents]
+        for node in (here, there):
+            if node.replica.must_redate():
+                self.redate(node)
+        if refusals != [None, None]:
+            return
         self.link(edge, self.chance.random() < 0.5)
 
     def link(self, edge: tuple[str, str], first_dials: bool) -> None:
@@ -391,7 +407,33 @@ class Simulation:
         self.act_tidy(node)
 
     def act_tidy(self, node: Node) -> None:
-        node.replica.time_passed(node.now, node.clock.time())
+        node.pass_time()
+
+    def redate(self, node: Node) -> None:
+        """Its clock was ahead, and it has learned that. It goes on as another node, which dates anew what it has written."""
+        for edge in [edge for edge in self.up if node.name in edge]:
+            self.cut(edge)
+        self.incarnations[node.name] += 1
+        old, new = node.id, self.node_id(node.name, self.incarnations[node.name])
+        latest, error, present = node.dating()
+        living = {each.id for each in self.nodes.values()}
+        node.become(new)
+
+        def dated(version: Version) -> Version:
+            return self.core.Version(min(version.time - error, present), new)
+
+        self.history.redate(dated, old, latest, living)
+        self.redating.add(node)
+        self.say(f"{node.name} goes on as {new!r}")
+
+    def note_redated(self) -> None:
+        """What was known only because something from the future stood above it may be known no longer."""
+        for node in [node for node in self.redating if not node.replica.is_redating()]:
+            self.redating.remove(node)
+            self.mark_lost()
+
+    def act_work(self, node: Node) -> None:
+        node.replica.work(node.now)
 
     def act_heartbeat(self, node: Node) -> None:
         node.replica.heartbeat(node.now)
@@ -407,7 +449,7 @@ class Simulation:
             node.paused_until = 0.0
             node.clock.jumped = 0.0
             self.act_tidy(node)
-        self.clock.advance(11.0)  # times given out by a clock that was ahead are past by then
+        self.clock.advance(1.0)
         while self.history.unannounced:
             self.announce(0)
         for channel in self.channels.values():
@@ -434,9 +476,11 @@ class Simulation:
                 if ending_loads:
                     self.end_loads(node, turn)
                 self.act_pump(node)
+                node.replica.work(node.now)
             for channel in list(self.channels.values()):
                 while channel.frames and (turn > 40 or self.chance.random() < 0.7):
                     self.deliver(channel)
+            self.note_redated()
             if self.is_quiet():
                 return
         raise AssertionError("the links are never quiet")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 MODULES = (
     "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys", "outbox",
-    "neighbour", "origins", "store_view", "sweep", "batch", "resync", "replica", "wiring", "writer", "public",
+    "neighbour", "origins", "store_view", "sweep", "batch", "resync", "clock_errors", "replica", "wiring", "writer", "public",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from .version cimport Version
 from .wire cimport pack_events
 
 cdef int _MOST_EVENTS
+cdef double _SHARED_SECONDS
 
 
 @cython.final
@@ -23,3 +24,15 @@ cdef class Batch:
 
 @cython.locals(batch=Batch)
 cpdef Batch batch_of(int64_t value_limit)
+
+
+@cython.final
+cdef class Shared:
+    cdef list notices, bodies
+    cdef int64_t _limit
+    cdef double _until
+    cdef bint serves(self, int64_t value_limit, double now)
+
+
+@cython.locals(shared=Shared)
+cpdef Shared shared_of(list notices, list bodies, int64_t value_limit, double now)

@@ -7,10 +7,12 @@ except ImportError:
 
 from . import messages
 from .event import MAXIMUM_EVENTS, NO_END, Event, event_of
+from .outbox import Notice
 from .version import NOTHING, Version
 from .wire import pack_events
 
-_MOST_EVENTS = MAXIMUM_EVENTS
+SHARED_SECONDS = 0.001  # in which the life that remains of a value is taken for the same
+_MOST_EVENTS, _SHARED_SECONDS = MAXIMUM_EVENTS, SHARED_SECONDS
 
 
 class Batch:
@@ -70,3 +72,29 @@ def batch_of(value_limit: int) -> Batch:
     batch = Batch.__new__(Batch)
     batch.begin(value_limit)
     return batch
+
+
+class Shared:
+    """What became of the first notices of one outbox. Another that begins with the same ones needs not make it anew."""
+
+    __slots__ = ("_limit", "_until", "bodies", "notices")
+
+    def __init__(self, notices: list[Notice], bodies: list[bytes], value_limit: int, now: float) -> None:
+        self.notices = notices
+        self.bodies = bodies
+        self._limit = value_limit
+        self._until = now + SHARED_SECONDS
+
+    def serves(self, value_limit: int, now: float) -> bool:
+        """Whether a neighbour that takes values of that size may still be sent it."""
+        return value_limit == self._limit and now < self._until
+
+
+def shared_of(notices: list[Notice], bodies: list[bytes], value_limit: int, now: float) -> Shared:
+    """What `Shared(...)` makes, at less cost where this is compiled."""
+    shared = Shared.__new__(Shared)
+    shared.notices = notices
+    shared.bodies = bodies
+    shared._limit = value_limit
+    shared._until = now + _SHARED_SECONDS
+    return shared

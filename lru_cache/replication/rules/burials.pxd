@@ -2,8 +2,6 @@ import cython
 from libc.stdint cimport int64_t
 from .version cimport Version
 
-cdef int _CHUNK
-
 
 @cython.final
 cdef class Grave:
@@ -25,6 +23,7 @@ cdef class Chunk:
 
 @cython.final
 cdef class Burials:
+    cdef Py_ssize_t _chunk
     cdef dict _chunks
     cdef int64_t _first, _last
     @cython.locals(chunk=Chunk)

@@ -10,8 +10,6 @@ except ImportError:
 
 from .version import Version
 
-_CHUNK = 512  # graves
-
 
 @cython.no_gc
 @cython.freelist(64)
@@ -52,9 +50,10 @@ class Chunk:
 class Burials:
     """The order. Every grave in it is known to its owner by its key, too."""
 
-    __slots__ = ("_chunks", "_first", "_last")
+    __slots__ = ("_chunk", "_chunks", "_first", "_last")
 
-    def __init__(self) -> None:
+    def __init__(self, chunk: int) -> None:
+        self._chunk = chunk  # how many graves are in one
         self._chunks: dict[int, Chunk] = {}
         self._first = 0
         self._last = -1  # the number of the chunk that takes the next one
@@ -62,7 +61,7 @@ class Burials:
     def add(self, grave: Grave) -> None:
         """It is the latest."""
         chunk = self._chunks.get(self._last)
-        if chunk is None or len(chunk.graves) >= _CHUNK:
+        if chunk is None or len(chunk.graves) >= self._chunk:
             self._last += 1
             chunk = self._chunks[self._last] = Chunk()
         grave.chunk = self._last

@@ -31,6 +31,8 @@ cdef class Forgotten:
     cpdef raise_floor(self, object bucket, int64_t time)
     cpdef changed(self, object bucket)
     cpdef raise_all(self, int64_t time)
+    @cython.locals(version=Version)
+    cpdef lower_grave(self, Grave grave, int64_t latest, int64_t error, bytes node)
     @cython.locals(other=Version)
     cdef _record_beside(self, bytes key, Version before, Version version, Version newest)
     @cython.locals(grave=Grave, key=bytes)

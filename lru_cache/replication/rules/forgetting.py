@@ -42,7 +42,7 @@ class Forgotten:
         "floors",
     )
 
-    def __init__(self, capacity: int, hold: int) -> None:
+    def __init__(self, capacity: int, hold: int, slice_: int = 512) -> None:
         self.capacity = capacity
         self.base = 0  # the floor of all buckets, as the last clear left it
         self.floors: dict[int, int] = {}  # of those buckets in which something newer was forgotten
@@ -52,7 +52,7 @@ class Forgotten:
         self._changed_at: dict[int, int] = {}  # bucket -> `changes` when its floor last did
         self._base_changed_at = 0
         self._graves: dict[bytes, Grave] = {}
-        self._burials = Burials()
+        self._burials = Burials(slice_)
         self._beside: dict[bytes, dict[bytes, int]] = {}  # key -> node -> time, where there is more than the grave
 
     def __len__(self) -> int:
@@ -160,6 +160,29 @@ class Forgotten:
                 if self.floors.get(bucket, time) <= time:
                     self.floors.pop(bucket, None)
                     self._changed_at.pop(bucket, None)
+
+    def lower_floors(self, latest: int, error: int, present: int) -> None:
+        """A clock was ahead by this span: floors after the latest time that there can be say too much.
+
+        The base is the time of a clear. In a bucket's floor there may be writes by right clocks as well.
+        """
+        if self.base > latest:
+            self.base = min(self.base - error, present)
+        for bucket, floor in list(self.floors.items()):
+            if floor > latest:
+                self.floors[bucket] = present
+
+    def lower_grave(self, grave: Grave, latest: int, error: int, node: bytes) -> None:
+        """Likewise for a grave: its version is dated anew, as one of this node's."""
+        version = grave.version
+        if version.time > latest:
+            grave.version = version_of(version.time - error, node)
+        beside = self._beside.get(grave.key)
+        if beside is not None and max(beside.values()) > latest:
+            self._beside[grave.key] = {
+                node if time > latest else each: time - error if time > latest else time
+                for each, time in beside.items()
+            }
 
     def changed_since(self, changes: int, above: int) -> tuple[int, dict[int, int]]:
         """The base, or 0, and the floors of buckets, that have changed since then and lie above this time."""

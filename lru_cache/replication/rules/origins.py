@@ -90,6 +90,10 @@ class Origins:
         if len(self._heard_at) >= self._limit:
             self.forget(self._least_missed())
 
+    def known_after(self, time: int) -> list[bytes]:
+        """The other nodes of which a later time than this is known."""
+        return [node for node, heard in self.heard.items() if max(heard, self.seen.get(node, 0)) > time]
+
     def silent_since(self, then: float) -> bytes | None:
         """A node that was not heard of since then."""
         for node, at in self._heard_at.items():

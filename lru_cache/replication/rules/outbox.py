@@ -178,6 +178,30 @@ class Outbox:
         assert item is not None
         return item[0]
 
+    def begins_with(self, notices: list[Notice]) -> bool:
+        """Whether these very notices come first."""
+        first = self._first
+        if len(self._queue) - first < len(notices):
+            return False
+        for i in range(len(notices)):
+            notice = notices[i]
+            if self._queue[first + i] is not notice.key or self._notices.get(notice.key) is not notice:
+                return False
+        return True
+
+    def drop_first(self, count: int) -> None:
+        """Take out so many notices."""
+        for _ in range(count):
+            self.pop()
+
+    def pop_message(self) -> bytes | None:
+        """Take out what is first, if that is a message."""
+        if self._first >= len(self._queue) or isinstance(self._queue[self._first], bytes):
+            return None
+        message = self.pop()
+        assert isinstance(message, bytes)
+        return message
+
     def overflow(self) -> None:
         """Drop it all: nothing is taken any more until it is restarted."""
         # The dict goes first: a finalizer may write while objects are made.

@@ -11,7 +11,7 @@ from .messages import FRAME_MARGIN_BYTES, Goodbye, Message, Ping, Pong, Seen, Ty
 from .replica import MAXIMUM_HOPS, Limits, Replica
 from .stamp import Stamp
 from .store_view import StoreView
-from .version import NODE_BYTES, NOTHING, Version, seconds_of, time_of
+from .version import NODE_BYTES, NOTHING, Version, seconds_of, span_of, time_of
 from .wiring import wire
 from .writer import Writer
 
@@ -45,6 +45,7 @@ __all__ = [
     "encode_frames",
     "messages",
     "seconds_of",
+    "span_of",
     "time_of",
     "wire",
 ]

@@ -7,6 +7,8 @@ import sys
 from collections import deque
 from itertools import islice
 
+MOST_TO_REMEMBER = 20_000  # at once: about two milliseconds
+
 
 class RecentKeys:
     """Remembers the last `limit` times that a key was news. So what it costs is never more than was news meanwhile."""
@@ -27,11 +29,12 @@ class RecentKeys:
     def since(self, count: int) -> list[bytes] | None:
         """The keys that were news when there had been so many already, each once, the latest last.
 
-        None if it does not remember them all, or there was more while it looked: a finalizer may write at any time.
+        None if it does not remember them all, if they are so many that to list them takes longer than the lock may be
+        held, or there was more while it looked: a finalizer may write at any time.
         """
         latest = reversed(self._keys)
         missed = self.count - count
-        if missed > len(self._keys):
+        if missed > len(self._keys) or missed > MOST_TO_REMEMBER:
             return None
         try:
             return list(dict.fromkeys(islice(latest, missed)))[::-1]

@@ -1,6 +1,6 @@
 import cython
 from libc.stdint cimport int64_t
-from .batch cimport Batch, batch_of
+from .batch cimport Batch, Shared, batch_of, shared_of
 from .event cimport Event
 from .forgetting cimport Forgotten
 from .neighbour cimport Neighbour
@@ -42,11 +42,14 @@ cdef class Replica:
     cdef Sweep _sweep
     cdef RecentKeys _recent
     cdef readonly HybridClock _clock
+    cdef list _repairs
+    cdef bint _must_redate
     cdef int64_t _silence, _news_time, _forgot_nodes_at, _anchored_at, _collected_before, _announcements
     cdef object _announced
     cdef bytes _last_node, _own_seen
     cdef int64_t _own_seen_time
     cdef set _fresh_origins
+    cdef Shared _shared
     cdef object __weakref__
 
     @cython.locals(version=Version, stamp=Stamp)
@@ -86,7 +89,7 @@ cdef class Replica:
     cdef _queue(self, bytes key, Version authority, Neighbour source, int hops, Stamp stamp)
     @cython.locals(bodies=list)
     cdef list _turn(self, Neighbour neighbour, double now)
-    @cython.locals(batch=Batch, outbox=Outbox)
+    @cython.locals(batch=Batch, outbox=Outbox, shared=Shared, taken=list, bodies=list, message=bytes)
     cdef list _drain_outbox(self, Neighbour neighbour, double now)
     @cython.locals(batch=Batch)
     cdef list _drain_resync(self, Neighbour neighbour, object resync, double now)
@@ -127,6 +130,7 @@ cdef class Replica:
     cdef bint _merge_invalidate(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
     @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
     cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    cdef bint _has_passed(self, Stamp load, Version version, bytes payload) except -1
     cdef Version _held_set(self, Stamp stamp)
     cdef bint _is_concurrent(self, bytes key, Version version, Version newest) except -1
     cdef bint _are_near(self, Version older, Version newer) except -1

@@ -23,7 +23,8 @@ from lru_cache.errors import ProtocolError
 from lru_cache.store.removal import RemovalCause
 
 from . import messages
-from .batch import Batch, batch_of
+from .batch import Batch, Shared, batch_of, shared_of
+from .clock_errors import Ahead, Behind
 from .event import MAXIMUM_LIFE_MS, NO_END, Event, Kind
 from .forgetting import BUCKETS, Forgotten, bucket_of
 from .messages import FloorRange, Floors, Goodbye, Message, Ping, Pong, Seen
@@ -43,11 +44,12 @@ if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone
 
 MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more than any network is wide
-STEPS_IN_A_TURN = 4096  # of a resync that finds nothing to tell; about a millisecond
+STEPS_IN_A_TURN = 16  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
+REDATING = "our clock was set right a moment ago, and what we wrote is being dated anew"
 
 # The same as C numbers.
 _SET, _INVALIDATE, _LOAD, _TOUCH = Kind
@@ -66,6 +68,7 @@ class Limits:
     value_bytes: int = 8 * 1024 * 1024
     max_clock_skew: float = 0.5
     source_lag: float = 0.0
+    slice: int = 256  # entries and graves to look at before the lock is let go: some tenths of a millisecond
 
     def __post_init__(self) -> None:
         if not 2 <= self.origins <= messages.MAXIMUM_ORIGINS:
@@ -104,8 +107,9 @@ class Replica:
     """One node. What it holds is in the store, what it must not forget in `forgotten`."""
 
     __slots__ = (
-        "__weakref__", "_anchored_at", "_announced", "_announcements", "_clock", "_collected_before", "_fresh_origins",
-        "_forgot_nodes_at", "_last_node", "_links", "_news_time", "_own_seen", "_own_seen_time", "_recent", "_silence",
+        "__weakref__", "_anchored_at", "_announced", "_announcements", "_clock", "_collected_before", "_must_redate",
+        "_fresh_origins",
+        "_forgot_nodes_at", "_last_node", "_links", "_news_time", "_own_seen", "_own_seen_time", "_recent", "_repairs", "_shared", "_silence",
         "_store", "_sweep", "counts", "forgotten", "hold", "limits", "neighbours", "origins",
     )  # fmt: skip
 
@@ -114,11 +118,11 @@ class Replica:
         self.counts = Counts()
         self.neighbours: dict[Hashable, Neighbour] = {}
         self.hold = span_of(2 * limits.max_clock_skew + HOLD_MARGIN)
-        self.forgotten = Forgotten(limits.graves, self.hold)
+        self.forgotten = Forgotten(limits.graves, self.hold, limits.slice)
         self.origins = Origins(node, limits.origins)
         self._links: tuple[Neighbour, ...] = ()  # the neighbours
         self._store = store
-        self._sweep = Sweep(store, self.hold)
+        self._sweep = Sweep(store, self.hold, limits.slice)
         self._recent = RecentKeys(store.capacity + limits.graves)
         self._clock = HybridClock(now, wall)
         self._silence = span_of(limits.origin_silence)
@@ -130,6 +134,9 @@ class Replica:
         self._announcements = 0
         self._last_node = b""  # that something came of
         self._fresh_origins: set[bytes] = set()  # that there was news of since our `seen` of them last rose
+        self._repairs: list[Ahead | Behind] = []  # of what was written by a clock that was wrong
+        self._must_redate = False
+        self._shared: Shared | None = None  # what was last said on a link, which others may say, too
         self._own_seen, self._own_seen_time = b"", 0  # the message that says no more than our own time, and that time
 
     @property
@@ -234,44 +241,82 @@ class Replica:
     def time_passed(self, now: float, wall: float) -> bool:
         """Call about once a second. True if the clock was set: then loads, kept or in flight, are dropped."""
         self._forget_silent_nodes(now)
-        if abs(self._clock.drift(now, wall)) <= self.limits.max_clock_skew / 2:
+        drift = self._clock.drift(now, wall)
+        if abs(drift) <= self.limits.max_clock_skew / 2:
             return False
-        was_behind = self._clock.drift(now, wall) > self.limits.max_clock_skew  # less than that the hold allows for
         self._clock.anchor(now, wall)
-        if was_behind:
-            self._invalidate_misdated(now)
-        self._anchored_at, self._collected_before = self._clock.tick(now), self.forgotten.collected
+        if drift < -self.limits.max_clock_skew and self._clock.is_ahead(self._latest(now)):
+            self._clock.keep_pace(-drift)  # perhaps it was ahead: see `redate`
         self._store.fence_all()
         self._sweep.add_loads()
+        was_anchored_at, self._anchored_at = self._anchored_at, self._clock.tick(now)
+        if drift > self.limits.max_clock_skew:  # less than that the hold allows for
+            self._invalidate_misdated(was_anchored_at, now)
+        self._collected_before = self.forgotten.collected
         self.work(now)
         return True
 
-    def _invalidate_misdated(self, now: float) -> None:
-        """Our clock was behind: loads elsewhere that began before our writes look as if they began safely after them.
+    def _latest(self, now: float) -> int:
+        """The latest time that a node whose clock is right may give out now."""
+        return self._clock.present(now) + span_of(self.limits.max_clock_skew)
 
-        So all that was written by that clock is invalidated once more. What of it is in the floors nobody can tell from
-        the rest, so then everything goes: that costs hits, and a stale load would last.
+    def redate(self, node: bytes, now: float) -> None:
+        """The clock was ahead: begin to date anew what was written by it, as a new node. There must be no links.
+
+        Else no other node would believe this one for as long as its clock had been wrong. `work` goes on with that, and until it is over, there can be none.
         """
-        if self.forgotten.collected > self._collected_before:
-            for entry in self._store.entries():
-                self._store.drop(entry, now)
-            self.clear(now)
+        assert not self._links
+        latest, present, error = self._latest(now), self._clock.present(now), span_of(self._clock.lead)
+        old = self.origins.node
+        self._must_redate = False
+        self._repairs.append(
+            Ahead(self._store, self.forgotten, latest, error, present, old, node, self.limits.slice)
+        )
+        self._clock.restart()
+        for each in self.origins.known_after(latest):
+            self.origins.forget(each)
+        is_wrong = self.origins.own_time > latest
+        self.origins.rename(node, now)
+        if is_wrong:
+            self.origins.forget(old)
+        self._fresh_origins.clear()
+        self._note_forgotten(now)
+        self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
+        self.work(now)
+
+    def _invalidate_misdated(self, since: int, now: float) -> None:
+        """Our clock was behind since then. What we wrote is invalidated once more.
+
+        What of it is in the floors nobody can tell from the rest, so then everything goes: that costs hits, and a stale
+        load would last.
+        """
+        if self.forgotten.collected == self._collected_before:
+            self._repairs.append(
+                Behind(
+                    self._store, self.forgotten, self.node, since, self._anchored_at, self.invalidate, self.limits.slice
+                )
+            )
             return
+        version = self._write(now)
+        everything = FloorRange(0, BUCKETS, version.time, {})
+        self._sweep.add_floors({}, everything)
+        self._news_time = version.time
+        self._receive_floors(self._announce([everything], self.heard), None, now)
 
-        def is_misdated(version: Version) -> bool:
-            return version.node == self.node and version.time >= self._anchored_at
+    def must_redate(self) -> bool:
+        """Whether our clock was ahead, for certain: then all links have to go, and `redate` is to be called."""
+        return self._must_redate
 
-        keys = {key for key, _ in self.forgotten.graves() if any(map(is_misdated, self.forgotten.versions(key)))}
-        for entry in self._store.entries():
-            stamp = entry.version
-            if isinstance(stamp, Stamp) and stamp.is_set and (stamp.key in keys or is_misdated(stamp.version)):
-                keys.add(stamp.key)
-                self._store.drop(entry, now)
-        for key in sorted(keys):
-            self.invalidate(key, now)
+    def is_redating(self) -> bool:
+        """Whether what was written by a clock that was ahead is still being dated anew."""
+        return any([repair.is_ahead for repair in self._repairs])
 
     def work(self, now: float) -> bool:
         """Carry on with what goes through all that is held, for a slice of it. True if there is more to do at once."""
+        if self._repairs:
+            if not self._repairs[0].step(now):
+                self._repairs.pop(0)
+            return True
         entries = self._sweep.next_slice(now)
         if entries is None:
             return False
@@ -305,9 +350,17 @@ class Replica:
         return self._clock.present(now)
 
     def clock_refusal(self, time: int, half_trip: float, now: float) -> str | None:
-        """Why a node that took this for the present must be refused, if it must."""
+        """Why a node that took this for the present must be refused, if it must.
+
+        If our clock was set back, and another's says the same now, then it is right now, and was ahead before.
+        """
+        if self.is_redating():
+            return REDATING
         ahead = seconds_of(time) - seconds_of(self._clock.present(now))
         if abs(ahead) <= self.limits.max_clock_skew + half_trip:
+            if self._clock.lead > self.limits.max_clock_skew and self._clock.is_ahead(self._latest(now)):
+                self._must_redate = True
+                return REDATING
             return None
         return (
             f"its clock is {abs(ahead):.3f} s {'ahead of' if ahead > 0 else 'behind'} ours, "
@@ -330,6 +383,8 @@ class Replica:
         """
         if node == self.node:
             return link, "this is a link to itself"
+        if self.is_redating():
+            return link, REDATING
         assert link not in self.neighbours, f"there is a link called {link!r} already"
         new = Neighbour(
             link, node, capacity, value_limit, half_trip, self.node if dialled else node, self.limits.outbox
@@ -504,16 +559,32 @@ class Replica:
         return bodies
 
     def _drain_outbox(self, neighbour: Neighbour, now: float) -> list[bytes]:
+        """A message, or more where values are large; and the message that stands in the outbox behind them."""
         outbox = neighbour.outbox
+        shared = self._shared
+        if shared is not None and shared.serves(neighbour.value_limit, now) and outbox.begins_with(shared.notices):
+            outbox.drop_first(len(shared.notices))
+            message = outbox.pop_message()
+            return [*shared.bodies, message] if message is not None else list(shared.bodies)
         batch = batch_of(neighbour.value_limit)
+        taken: list[Notice] = []
+        message = None
         while batch.has_room:
             item = outbox.pop()
             if item is None:
                 break
             if not isinstance(item, Notice):
-                return [*batch.bodies(), item]
+                message = item
+                break
+            taken.append(item)
             self._add_notice(batch, neighbour, item, now)
-        return batch.bodies()
+        bodies = batch.bodies()
+        if len(self._links) > 1 and batch.is_for_all and taken:
+            self._shared = shared_of(taken, bodies, neighbour.value_limit, now)
+            bodies = list(bodies)
+        if message is not None:
+            bodies.append(message)
+        return bodies
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
         batch = batch_of(neighbour.value_limit)
@@ -671,21 +742,20 @@ class Replica:
         neighbour.outbox.restart()
         neighbour.seen_changed = set()
         neighbour.own_seen = self.origins.own_time
-        seen, heard = self.seen, self.heard
-        keys = None if whole else self._recent.since(last_kept)
         neighbour.resync = Resync(
             self._store,
             self.forgotten,
+            self.origins,
+            self._sweep,
             neighbour.seen,
-            self._stable_time(neighbour.seen, heard),
+            self._stable_time,
             neighbour.changes_told,
             neighbour.capacity,
-            seen,
-            heard,
-            keys,
+            self.limits.slice,
+            None if whole else self._recent.since(last_kept),
         )
 
-    def _stable_time(self, peer_seen: dict[bytes, int], heard: dict[bytes, int]) -> int:
+    def _stable_time(self, peer_seen: dict[bytes, int]) -> int:
         """Nothing that was forgotten here up to this time can be news to the peer.
 
         The smallest of what it has seen of those nodes of which it lacks something. If we have forgotten nodes since we
@@ -693,7 +763,8 @@ class Replica:
         """
         if peer_seen.get(self.node, 0) < self._forgot_nodes_at:
             return 0
-        return min([peer_seen.get(n, 0) for n, time in heard.items() if peer_seen.get(n, 0) < time], default=FOREVER)
+        heard = self.heard.items()
+        return min([peer_seen.get(n, 0) for n, time in heard if peer_seen.get(n, 0) < time], default=FOREVER)
 
     # -- believing ---------------------------------------------------------------------------------------------------
 
@@ -847,7 +918,7 @@ class Replica:
             # anything older is dead: somebody beyond may hold something older.
             self.counts.refused += 1
             return self._merge_invalidate(event, name, entry, stamp, source, now)
-        is_past = stamp is not None and not stamp.is_set and self._safely_after(stamp, version)
+        is_past = stamp is not None and not stamp.is_set and self._has_passed(stamp, version, event.payload)
         if not version.after(held) or not version.after(grave) or is_past or deadline <= now:
             # The value is past, but not that what is older is dead.
             return self._merge_invalidate(event, name, entry, stamp, source, now)
@@ -858,6 +929,15 @@ class Replica:
         self._keep(entry, name, kept, deadline, now)
         self._queue(key, version, source, event.hops, kept)
         return True
+
+    def _has_passed(self, load: Stamp, version: Version, payload: bytes | None) -> bool:
+        """Whether a load that is held has gone past this set: who has read it must not read something older next.
+
+        Of one that began within the hold after the set nobody knows whether it saw it, unless it is the same.
+        """
+        if not load.version.after(version):
+            return False
+        return self._safely_after(load, version) or load.payload != payload
 
     def _held_set(self, stamp: Stamp | None) -> Version:
         return stamp.version if stamp is not None and stamp.is_set else NOTHING

@@ -10,57 +10,67 @@ news of one of them be in a floor, all has to be told.
 This file must not know how anything is sent or merged.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .forgetting import BUCKETS, Forgotten, bucket_of
 from .messages import FloorRange
+from .origins import Origins
 from .outbox import Notice
 from .stamp import Stamp
 from .store_view import StoreView
+from .sweep import Sweep
 from .version import NOTHING, Version
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
 
-CHUNK_BYTES = 262_144  # of an announcement; its receiver looks at every entry that it holds for each
+CHUNK_BYTES = 65_536  # of an announcement, about: a millisecond for who makes it and for who takes it
+LONGEST_BUCKET_BYTES = 262_144
 CONFIRMED_BYTES = 24  # of a confirmed set, beside its key
 FOREVER = 1 << 64
 
 
 class Resync:
-    """One pass. `peer_seen` may grow meanwhile: what has become covered is left out."""
+    """One pass. `peer_seen` may grow meanwhile: what has become covered is left out.
+
+    It goes through what is held, then the graves, then the floors, as they are when it comes there. What is held leaves
+    for a grave only, and a grave for a floor: so nothing slips through between the slices.
+    """
 
     def __init__(
         self,
         store: StoreView,
         forgotten: Forgotten,
+        origins: Origins,
+        sweep: Sweep,
         peer_seen: dict[bytes, int],
-        stable: int,
+        stable_time: Callable[[dict[bytes, int]], int],
         changes_told: int,
         peer_capacity: int,
-        seen: dict[bytes, int],
-        heard: dict[bytes, int],
+        slice_: int,
         keys: list[bytes] | None,
     ) -> None:
-        self.seen = seen
-        self.heard = heard
+        self.seen = origins.all_seen()
+        self.heard: dict[bytes, int] = {}  # what the floors may stand for; there before them
         self.is_whole = keys is None
         self.lacks_floors = False  # it found a key whose news may be in a floor, which only a whole one announces
-        self.changes = forgotten.changes if keys is None else changes_told
+        self.changes = changes_told  # of floors: those up to this one have been announced
+        self.left_out = 0  # loads that the neighbour has no room for
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
         self._store = store
         self._keys = keys or []
-        self._entries = store.entries() if keys is None else []
         self._forgotten = forgotten
-        self._graves = forgotten.graves() if keys is None else []
-        self._changes_told, self._stable = changes_told, stable
-        self._base, self._raised = forgotten.changed_since(changes_told, stable) if keys is None else (0, {})
-        self._confirmed: dict[int, dict[bytes, Version]] = {}
-        self._todo: list[Stamp] = []
+        self._origins = origins
+        self._sweep = sweep
+        self._slice = slice_
+        self._changes_told = changes_told
+        self._stable_time = stable_time
+        self._stable = stable_time(peer_seen)
+        self._todo: deque[Stamp] = deque()
         self._steps = self._run()
-        self.left_out = 0  # loads that the neighbour has no room for
 
     def next(self) -> "Notice | list[FloorRange] | None":
         """The next key to tell, the next chunk of the announcement, or None for a step that found nothing.
@@ -83,18 +93,30 @@ class Resync:
             if self.lacks_floors:
                 return
         self._keys = []
-        for key, version in self._graves:
-            yield self._notice_of_dead(key, [version, *self._forgotten.versions(key)])
-        self._graves = []
-        for entry in self._entries:
-            self._look_at(entry)
-            yield None
-        self._entries = []
-        room, self._todo = self._peer_capacity, self._todo[::-1]
+        if self.is_whole:
+            walk = self._store.walk()
+            while entries := walk.next(self._slice):
+                for entry in entries:
+                    self._look_at(entry)
+                yield None
+        # Least recently used first, so that the neighbour's order becomes ours.
         while self._todo:
-            stamp = self._todo.pop()  # least recently used first, so that the neighbour's order becomes ours
-            yield self._notice_of(stamp, len(self._todo) < room)
+            stamp = self._todo.popleft()
+            yield self._notice_of(stamp, len(self._todo) < self._peer_capacity)
+        if not self.is_whole:
+            return
+        number = 0
+        while number >= 0:
+            graves, number = self._forgotten.slice(number)
+            for grave in graves:
+                notice = self._notice_of_dead(grave.key, [grave.version, *self._forgotten.versions(grave.key)])
+                if notice is not None:
+                    yield notice
+            yield None
         yield from self._announcement()
+
+    def _is_doomed(self, stamp: Stamp) -> bool:
+        return self._sweep.is_pending and self._sweep.dooms(stamp)
 
     def _look_for(self, key: bytes) -> Notice | None:
         """What is to be told of a key that was news, as far as that is not a value."""
@@ -120,8 +142,6 @@ class Resync:
         stamp = entry.version
         if not isinstance(stamp, Stamp):
             return
-        if stamp.is_set and stamp.version.time <= self._raised.get(bucket_of(stamp.key), 0):
-            self._confirmed.setdefault(bucket_of(stamp.key), {})[stamp.key] = stamp.version
         if stamp.payload is not None and not (self.covers(stamp.told) and self.covers(stamp.life_version)):
             self._todo.append(stamp)
 
@@ -133,16 +153,31 @@ class Resync:
         self.left_out += 1
         return None
 
-    def _announcement(self) -> Iterator[list[FloorRange]]:
-        chunk = [FloorRange(0, BUCKETS, self._base, {})] if self._base else []  # no set that is held is as old as that
+    def _announcement(self) -> Iterator[list[FloorRange] | None]:
+        """What was forgotten, with the sets that are held all the same. That takes another walk, where there is any."""
+        self.changes, self.heard = self._forgotten.changes, self._origins.all_heard()
+        stable = self._stable_time(self._peer_seen)  # anew: floors may have been raised since it began
+        base, raised = self._forgotten.changed_since(self._changes_told, stable)
+        chunk = [FloorRange(0, BUCKETS, base, {})] if base else []  # no set that is held is as old as that
+        confirmed: dict[int, dict[bytes, Version]] = {}
+        if raised:
+            walk = self._store.walk()
+            while entries := walk.next(self._slice):
+                for entry in entries:
+                    stamp = entry.version
+                    if isinstance(stamp, Stamp) and stamp.is_set and not self._is_doomed(stamp):
+                        bucket = bucket_of(stamp.key)
+                        if stamp.version.time <= raised.get(bucket, 0):
+                            confirmed.setdefault(bucket, {})[stamp.key] = stamp.version
+                yield None
         size = 0
-        for bucket, floor in sorted(self._raised.items()):
-            confirmed, confirmed_bytes = _fitting(self._confirmed.pop(bucket, {}))
-            if size + confirmed_bytes > CHUNK_BYTES and chunk:
+        for bucket, floor in sorted(raised.items()):
+            fitting, fitting_bytes = _fitting(confirmed.pop(bucket, {}))
+            if size + fitting_bytes > CHUNK_BYTES and chunk:
                 yield chunk
                 chunk, size = [], 0
-            size += CONFIRMED_BYTES + confirmed_bytes
-            chunk.append(FloorRange(bucket, 1, floor, confirmed))
+            size += CONFIRMED_BYTES + fitting_bytes
+            chunk.append(FloorRange(bucket, 1, floor, fitting))
         if chunk:
             yield chunk
 
@@ -156,7 +191,7 @@ def _fitting(confirmed: dict[bytes, Version]) -> tuple[dict[bytes, Version], int
     size = 0
     for key, version in confirmed.items():
         size += CONFIRMED_BYTES + len(key)
-        if size > CHUNK_BYTES:
+        if size > LONGEST_BUCKET_BYTES:
             return fitting, size - CONFIRMED_BYTES - len(key)
         fitting[key] = version
     return fitting, size

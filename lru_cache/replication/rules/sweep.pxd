@@ -3,14 +3,13 @@ from libc.stdint cimport int64_t
 from .stamp cimport Stamp
 from .store_view cimport StoreView
 
-cdef int _SLICE
-
 
 @cython.final
 cdef class Sweep:
     cdef readonly bint is_pending
     cdef StoreView _store
     cdef int64_t _hold
+    cdef Py_ssize_t _slice
     cdef dict _raised
     cdef object _everywhere, _walk
     cdef bint _loads, _again

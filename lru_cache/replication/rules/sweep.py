@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from .store_view import StoreView
 
-_SLICE = 512  # entries: about a tenth of a millisecond, or one if all are doomed
 PAUSE_SECONDS = 1.0  # between two sweeps through a large store: else few bytes of a peer could keep us busy for ever
 LARGE = 10_000  # entries
 
@@ -24,12 +23,13 @@ LARGE = 10_000  # entries
 class Sweep:
     """One store's. `hold` is a span of times."""
 
-    __slots__ = ("_again", "_begin_at", "_everywhere", "_hold", "_loads", "_raised", "_store", "_walk", "is_pending")
+    __slots__ = ("_again", "_begin_at", "_everywhere", "_hold", "_loads", "_raised", "_slice", "_store", "_walk", "is_pending")
 
-    def __init__(self, store: "StoreView", hold: int) -> None:
+    def __init__(self, store: "StoreView", hold: int, slice_: int) -> None:
         self.is_pending = False  # something may be held that is doomed
         self._store = store
         self._hold = hold
+        self._slice = slice_
         self._raised: dict[int, FloorRange] = {}  # by bucket
         self._everywhere: FloorRange | None = None
         self._loads = False  # all loads are doomed
@@ -70,9 +70,9 @@ class Sweep:
                 return None
             self._again = False
             self._walk = self._store.walk()
-        entries: list[Entry[Any, Any]] = self._walk.next(_SLICE)
-        if len(entries) < _SLICE:
-            last = self._walk.next(_SLICE)
+        entries: list[Entry[Any, Any]] = self._walk.next(self._slice)
+        if len(entries) < self._slice:
+            last = self._walk.next(self._slice)
             entries += last
             if not last:
                 self._walk = None

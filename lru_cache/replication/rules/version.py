@@ -92,17 +92,28 @@ class HybridClock:
 
     The wall clock is asked once and the passing of time after that, so that an administrator's step does not become
     ours at once: it is noticed by `drift`, and taken over by `anchor`.
+
+    Where the wall clock was set back, nobody here knows whether it was wrong before or is now. So times that are given
+    out go on as before, ahead of the wall clock by `lead` seconds, until other nodes have shown which it is.
     """
 
-    __slots__ = ("_last", "_offset")
+    __slots__ = ("_last", "_offset", "lead")
 
     def __init__(self, now: float, wall: float) -> None:
         self._last = 0
-        self.anchor(now, wall)
+        self._offset = wall - now
+        self.lead = 0.0
 
     def anchor(self, now: float, wall: float) -> None:
         """Believe the wall clock from here on. Times given out go on from the greatest so far, all the same."""
+        if self.lead > 0:
+            self.lead = max(self.lead - self.drift(now, wall), 0.0)
         self._offset = wall - now
+
+    def keep_pace(self, seconds: float) -> None:
+        """The wall clock was set back by so much: times given out are those that would have been anyway."""
+        if self.lead == 0:
+            self.lead = seconds
 
     def drift(self, now: float, wall: float) -> float:
         """By how many seconds the wall clock is ahead of what we took it for."""
@@ -115,9 +126,18 @@ class HybridClock:
 
     def tick(self, now: float) -> int:
         """A new time."""
-        present = self.present(now)
+        present = self.present(now + self.lead)
         self._last = present if present > self._last else self._last + 1
         return self._last
+
+    def is_ahead(self, time: int) -> bool:
+        """Whether it gave out, or heard of, a time after this one."""
+        return self._last > time
+
+    def restart(self) -> None:
+        """Times need not go on from the greatest so far: those that were given out are not this node's any more."""
+        self._last = 0
+        self.lead = 0.0
 
     def hear(self, time: int) -> None:
         """Another node has given out this time: ours from here on are greater."""

@@ -1,0 +1,131 @@
+"""What follows once a clock that was wrong is set right. Both go through all that is held and remembered, in slices.
+
+*Ahead*: no other node believes a time from the future, so none can be linked with. What was written by that clock is
+dated anew, as it should have dated it. *Behind*: loads elsewhere that began before our writes look as if they began
+safely after them. What was written by that clock is invalidated once more. This file must not know links.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .forgetting import Forgotten
+from .stamp import Stamp, stamp_of
+from .version import Version, version_of
+
+if TYPE_CHECKING:
+    from lru_cache.store import Entry
+
+    from .store_view import StoreView
+
+
+class Ahead:
+    """Times after `latest` are wrong by `error`, a span. `old` and `new` are this node's ids before and after."""
+
+    is_ahead = True
+
+    __slots__ = (
+        "_error", "_forgotten", "_grave", "_latest", "_new", "_old", "_present", "_slice", "_store", "_walk",
+    )  # fmt: skip
+
+    def __init__(
+        self, store: "StoreView", forgotten: Forgotten, latest: int, error: int, present: int, old: bytes, new: bytes,
+        slice_: int,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._forgotten = forgotten
+        self._latest = latest
+        self._error = error
+        self._present = present
+        self._old = old
+        self._new = new
+        self._slice = slice_
+        self._walk: Any = store.walk()
+        self._grave = 0
+        forgotten.lower_floors(latest, error, present)
+
+    def step(self, now: float) -> bool:
+        """Go on for a slice. False once it is over."""
+        if self._walk is not None:
+            entries = self._walk.next(self._slice)
+            for entry in entries:
+                self._redate_entry(entry, now)
+            if not entries:
+                self._walk = None
+            return True
+        graves, self._grave = self._forgotten.slice(self._grave)
+        for grave in graves:
+            self._forgotten.lower_grave(grave, self._latest, self._error, self._new)
+        if self._grave < 0:  # what was buried meanwhile may have become a floor
+            self._forgotten.lower_floors(self._latest, self._error, self._present)
+        return self._grave >= 0
+
+    def _redate_entry(self, entry: "Entry[Any, Any]", now: float) -> None:
+        stamp = entry.version
+        if not isinstance(stamp, Stamp) or not stamp.is_set:
+            return  # loads are dropped whenever a clock was set
+        if stamp.version.time > self._latest:
+            version = self._redated(stamp.version)
+            if stamp.version.node == self._old:
+                entry.version = stamp_of(stamp.key, version, True, stamp.payload, version)
+            else:
+                # Another node's, whose clock was ahead, too. It dates its writes anew by itself, perhaps by a little
+                # less, so its value may be newer than this one, which must not be told. What is older is dead.
+                self._store.drop(entry, now)
+                self._forgotten.bury(stamp.key, version)
+        elif stamp.life_version.time > self._latest:
+            stamp.life_version = self._redated(stamp.life_version)
+
+    def _redated(self, version: Version) -> Version:
+        return version_of(min(version.time - self._error, self._present), self._new)
+
+
+class Behind:
+    """What `node` wrote from one time to before another is to be invalidated once more, by `invalidate(key, now)`."""
+
+    is_ahead = False
+
+    __slots__ = ("_before", "_forgotten", "_from", "_grave", "_invalidate", "_node", "_slice", "_store", "_walk")
+
+    def __init__(
+        self,
+        store: "StoreView",
+        forgotten: Forgotten,
+        node: bytes,
+        first: int,
+        before: int,
+        invalidate: Callable[[bytes, float], object],
+        slice_: int,
+    ) -> None:
+        self._store = store
+        self._forgotten = forgotten
+        self._node = node
+        self._from = first
+        self._before = before
+        self._invalidate = invalidate
+        self._slice = slice_
+        self._walk: Any = store.walk()
+        self._grave = 0
+
+    def step(self, now: float) -> bool:
+        """Go on for a slice. False once it is over."""
+        if self._walk is not None:
+            entries = self._walk.next(self._slice)
+            for entry in entries:
+                stamp = entry.version
+                if isinstance(stamp, Stamp) and stamp.is_set and self._is_misdated(stamp.version):
+                    self._store.drop(entry, now)
+                    self._invalidate(stamp.key, now)
+            if not entries:
+                self._walk = None
+            return True
+        graves, self._grave = self._forgotten.slice(self._grave)
+        for grave in graves:
+            if any([self._is_misdated(version) for version in self._forgotten.versions(grave.key)]):
+                entry = self._store.find(grave.key)
+                if entry is not None:
+                    self._store.drop(entry, now)
+                self._invalidate(grave.key, now)
+        return self._grave >= 0
+
+    def _is_misdated(self, version: Version) -> bool:
+        return version.node == self._node and self._from <= version.time < self._before
