@@ -15,7 +15,7 @@ from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
-from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
+from lru_cache.store import Cleared, Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
     from lru_cache.memoize import Memoized
@@ -26,6 +26,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
 P = ParamSpec("P")
+
+SLICE = 1_000  # entries that one locked step goes through at most: less than a millisecond
 
 Pairs = Mapping[K, V] | Iterable[tuple[K, V]]
 
@@ -146,8 +148,17 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         """Drop everything, and whatever is being loaded."""
         with self._lock:
             self._flights.fence_all()
-            gone = self._store.clear(self._monotonic())
-        self._settle(gone)
+            cleared = self._store.clear(self._monotonic())
+        self._let_go(cleared)
+
+    def _let_go(self, cleared: Cleared[K, V]) -> None:
+        """Tell of what was cleared, and free it, in slices and with the lock free."""
+        if self._on_removal is None:
+            while cleared.drop(SLICE):
+                pass
+            return
+        while gone := cleared.next(SLICE):
+            self._settle(gone)
 
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
         """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."""

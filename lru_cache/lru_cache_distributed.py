@@ -273,11 +273,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
         with self._lock:
             now = self._monotonic()
             self._flights.fence_all()
-            gone = self._store.clear(now)
+            cleared = self._store.clear(now)
             self._replica.clear(now)
-            gone += self._gone_by_replica_locked()
+            gone = self._gone_by_replica_locked()
         self._settle(gone)
         self._exchange.tell()
+        self._let_go(cleared)
 
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
         """Begin the life of an entry anew on every node, as one use of it here. False if none is held."""

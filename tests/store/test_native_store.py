@@ -50,6 +50,32 @@ def test_both_reap_as_many_with_a_write() -> None:
 Put = tuple[int, float]
 
 
+def test_a_crowd_of_keys_with_one_hash_is_counted_without_comparing_them() -> None:
+    class Twin:
+        def __hash__(self) -> int:
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared")
+
+    store = TWINS["native"](1_000)
+    twins = [Twin() for _ in range(3)]
+    assert store.crowd(twins[0]) == 0
+    for number in range(500):
+        store.put(number, number, NOW)
+    assert (store.crowd(7), store.crowd(8), store.crowd(501)) == (1, 1, 0)
+    assert store.crowd(twins[0]) == 1
+
+
+def test_the_size_of_a_crowd_is_counted_up_to_a_limit() -> None:
+    store = TWINS["native"](1_000)
+    for number in range(100):
+        assert store.crowd(Same(number)) == min(number, 64)
+        store.put(Same(number), number, NOW)
+    with pytest.raises(TypeError, match="unhashable"):
+        store.crowd([])
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, inf])), max_size=150),
