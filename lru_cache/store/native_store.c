@@ -45,6 +45,7 @@ when the node leaves, what it had becomes the handle's. */
 #define MOST_SLOTS 0x7ffffff0u
 #define SPARSE_SLOTS 32768u  /* up to here the index fits into a processor's cache even if half of it is empty */
 #define LARGEST_CROWD 64     /* of keys with one hash: who asks how many there are need not know more than that */
+#define PASSED_PER_LENGTH 4096 /* of the entries that len() finds to have expired: 1 ms at most */
 #define MOST_RESTARTS 10000  /* of one look-up: a key that changes the cache whenever it is compared never ends */
 /* The coarse clock is as late as its last tick: a few milliseconds, or as long as a virtual machine is denied the
    processor that ticks. An entry that has more than this left is served by it; others are measured exactly. */
@@ -94,10 +95,14 @@ typedef struct {
 
 /* What a cache has in Python behind what it inherits in C, by its own name and by that under which it is put aside. */
 enum { SET_AT_LENGTH, PEEK_AT_LENGTH, GET_ITEM_AT_LENGTH, SET_ITEM_AT_LENGTH, DELETE_ITEM_AT_LENGTH,
-       CONTAINS_AT_LENGTH, AT_LENGTH };
-static const char *const SHORT_NAMES[] = {"set", "peek", "__getitem__", "__setitem__", "__delitem__", "__contains__"};
+       CONTAINS_AT_LENGTH, LENGTH_AT_LENGTH, INVALIDATE_AT_LENGTH, POP_AT_LENGTH, TOUCH_AT_LENGTH, ADD_AT_LENGTH,
+       AT_LENGTH };
+static const char *const SHORT_NAMES[] = {"set", "peek", "__getitem__", "__setitem__", "__delitem__", "__contains__",
+                                          "__len__", "invalidate", "pop", "touch", "add"};
 static const char *const NAMES_AT_LENGTH[] = {"_set_at_length", "_peek_at_length", "_get_item_at_length",
-                                              "_set_item_at_length", "_delete_item_at_length", "_contains_at_length"};
+                                              "_set_item_at_length", "_delete_item_at_length", "_contains_at_length",
+                                              "_length_at_length", "_invalidate_at_length", "_pop_at_length",
+                                              "_touch_at_length", "_add_at_length"};
 
 typedef struct {
     PyTypeObject *store_type;
@@ -2705,13 +2710,15 @@ typedef struct {
     Store *store;
     PyObject *monotonic;
     int is_system_clock;
-    int short_misses, short_sets; /* which short cuts may be taken */
-    uint64_t hits, misses;        /* misses: those of the short cut */
-    double life;                  /* of what `set` keeps by the short cut */
-    Lock *lock;                   /* held by nobody: no locked step is in progress */
-    PyObject *loading;            /* a dict, empty: no load is in progress that a write would have to fence */
-    PyObject *missing;            /* stands for a value that was not given */
-    PyObject *write;              /* keeps what `set` is given in another way, if it returns True; or NULL */
+    int answers_misses;     /* a miss is the default, and has no other consequence */
+    enum { WRITE_AT_LENGTH, WRITE_HERE, WRITE_BY_CALL } way; /* what a plain write does */
+    uint64_t hits, misses;  /* misses: those that were answered here */
+    uint64_t invalidations; /* those that were done here */
+    double life;            /* WRITE_HERE: of what is kept */
+    PyObject *write;        /* WRITE_BY_CALL: keeps the key and the value that it is called with, if it returns True */
+    Lock *lock;             /* held by nobody: no locked step is in progress */
+    PyObject *loading;      /* a dict, empty: no load is in progress that a write would have to fence */
+    PyObject *missing;      /* stands for a value that was not given */
 } ReadPath;
 
 static int
@@ -2763,6 +2770,9 @@ read_path_clear(PyObject *object)
         Py_INCREF(self->store->state->monotonic);
         self->monotonic = self->store->state->monotonic;
         Py_DECREF(monotonic);
+    }
+    if (self->way == WRITE_BY_CALL) {
+        self->way = WRITE_AT_LENGTH;
     }
     Py_CLEAR(self->write);
     return 0;
@@ -2897,7 +2907,7 @@ look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
     if (LIKELY(value != NULL) || outcome == ERROR) {
         return value;
     }
-    if (outcome == ABSENT && self->short_misses && load == Py_None) {
+    if (outcome == ABSENT && self->answers_misses && load == Py_None) {
         int looks = !self->is_system_clock || self->misses % MISSES_PER_LOOK == 0;
         int nothing_due = looks ? is_before(self, self->store->earliest) : 1;
         if (nothing_due < 0) {
@@ -2965,41 +2975,64 @@ read_path_peek(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject
     return at_length(self, PEEK_AT_LENGTH, args, nargs, kwnames);
 }
 
+/* -- writes without the lock
+
+   A plain cache's `set`, `add`, `touch`, `invalidate` and `pop` need no lock, and are as good as with it:
+
+   1. Nobody holds the lock and no load is running, as `is_undisturbed` finds.
+   2. The key is hashed and compared, and a clock of the user's own asked: foreign code, so others may come in.
+   3. It is looked again whether 1 still holds. If not, the method in Python does all of it, which waits for the lock.
+   4. From there to the end of the change there is no foreign code: no other thread, and no call from within.
+   5. What left is let go, which may be foreign code; by then the change is complete. */
+
 static inline int
 is_undisturbed(ReadPath *self)
 {
     return self->lock->depth == 0 && PyDict_GET_SIZE(self->loading) == 0;
 }
 
-/* Keep a value without the lock: 1; 0 if that cannot be done, and nothing has changed. As good as with it, since from
-   the check that nobody is in a locked step to the end there is no foreign code, so no other thread. */
-static int
-set_by_short_cut(ReadPath *self, PyObject *key, PyObject *value)
+/* Steps 1 to 3: FOUND or ABSENT, and from here on there is no foreign code; DISTURBED: not by this way. */
+static inline int
+seek_to_write(ReadPath *self, PyObject *key, uint32_t *hash, double *now, Slot *slot)
 {
-    Arrival arrival = {.key = key, .value = value};
+    if (UNLIKELY(self->way != WRITE_HERE || !is_undisturbed(self))) {
+        return DISTURBED;
+    }
+    if (hash_of(key, hash) < 0 || now_for_life(self, now) < 0) {
+        return ERROR;
+    }
+    int outcome = seek(self->store, key, *hash, slot);
+    return outcome == ERROR || LIKELY(is_undisturbed(self)) ? outcome : DISTURBED;
+}
+
+/* Whether an entry's life has not ended. A coarse `now` is made exact if that matters. */
+static inline int
+is_alive(ReadPath *self, Slot slot, double *now)
+{
+    double deadline = deadline_of(self->store, slot);
+    if (UNLIKELY(self->is_system_clock && !(deadline > *now + COARSE_CLOCK_MARGIN))) {
+        exact_now(self, now);
+    }
+    return *now < deadline;
+}
+
+/* Step 4 and 5 of a `set` or `add`, at the slot where the key was found, or NOBODY: 1, or -1 for an exception. */
+static inline int
+put_here(ReadPath *self, Slot slot, Arrival *arrival)
+{
     Leaving leaving;
-    Slot slot = NOBODY;
-    if (hash_of(key, &arrival.hash) < 0 || now_for_life(self, &arrival.now) < 0) {
-        return -1;
-    }
-    int outcome = seek(self->store, key, arrival.hash, &slot);
-    if (outcome == ERROR) {
-        return -1;
-    }
-    if (UNLIKELY(outcome == DISTURBED || !is_undisturbed(self))) {
-        return 0;
-    }
-    arrival.deadline = arrival.fresh_until = arrival.now + self->life;
-    if (UNLIKELY(put_at(self->store, outcome == FOUND ? slot : NOBODY, &arrival, &leaving) < 0)) {
+    arrival->deadline = arrival->fresh_until = arrival->now + self->life;
+    if (UNLIKELY(put_at(self->store, slot, arrival, &leaving) < 0)) {
         return -1;
     }
     release_all(&leaving);
     return 1;
 }
 
-/* Whether the other way has kept a key and a value: 1 or 0, or -1 for an exception. */
+/* The same for a cache whose writes are more than a put, such as a replicated one: 1 if the callable that it gave has
+   kept them; 0 if that could not; -1 for an exception. */
 static int
-written(ReadPath *self, PyObject *const *args)
+write_by_call(ReadPath *self, PyObject *const *args)
 {
     PyObject *write = self->write;
     Py_INCREF(write);
@@ -3012,17 +3045,21 @@ written(ReadPath *self, PyObject *const *args)
     return answer == Py_True;
 }
 
-/* Keep a key and a value by the shortest way that there is: 1; 0 if that cannot be done; -1 for an exception. */
+/* Keep a key and a value in the one way that this cache has for it: 1; 0 if that cannot be done, and nothing has
+   changed; -1 for an exception. */
 static inline int
 set_shortly(ReadPath *self, PyObject *const *args)
 {
-    if (UNLIKELY(args[1] == self->missing)) {
-        return 0;
+    Arrival arrival = {.key = args[0], .value = args[1]};
+    Slot slot = NOBODY;
+    if (UNLIKELY(self->way != WRITE_HERE || args[1] == self->missing)) {
+        return self->way == WRITE_BY_CALL && args[1] != self->missing ? write_by_call(self, args) : 0;
     }
-    if (LIKELY(self->short_sets)) {
-        return is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+    int outcome = seek_to_write(self, args[0], &arrival.hash, &arrival.now, &slot);
+    if (UNLIKELY(outcome == ERROR || outcome == DISTURBED)) {
+        return outcome == ERROR ? -1 : 0;
     }
-    return self->write != NULL ? written(self, args) : 0;
+    return put_here(self, outcome == FOUND ? slot : NOBODY, &arrival);
 }
 
 static PyObject *
@@ -3039,6 +3076,124 @@ read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         }
     }
     return at_length(self, SET_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_add(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 2 && kwnames == NULL)) {
+        Arrival arrival = {.key = args[0], .value = args[1]};
+        Slot slot = NOBODY;
+        int outcome = seek_to_write(self, args[0], &arrival.hash, &arrival.now, &slot);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (outcome == FOUND && is_alive(self, slot, &arrival.now)) {
+            Py_RETURN_FALSE;
+        }
+        if (LIKELY(outcome != DISTURBED)) {
+            if (put_here(self, outcome == FOUND ? slot : NOBODY, &arrival) < 0) {
+                return NULL;
+            }
+            Py_RETURN_TRUE;
+        }
+    }
+    return at_length(self, ADD_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_touch(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 1 && kwnames == NULL)) {
+        Store *store = self->store;
+        uint32_t hash;
+        double now;
+        Slot slot;
+        int outcome = seek_to_write(self, args[0], &hash, &now, &slot);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (outcome == ABSENT || (outcome == FOUND && !is_alive(self, slot, &now))) {
+            Py_RETURN_FALSE;
+        }
+        if (LIKELY(outcome == FOUND)) {
+            if (redate(store, slot, now + self->life, now + self->life) < 0) {
+                return NULL;
+            }
+            if (store->extras != NULL) {
+                store->extras[slot].retry_at = -Py_HUGE_VAL;
+            }
+            make_newest(store, slot);
+            Py_RETURN_TRUE;
+        }
+    }
+    return at_length(self, TOUCH_AT_LENGTH, args, nargs, kwnames);
+}
+
+/* Invalidate a key: FOUND, and `leaver` has what lived; ABSENT, and it has what had expired, if anything; DISTURBED:
+   not by this way; ERROR. */
+static inline int
+invalidate_shortly(ReadPath *self, PyObject *key, Leaver *leaver)
+{
+    uint32_t hash;
+    double now;
+    Slot slot;
+    leaver->key = leaver->value = leaver->version = NULL;
+    int outcome = seek_to_write(self, key, &hash, &now, &slot);
+    if (outcome == FOUND) {
+        outcome = is_alive(self, slot, &now) ? FOUND : ABSENT;
+        take_out(self->store, slot, self->store->state->invalidated, now, leaver);
+    }
+    self->invalidations += outcome == FOUND || outcome == ABSENT;
+    return outcome;
+}
+
+static PyObject *
+read_path_invalidate(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 1 && kwnames == NULL)) {
+        Leaver leaver;
+        int outcome = invalidate_shortly(self, args[0], &leaver);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (LIKELY(outcome != DISTURBED)) {
+            release(&leaver);
+            return PyBool_FromLong(outcome == FOUND);
+        }
+    }
+    return at_length(self, INVALIDATE_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_pop(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (UNLIKELY((nargs != 1 && nargs != 2) || kwnames != NULL || (nargs == 2 && args[1] == self->missing))) {
+        return at_length(self, POP_AT_LENGTH, args, nargs, kwnames);
+    }
+    Leaver leaver;
+    PyObject *value = NULL;
+    int outcome = invalidate_shortly(self, args[0], &leaver);
+    if (outcome == DISTURBED) {
+        return at_length(self, POP_AT_LENGTH, args, nargs, kwnames);
+    }
+    if (outcome == FOUND) {
+        value = leaver.value;
+        leaver.value = NULL;
+    }
+    else if (outcome == ABSENT && nargs == 2) {
+        value = args[1];
+        Py_INCREF(value);
+    }
+    release(&leaver);
+    if (outcome == ABSENT && nargs == 1) {
+        PyObject *arguments = PyTuple_Pack(1, args[0]); /* else a key that is a tuple would be taken for all of them */
+        if (arguments != NULL) {
+            PyErr_SetObject(PyExc_KeyError, arguments);
+            Py_DECREF(arguments);
+        }
+    }
+    return value;
 }
 
 /* cache[key] = value, and del cache[key], for which `value` is NULL. */
@@ -3075,7 +3230,7 @@ read_path_contains(ReadPath *self, PyObject *key)
     return contains;
 }
 
-/* len(cache): all of it, so nothing stands behind it. */
+/* len(cache) */
 static Py_ssize_t
 read_path_length(ReadPath *self)
 {
@@ -3083,8 +3238,13 @@ read_path_length(ReadPath *self)
     if (!is_made(self) || exact_now(self, &now) < 0) {
         return -1;
     }
-    pass_time(self->store, now, PY_SSIZE_T_MAX);
-    return self->store->size - self->store->passed;
+    if (LIKELY(pass_time(self->store, now, PASSED_PER_LENGTH))) {
+        return self->store->size - self->store->passed;
+    }
+    PyObject *answer = at_length(self, LENGTH_AT_LENGTH, NULL, 0, NULL);
+    Py_ssize_t length = answer == NULL ? -1 : PyLong_AsSsize_t(answer);
+    Py_XDECREF(answer);
+    return length;
 }
 
 static PyObject *
@@ -3107,45 +3267,40 @@ read_path_count_short_misses(ReadPath *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
+read_path_count_short_invalidations(ReadPath *self, PyObject *Py_UNUSED(ignored))
 {
-    static char *names[] = {"lock", "loading", "missing", "misses", "life", NULL};
-    PyObject *lock, *loading, *missing, *life;
-    int misses;
-    if (!is_made(self) || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!OpO:_allow_short_cuts", names, &lock,
-                                                       &PyDict_Type, &loading, &missing, &misses, &life)) {
-        return NULL;
-    }
-    double seconds = -1.0;
-    if (optional_double(life, &seconds) < 0) {
-        return NULL;
-    }
-    self->short_misses = misses;
-    if (life == Py_None || !Py_IS_TYPE(lock, self->store->state->lock_type) || self->lock != NULL) {
-        Py_RETURN_NONE;
-    }
-    Py_INCREF(lock);
-    Py_INCREF(loading);
-    Py_INCREF(missing);
-    self->lock = (Lock *)lock;
-    self->loading = loading;
-    self->missing = missing;
-    self->life = seconds;
-    self->short_sets = 1;
-    Py_RETURN_NONE;
+    return PyLong_FromUnsignedLongLong(self->invalidations);
 }
 
 static PyObject *
-read_path_let_write(ReadPath *self, PyObject *args)
+read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *write, *missing;
-    if (!PyArg_ParseTuple(args, "OO:_let_write", &write, &missing)) {
+    static char *names[] = {"lock", "loading", "missing", "misses", "life", "write", NULL};
+    PyObject *lock, *loading, *missing, *life, *write = Py_None;
+    int misses;
+    double seconds = -1.0;
+    if (!is_made(self) || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!OpO|O:_allow_short_cuts", names, &lock,
+                                                       &PyDict_Type, &loading, &missing, &misses, &life, &write)) {
         return NULL;
     }
+    if (optional_double(life, &seconds) < 0) {
+        return NULL;
+    }
+    self->answers_misses = misses;
+    self->way = WRITE_AT_LENGTH;
+    if (!Py_IS_TYPE(lock, self->store->state->lock_type)) {
+        Py_RETURN_NONE;
+    }
+    self->life = seconds;
+    Py_INCREF(lock);
+    Py_XSETREF(self->lock, (Lock *)lock);
+    Py_INCREF(loading);
+    Py_XSETREF(self->loading, loading);
     Py_INCREF(missing);
     Py_XSETREF(self->missing, missing);
     Py_INCREF(write);
     Py_XSETREF(self->write, write);
+    self->way = write != Py_None ? WRITE_BY_CALL : life != Py_None ? WRITE_HERE : WRITE_AT_LENGTH;
     Py_RETURN_NONE;
 }
 
@@ -3161,12 +3316,32 @@ read_path_let_write(ReadPath *self, PyObject *args)
     "peek($self, key, default=None)\n--\n\n" \
     "Return the value if it is held. Neither loads nor counts as a use."
 
-static PyMethodDef get_method = {"get", (PyCFunction)(void (*)(void))read_path_get, METH_FASTCALL | METH_KEYWORDS,
-                                 GET_DOCUMENTATION};
-static PyMethodDef set_method = {"set", (PyCFunction)(void (*)(void))read_path_set, METH_FASTCALL | METH_KEYWORDS,
-                                 SET_DOCUMENTATION};
-static PyMethodDef peek_method = {"peek", (PyCFunction)(void (*)(void))read_path_peek, METH_FASTCALL | METH_KEYWORDS,
-                                  PEEK_DOCUMENTATION};
+#define ADD_DOCUMENTATION \
+    "add($self, key, value, *, expire_at=None, expiration_time=...)\n--\n\n" \
+    "Keep a value unless one is held for this key. Whether it was kept."
+#define TOUCH_DOCUMENTATION \
+    "touch($self, key, expiration_time=...)\n--\n\n" \
+    "Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."
+#define INVALIDATE_DOCUMENTATION \
+    "invalidate($self, key)\n--\n\n" \
+    "The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."
+#define POP_DOCUMENTATION \
+    "pop($self, key, default=...)\n--\n\n" \
+    "Invalidate a key and return what it held; else `default`, or KeyError without one."
+#define SHORT_METHOD(name, function, documentation) \
+    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, documentation}
+
+static PyMethodDef get_method = SHORT_METHOD("get", read_path_get, GET_DOCUMENTATION);
+/* What a cache gets from `with_short_cuts`. */
+static PyMethodDef short_methods[] = {
+    SHORT_METHOD("set", read_path_set, SET_DOCUMENTATION),
+    SHORT_METHOD("add", read_path_add, ADD_DOCUMENTATION),
+    SHORT_METHOD("touch", read_path_touch, TOUCH_DOCUMENTATION),
+    SHORT_METHOD("invalidate", read_path_invalidate, INVALIDATE_DOCUMENTATION),
+    SHORT_METHOD("pop", read_path_pop, POP_DOCUMENTATION),
+    SHORT_METHOD("peek", read_path_peek, PEEK_DOCUMENTATION),
+    {NULL, NULL, 0, NULL},
+};
 
 static int
 give_method(PyTypeObject *type, PyMethodDef *method)
@@ -3241,9 +3416,13 @@ read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
     Py_DECREF(answer);
     PyTypeObject *type = (PyTypeObject *)class;
     int has_our_get = pass_on(type, &get_method);
-    if (has_our_get < 0 || pass_on(type, &set_method) < 0 || pass_on(type, &peek_method) < 0 ||
-        (!has_our_get && let_get_answer_items(state, type) < 0)) {
+    if (has_our_get < 0 || (!has_our_get && let_get_answer_items(state, type) < 0)) {
         return NULL;
+    }
+    for (PyMethodDef *method = short_methods; method->ml_name != NULL; method++) {
+        if (pass_on(type, method) < 0) {
+            return NULL;
+        }
     }
     Py_RETURN_NONE;
 }
@@ -3254,7 +3433,7 @@ static PyMethodDef read_path_methods[] = {
     {"_count_hits", (PyCFunction)read_path_count_hits, METH_NOARGS, NULL},
     {"_count_short_misses", (PyCFunction)read_path_count_short_misses, METH_NOARGS, NULL},
     {"_allow_short_cuts", (PyCFunction)(void (*)(void))read_path_allow_short_cuts, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"_let_write", (PyCFunction)read_path_let_write, METH_VARARGS, NULL},
+    {"_count_short_invalidations", (PyCFunction)read_path_count_short_invalidations, METH_NOARGS, NULL},
     {"__init_subclass__", (PyCFunction)(void (*)(void))read_path_init_subclass,
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
@@ -3312,9 +3491,10 @@ with_short_cuts(PyObject *module, PyObject *class)
             return NULL;
         }
     }
-    if (PyObject_DelAttrString(class, "__len__") < 0 || give_method((PyTypeObject *)class, &set_method) < 0 ||
-        give_method((PyTypeObject *)class, &peek_method) < 0) {
-        return NULL;
+    for (PyMethodDef *method = short_methods; method->ml_name != NULL; method++) {
+        if (give_method((PyTypeObject *)class, method) < 0) {
+            return NULL;
+        }
     }
     Py_INCREF(class);
     return class;
@@ -3428,7 +3608,7 @@ module_free(void *module)
 static PyMethodDef module_functions[] = {
     {"with_short_cuts", with_short_cuts, METH_O,
      "with_short_cuts($module, class, /)\n--\n\n"
-     "Decorate a cache: `set`, `peek`, items, `in` and `len` run no Python frame where that is possible."},
+     "Decorate a cache: its look-ups and plain writes run no Python frame where that is possible."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -401,19 +401,28 @@ class ReadPath(Generic[K, V]):
         """The misses that `get` answered by itself, without `_miss`."""
         return 0
 
+    def _count_short_invalidations(self) -> int:
+        """The invalidations that a native store did by itself."""
+        return 0
+
     def _allow_short_cuts(
-        self, lock: Any, loading: dict[Any, Any], missing: object, misses: bool, life: float | None
+        self,
+        lock: Any,
+        loading: dict[Any, Any],
+        missing: object,
+        misses: bool,
+        life: float | None,
+        write: Callable[[K, V], bool] | None = None,
     ) -> None:
-        """Tell what a native `get` and `set` may do by themselves. This one does not.
+        """Say what `get` and the writes of a native store may do by themselves. This store does nothing of it.
 
-        - A miss, where nothing is due, is the default that was asked for (`misses`).
-        - A write of a bare value, while nobody holds the `lock` and nothing is in `loading`, puts it with a life of so
-          many seconds and drops what leaves (`life`; None: it may not). `missing` stands for no value.
-        """
+        - `misses`: a look-up of what is absent is answered with the default, where nothing is due.
+        - `life`: a plain write happens without the lock, if nobody holds it and nothing is in `loading`. What is set
+          lives for so many seconds. None: no write does.
+        - `write`: called with the key and the value of a plain `set`, instead; it returns whether it has kept them. If
+          not, `set` in Python is called.
 
-    def _let_write(self, write: Callable[[K, V], bool], missing: object) -> None:
-        """Tell another way to keep what a native `set` is given, a bare value, without more said. It returns whether it
-        did. This one has no need of it.
+        A write is plain if nothing but a key and a value is given; `missing` stands for no value.
         """
 
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
@@ -421,5 +430,5 @@ class ReadPath(Generic[K, V]):
 
 
 def with_short_cuts(cls: C) -> C:
-    """Decorate a cache: on a native store `set`, `peek`, items, `in` and `len` run no Python frame where possible."""
+    """Decorate a cache: on a native store its look-ups and plain writes run no Python frame where possible."""
     return cls
