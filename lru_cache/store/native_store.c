@@ -34,9 +34,11 @@ when the node leaves, what it had becomes the handle's. */
 #if defined(__GNUC__) || defined(__clang__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define RARE __attribute__((cold, noinline)) /* kept out of the way of what runs all the time */
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
+#define RARE
 #endif
 
 #define REAPED_PER_WRITE 16
@@ -320,7 +322,7 @@ link_newest(Node *nodes, Slot slot)
 }
 
 /* Whose turn it was steps aside for the next one. */
-static void
+static RARE void
 step_over(Store *store, Slot slot)
 {
     for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
@@ -792,7 +794,7 @@ mark_given(Walk *walk, Slot slot)
     walk->given[slot / 64] |= UINT64_C(1) << slot % 64;
 }
 
-static void
+static RARE void
 note_leaving(Store *store, Slot slot)
 {
     for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
@@ -802,7 +804,7 @@ note_leaving(Store *store, Slot slot)
 
 /* What comes is not given, or a key that leaves and comes back could be given twice. But one that comes into the place
    of its equal, which has just left it, inherits that one's turn: so does a value that another node has replaced. */
-static void
+static RARE void
 note_coming(Store *store, Slot slot, uint32_t hash)
 {
     for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
@@ -3108,7 +3110,7 @@ read_path_touch(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObjec
         Store *store = self->store;
         uint32_t hash;
         double now;
-        Slot slot;
+        Slot slot = NOBODY;
         int outcome = seek_to_write(self, args[0], &hash, &now, &slot);
         if (outcome == ERROR) {
             return NULL;
