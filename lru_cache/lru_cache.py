@@ -7,7 +7,8 @@ cache. This file must not know replication or the network.
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
 from math import inf
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from lru_cache import arguments, fork
 from lru_cache.arguments import MISSING, Duration, Missing
@@ -15,7 +16,7 @@ from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
-from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
+from lru_cache.store import Cleared, Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
     from lru_cache.memoize import Memoized
@@ -27,7 +28,46 @@ V = TypeVar("V")
 T = TypeVar("T")
 P = ParamSpec("P")
 
+SLICE = 1_000  # entries that one locked step goes through at most: less than a millisecond
+
 Pairs = Mapping[K, V] | Iterable[tuple[K, V]]
+
+
+class Sharing(Protocol):
+    """What a write has beside if others hear of it: before, in, and after its locked step. A local cache has none.
+
+    `..._locked`: under the cache's lock, together with the change that it belongs to.
+    """
+
+    def prepare(self, key: Any, value: Any) -> Any:
+        """Before a value is kept: what `set_locked` needs. TypeError or ValueError for what cannot be told."""
+
+    def set_locked(self, prepared: Any, now: float) -> object:
+        """A value is about to be kept: the version to keep it with."""
+
+    def name(self, key: Any) -> Any:
+        """Under what name others know a key; None for a key that has none of its own."""
+
+    def name_of(self, key: Any, entry: "Entry[Any, Any] | None") -> Any:
+        """Under what name others know an entry, which is held for an equal of this key. TypeError if there is none."""
+
+    def invalidate_locked(self, name: Any, now: float) -> None:
+        """What had this name was invalidated."""
+
+    def pop_locked(self, gone: "Gone[Any, Any]", now: float) -> None:
+        """What left was invalidated."""
+
+    def touch_locked(self, entry: "Entry[Any, Any]", now: float) -> None:
+        """An entry's life has begun anew."""
+
+    def clear_locked(self, now: float) -> "list[Gone[Any, Any]]":
+        """Everything was dropped. Returns what left besides."""
+
+    def left_locked(self, gone: "list[Gone[Any, Any]]") -> None:
+        """All of these have left the store."""
+
+    def send(self) -> object:
+        """After the lock: others may be told."""
 
 
 @with_short_cuts
@@ -75,6 +115,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         )
         self._wall_time = clock.time
         self._invalidations = 0
+        self._sharing: Sharing | None = None
         fork.watch(self)
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -108,6 +149,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
         It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do.
         """
+        # With the store in C its `read_path_set` stands in the place of this method, since a `set` of a key and a value
+        # alone then runs no Python at all; every other call of `set` comes here. (So do `add`, `touch`, `invalidate`,
+        # `pop`, `peek` and the items. LRU_CACHE_PURE_PYTHON=1 has all calls come here.)
         plain = expire_at is None and expiration_time is MISSING
         life = None if plain else self._life(expire_at, expiration_time)
         if value is MISSING:
@@ -117,6 +161,29 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         else:
             self._set(key, value, life)
         return value
+
+    def add(
+        self,
+        key: K,
+        value: V,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> bool:
+        """Keep a value unless one is held for this key. Whether it was kept.
+
+        Of several who add at once on one node one succeeds. Nodes do not ask each other: there the newest wins.
+        """
+        life = self._life(expire_at, expiration_time)
+        if life is None or life > 0:
+            added = self._set(key, value, life, if_absent=True)
+        else:  # it has ended already: as with `set`, what remains of it is an invalidation
+            with self._lock:
+                added = self._living_locked(key, self._monotonic()) is None
+                if added:
+                    self.invalidate(key)
+        self._notify_of_rest()
+        return added
 
     def set_many(
         self,
@@ -136,37 +203,72 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def invalidate(self, key: K) -> bool:
         """The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."""
-        return self._take(key) is not None
+        return self._invalidate(key, self._name(key)) is not None
 
     def invalidate_many(self, keys: Iterable[K]) -> int:
         """Invalidate each of these keys, and count those that were held."""
-        return sum([self.invalidate(key) for key in keys])
+        named = [(key, self._name(key)) for key in keys]  # all, before the first is invalidated: one may be refused
+        return sum([self._invalidate(key, name) is not None for key, name in named])
+
+    def forget(self, key: K) -> bool:
+        """Invalidate a key, and tell others only if that is possible: for what is known to be held on this node."""
+        name = None if self._sharing is None else self._sharing.name(key)
+        return self._invalidate(key, name) is not None
 
     def clear(self) -> None:
-        """Drop everything, and whatever is being loaded."""
+        """Drop everything, and whatever is being loaded. Nothing is found from that moment on; then it is freed."""
+        sharing = self._sharing
         with self._lock:
+            now = self._monotonic()
             self._flights.fence_all()
-            gone = self._store.clear(self._monotonic())
-        self._settle(gone)
+            cleared = self._store.clear(now)
+            gone = [] if sharing is None else sharing.clear_locked(now)
+        if sharing is not None:
+            sharing.send()
+        self._notify(gone)
+        self._let_go(cleared)
+
+    def _let_go(self, cleared: Cleared[K, V]) -> None:
+        """Notify of what was cleared, and free it, in slices and with the lock free."""
+        if self._on_removal is None:
+            while cleared.drop(SLICE):
+                pass
+            return
+        while gone := cleared.next(SLICE):
+            self._notify(gone)
 
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
         """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."""
         life = self._life(None, expiration_time)
+        sharing = self._sharing
         with self._lock:
             now = self._monotonic()
             entry = self._living_locked(key, now)
             if entry is not None:
                 self._store.prolong(entry, *self._freshness.ends(now, life))
                 self._store.use(entry)
-        self._tell_untold()
+                if sharing is not None:
+                    sharing.touch_locked(entry, now)
+        self._notify_of_rest()
+        if sharing is not None:
+            sharing.send()
         return entry is not None
 
     def expire(self) -> int:
-        """Drop everything that has expired (and can no longer be served as stale), and count it."""
+        """Drop everything that has expired (and can no longer be served as stale), and count it.
+
+        A few at a time, so that others come to their turn in between.
+        """
         with self._lock:
-            gone = self._reap_locked(self._monotonic())
-        self._settle(gone)
-        return len(gone)
+            now = self._monotonic()
+        dropped, is_over = 0, False
+        while not is_over:
+            with self._lock:
+                gone = self._reap_locked(now, SLICE)
+                is_over = not self._store.has_due(now)
+            self._notify(gone)
+            dropped += len(gone)
+        return dropped
 
     # -- reading, beside `get` ---------------------------------------------------------------------------------------
 
@@ -193,22 +295,28 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def stats(self) -> "Stats":
         """Return what happened so far."""
+        while True:
+            with self._lock:
+                now = self._monotonic()
+                if self._store.pass_time(now, SLICE):
+                    return self._stats_locked(now)
+
+    def _stats_locked(self, now: float) -> "Stats":
         from lru_cache.stats import Stats
 
-        with self._lock:
-            return Stats(
-                hits=self._count_hits(),
-                misses=self._misses + self._count_short_misses(),
-                loads=self._loads,
-                load_failures=self._load_failures,
-                fenced_loads=self._fenced_loads,
-                stale_served=self._stale_served,
-                evictions=self._store.evictions,
-                expirations=self._store.expirations,
-                invalidations=self._invalidations,
-                size=len(self),
-                capacity=self._store.capacity,
-            )
+        return Stats(
+            hits=self._count_hits(),
+            misses=self._misses + self._count_short_misses(),
+            loads=self._loads,
+            load_failures=self._load_failures,
+            fenced_loads=self._fenced_loads,
+            stale_served=self._stale_served,
+            evictions=self._store.evictions,
+            expirations=self._store.expirations,
+            invalidations=self._invalidations + self._count_short_invalidations(),
+            size=self._store.count(now),
+            capacity=self._store.capacity,
+        )
 
     def memoize(
         self,
@@ -247,19 +355,26 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return self._living(key)[0] is not None
 
     def __len__(self) -> int:
-        with self._lock:
-            return self._store.count(self._monotonic())
+        while True:
+            with self._lock:
+                now = self._monotonic()
+                if self._store.pass_time(now, SLICE):
+                    return self._store.count(now)
 
     def __iter__(self) -> Iterator[K]:
-        """Iterate over the keys held at this moment, least recently used first; whatever happens meanwhile."""
-        return iter([entry.key for entry in self._living_entries()])
+        """Iterate over the keys held at this moment, least recently used first; whatever happens meanwhile.
+
+        They are collected now, a few at a time, with the lock free in between. What others drop or write during that
+        may be among them or not; each key that is held from beginning to end is, once.
+        """
+        return _each(self._collect(attrgetter("key")))
 
     def items(self) -> ItemsView[K, V]:
-        """Return a view whose iteration is a snapshot, and neither loads nor touches."""
+        """Return a view whose iteration is a snapshot as that of the keys is, and neither loads nor touches."""
         return _Items(self)
 
     def values(self) -> ValuesView[V]:
-        """Return a view whose iteration is a snapshot, and neither loads nor touches."""
+        """Return a view whose iteration is a snapshot as that of the keys is, and neither loads nor touches."""
         return _Values(self)
 
     @overload
@@ -268,8 +383,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def pop(self, key: K, default: V | T) -> V | T: ...
     def pop(self, key: K, default: Any = MISSING) -> Any:
         """Invalidate a key and return what it held; else `default`, or KeyError without one."""
-        taken = self._take(key)
-        value = MISSING if taken is None else self._value_of(taken)
+        gone = self._invalidate(key, self._name(key))
+        value = MISSING if gone is None else self._value_of(gone)
         if value is not MISSING:
             return value
         if default is MISSING:
@@ -281,7 +396,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         while True:
             with self._lock:
                 gone, found = self._pop_oldest_locked(self._monotonic())
-            self._settle(gone)
+            self._notify(gone)
+            if self._sharing is not None:
+                self._sharing.send()
             value = self._value_of(gone[-1]) if found else MISSING
             if value is not MISSING:
                 return gone[-1][0], value
@@ -294,16 +411,23 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def setdefault(self, key: K, default: V) -> V: ...
     def setdefault(self, key: K, default: Any = None) -> Any:
         """Return what is held for a key, else keep `default` and return it. Does not load."""
+        while True:
+            value = self._use(key)
+            if value is MISSING and self._set(key, default, None, if_absent=True):
+                value = default
+            if value is not MISSING:
+                self._notify_of_rest()
+                return value
+
+    def _use(self, key: K) -> Any:
+        """Return what is held for a key, as one use of it. MISSING: nothing."""
         with self._lock:
             entry = self._living_locked(key, self._monotonic())
-            if entry is not None:
-                self._count_hit()
-                self._store.use(entry)
-                default = entry.value
-            else:
-                self._set(key, default, None)
-        self._tell_untold()
-        return default
+            if entry is None:
+                return MISSING
+            self._count_hit()
+            self._store.use(entry)
+            return entry.value
 
     @property
     def maxsize(self) -> int:
@@ -334,21 +458,33 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
 
     def _plain_life(self) -> float | None:
-        return self._freshness.life if self._lives_are_plain() and not self._overrides(LRUCache, "_set") else None
+        plain = self._lives_are_plain() and not self._overrides(LRUCache, "_set", "_invalidate")
+        return self._freshness.life if plain else None
 
     def _lives_are_plain(self) -> bool:
         """Whether what is set lives for the cache's own life, and nobody is told when it leaves."""
         return not self._freshness.jitter and self._freshness.refresh_time is None and self._on_removal is None
 
-    def _set(self, key: K, value: V, life: float | None) -> None:
+    def _set(self, key: K, value: V, life: float | None, if_absent: bool = False) -> bool:
+        """Keep a value; with `if_absent` only if none is held. Whether it was kept."""
+        sharing = self._sharing
+        prepared = None if sharing is None else sharing.prepare(key, value)
         with self._lock:
             now = self._monotonic()
+            if if_absent and self._living_locked(key, now) is not None:
+                return False
             flight = self._flights.fence(key) if self._flights.running else None
-            gone = self._store.put(key, value, now, *self._freshness.ends(now, life))
+            version = None if sharing is None else sharing.set_locked(prepared, now)
+            gone = self._store.put(key, value, now, *self._freshness.ends(now, life), version)
+            if sharing is not None:
+                sharing.left_locked(gone)
         if flight is not None:
             flight.land(Landing.VALUE, value)  # who waits for the load need not wait any longer
         if self._on_removal is not None:
-            self._settle(gone)
+            self._notify(gone)
+        if sharing is not None:
+            sharing.send()
+        return True
 
     def _reload(self, key: K, life: float | None) -> Any:
         self.invalidate(key)
@@ -359,14 +495,33 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             return self.get(key)
         return self.get(key, load=lambda key: _with_life(loader(key), life))
 
-    def _take(self, key: K) -> Gone[K, V] | None:
-        """Invalidate a key and return what left, if it was alive."""
+    def _name(self, key: K) -> Any:
+        """Under what name others know a key, which they are to be told of; TypeError if they cannot be told.
+
+        What is held for an equal key may have a name where this one has none: `7`, where `numpy.int64(7)` is given.
+        """
+        sharing = self._sharing
+        if sharing is None:
+            return None
+        name = sharing.name(key)
+        if name is None:
+            with self._lock:
+                name = sharing.name_of(key, self._store.find(key))
+        return name
+
+    def _invalidate(self, key: K, name: Any) -> Gone[K, V] | None:
+        """Invalidate a key, of which others know by this name (None: they do not), and return what left if it lived."""
+        sharing = self._sharing
         with self._lock:
             now = self._monotonic()
             self._flights.fence(key)
             gone = self._remove_locked(key, RemovalCause.INVALIDATED, now)
             self._invalidations += 1
-        self._settle(gone)
+            if sharing is not None and name is not None:
+                sharing.invalidate_locked(name, now)
+        self._notify(gone)
+        if sharing is not None:
+            sharing.send()
         return gone[0] if gone and gone[0][3] is RemovalCause.INVALIDATED else None
 
     def _pop_oldest_locked(self, now: float) -> tuple[list[Gone[K, V]], bool]:
@@ -376,6 +531,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         if found:
             self._flights.fence(gone[-1][0])
             self._invalidations += 1
+        if self._sharing is not None:
+            self._sharing.left_locked(gone)
+            if found:
+                self._sharing.pop_locked(gone[-1], now)
         return gone, found
 
     def _value_of(self, gone: Gone[K, V]) -> V | Missing:
@@ -387,7 +546,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             now = self._monotonic()
             entry = self._living_locked(key, now)
-        self._tell_untold()
+        self._notify_of_rest()
         return entry, now
 
     def _living_locked(self, key: Any, now: float) -> Entry[K, V] | None:
@@ -397,11 +556,36 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def keys_known(self) -> list[K]:
         """The keys that are held or being loaded at this moment."""
         with self._lock:
-            return [entry.key for entry in self._living_entries()] + list(self._flights.running)
+            loading = dict.fromkeys(self._flights.running)
+        slices = self._collect(attrgetter("key"))  # later: what lands meanwhile is in one of both
+        return [key for keys in slices for key in keys if not loading or key not in loading] + list(loading)
 
-    def _living_entries(self) -> list[Entry[K, V]]:
-        now = self._monotonic()
-        return [entry for entry in self._store.entries() if now < entry.deadline]
+    def _collect(self, part: "Callable[[Entry[K, V]], T]") -> list[list[T]]:
+        """A part of each living entry, least recently used first. In slices, between which the lock is free."""
+        with self._lock:
+            walk = self._store.walk()
+        slices: list[list[T]] = []
+        entries: list[Entry[K, V]] | None = None
+        while entries is None or entries:
+            with self._lock:
+                now = self._monotonic()
+                entries = walk.next(self._entries_at_once)
+                slices.append([part(entry) for entry in entries if self._is_readable_locked(entry, now)])
+            self._notify_of_rest()
+        return slices
+
+    _entries_at_once = SLICE
+
+    def _is_readable_locked(self, entry: Entry[K, V], now: float) -> bool:
+        """Whether an entry lives and has a value that can be handed out."""
+        return now < entry.deadline
+
+
+def _each(slices: list[list[T]]) -> Iterator[T]:
+    """Each of them, and let go of what is through. A generator, so that others come to their turn in between."""
+    slices.reverse()
+    while slices:
+        yield from slices.pop()
 
 
 def _with_life(answer: Any, life: float) -> Any:
@@ -412,7 +596,7 @@ class _Items(ItemsView[K, V]):
     _mapping: LRUCache[K, V]
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        return iter([(entry.key, entry.value) for entry in self._mapping._living_entries()])
+        return _each(self._mapping._collect(attrgetter("key", "value")))
 
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, tuple) or len(item) != 2:
@@ -425,7 +609,7 @@ class _Values(ValuesView[V]):
     _mapping: LRUCache[Any, V]
 
     def __iter__(self) -> Iterator[V]:
-        return iter([entry.value for entry in self._mapping._living_entries()])
+        return _each(self._mapping._collect(attrgetter("value")))
 
     def __contains__(self, value: object) -> bool:
         return any(held is value or held == value for held in self)

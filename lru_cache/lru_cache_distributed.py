@@ -20,7 +20,7 @@ from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.errors import ProtocolError
 from lru_cache.loading.freshness import Loaded
-from lru_cache.loading.single_flight import Flight, Landing
+from lru_cache.loading.single_flight import Flight
 from lru_cache.log import logger
 from lru_cache.lru_cache import LRUCache
 from lru_cache.network.address import Address, AddressLike, parse, parse_many
@@ -32,7 +32,7 @@ from lru_cache.network.lines import Lines
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
-from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Stamp, Writer, wire
+from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Replica, Stamp, StoreView, Writer, wire
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
 from lru_cache.store import Entry, Gone, RemovalCause
 
@@ -155,7 +155,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache; its threads are started by `_start`."""
-        self._exchange = Exchange(self._replica, self._view, self._lock, self._clock, self._settle)
+        self._exchange = Exchange(self._replica, self._view, self._lock, self._clock, self._notify)
         terms = Terms(
             self._introduce,
             self._exchange.judge,
@@ -172,24 +172,23 @@ class LRUCacheDistributed(LRUCache[K, V]):
             if self._server is not None:
                 self._server.close_at_once()
             raise
-        self._let_set_be_short()
+        self._share_writes()
         _open_caches[id(self)] = self
 
-    def _let_set_be_short(self) -> None:
-        """Where all that `_set` does is what replication's short cuts do too, let them."""
-        overridden = self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set")
-        if overridden or not self._lives_are_plain():
-            return
-        writer = Writer(
-            self._replica,
-            self._view,
-            self._lock,
-            self._monotonic,
-            self._freshness.life,
-            self._maximum_value_bytes,
-            self._exchange.tell,
-        )
-        self._let_write(writer.write, MISSING)
+    def _share_writes(self) -> None:
+        """From here on the replica hears of each write, and the links of its news."""
+        self._sharing = _Sharing(self._replica, self._view, self._maximum_value_bytes, self._exchange.tell)
+        if self._lives_are_plain() and not self._overrides(LRUCache, "_set"):
+            writer = Writer(
+                self._replica,
+                self._view,
+                self._lock,
+                self._monotonic,
+                self._freshness.life,
+                self._maximum_value_bytes,
+                self._exchange.tell,
+            )
+            self._write_shortly(None, writer.write)
 
     def _start(self) -> None:
         for part in (self._server, *self._diallers):
@@ -259,10 +258,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
         from lru_cache.stats import DistributedStats
 
         links, bytes_in, bytes_out = self._exchange.traffic()
+        local = super().stats()
         with self._lock:
             counts = self._replica.counts
             return DistributedStats(
-                **vars(super().stats()),
+                **vars(local),
                 links=links,
                 bytes_received=bytes_in,
                 bytes_sent=bytes_out,
@@ -278,116 +278,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 graves=len(self._replica.forgotten),
             )
 
-    # -- writing, as news --------------------------------------------------------------------------------------------
+    # -- writing: in `LRUCache`, with what `_Sharing` has beside ------------------------------------------------------
 
-    def clear(self) -> None:
-        """Drop everything on every node, and whatever is being loaded."""
-        with self._lock:
-            now = self._monotonic()
-            self._flights.fence_all()
-            gone = self._store.clear(now)
-            self._replica.clear(now)
-            gone += self._gone_by_replica_locked()
-        self._settle(gone)
-        self._exchange.tell()
-
-    def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
-        """Begin the life of an entry anew on every node, as one use of it here. False if none is held."""
-        life = self._life(None, expiration_time)
-        with self._lock:
-            now = self._monotonic()
-            entry = self._living_locked(key, now)
-            if entry is not None:
-                self._store.prolong(entry, *self._freshness.ends(now, life))
-                self._store.use(entry)
-                if isinstance(entry.version, Stamp):
-                    self._replica.touch(entry, now)
-        self._tell_untold()
-        self._exchange.tell()
-        return entry is not None
-
-    def setdefault(self, key: K, default: Any = None) -> Any:
-        """Return what is held for a key, else keep `default` and return it. Does not load."""
-        held = self._held(key)
-        if held is not MISSING:
-            return held
-        name, payload = self._encode(key, default)
-        with self._lock:
-            held = self._held(key)
-            if held is not MISSING:
-                return held
-            flight, gone = self._set_locked(key, default, None, name, payload)
-        self._after_set(default, flight, gone)
-        return default
-
-    def _held(self, key: K) -> Any:
-        with self._lock:
-            entry = self._living_locked(key, self._monotonic())
-            if entry is None:
-                return MISSING
-            self._count_hit()
-            self._store.use(entry)
-            return entry.value
-
-    def _set(self, key: K, value: V, life: float | None) -> None:
-        name, payload = self._encode(key, value)
-        with self._lock:
-            flight, gone = self._set_locked(key, value, life, name, payload)
-        self._after_set(value, flight, gone)
-
-    def _encode(self, key: K, value: V) -> tuple[bytes, bytes]:
-        """A key and a value as bytes; TypeError or ValueError for what cannot be told."""
-        name, payload = encode_key(key), encode_value(value)
-        if len(payload) > self._maximum_value_bytes:
-            raise ValueError(
-                f"the value of {key!r} has {len(payload)} bytes once encoded, more than maximum_value_bytes="
-                f"{self._maximum_value_bytes}"
-            )
-        return name, payload
-
-    def _set_locked(
-        self, key: K, value: V, life: float | None, name: bytes, payload: bytes
-    ) -> tuple[Flight[K] | None, list[Gone[K, V]]]:
-        now = self._monotonic()
-        flight = self._flights.fence(key) if self._flights.running else None
-        stamp = self._replica.set(name, payload, now)
-        gone = self._store.put(key, value, now, *self._freshness.ends(now, life), stamp)
-        if gone:
-            self._replica.left(gone)
-        return flight, gone
-
-    def _after_set(self, value: V, flight: Flight[K] | None, gone: list[Gone[K, V]]) -> None:
-        if flight is not None:
-            flight.land(Landing.VALUE, value)
-        if self._on_removal is not None:
-            self._settle(gone)
-        self._exchange.tell()
-
-    def _take(self, key: K) -> Gone[K, V] | None:
-        name = _encoded_or_none(key)
-        with self._lock:
-            now = self._monotonic()
-            self._flights.fence(key)
-            gone = self._remove_locked(key, RemovalCause.INVALIDATED, now)
-            self._invalidations += 1
-            if name is not None:
-                self._replica.invalidate(name, now)
-        self._settle(gone)
-        self._exchange.tell()
-        return gone[0] if gone and gone[0][3] is RemovalCause.INVALIDATED else None
-
-    def _pop_oldest_locked(self, now: float) -> tuple[list[Gone[K, V]], bool]:
-        gone, found = super()._pop_oldest_locked(now)
-        self._replica.left(gone)
-        if found and isinstance(gone[-1][2], Stamp):
-            self._replica.invalidate(gone[-1][2].key, now)
-        return gone, found
-
-    def popitem(self) -> tuple[K, V]:
-        """Invalidate the least recently used entry, and return it."""
-        item = super().popitem()
-        self._exchange.tell()
-        return item
+    def _plain_life(self) -> float | None:
+        return None  # a write is never only a put
 
     # -- what leaves by itself: its age stays known -------------------------------------------------------------------
 
@@ -402,9 +296,6 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if gone:
             self._replica.left(gone)
         return gone
-
-    def _gone_by_replica_locked(self) -> list[Gone[K, V]]:
-        return self._view.pop_gone()
 
     # -- loads ---------------------------------------------------------------------------------------------------------
 
@@ -462,7 +353,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
         value = super()._miss(key, default, load)
         if self._undecodable:
-            self._tell_untold()
+            self._notify_of_rest()
         return value
 
     def _misses_are_plain(self) -> bool:
@@ -472,11 +363,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         entry = super()._find_locked(key)
         return entry if entry is None or self._decode_locked(entry) else None
 
-    def _living_entries(self) -> list[Entry[K, V]]:
-        with self._lock:
-            living = [entry for entry in super()._living_entries() if self._decode_locked(entry)]
-        self._tell_untold()
-        return living
+    _entries_at_once = 100  # since to decode a value takes a few microseconds, or longer
+
+    def _is_readable_locked(self, entry: Entry[K, V], now: float) -> bool:
+        return now < entry.deadline and self._decode_locked(entry)
 
     def _decode_locked(self, entry: Entry[K, V]) -> bool:
         """See to it that an entry's value is one that can be handed out; if it does not decode, it is a miss.
@@ -498,13 +388,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
         entry.fresh_until = self._freshness.fresh_until(entry.deadline)
         return True
 
-    def _tell_untold(self) -> None:
-        super()._tell_untold()
+    def _notify_of_rest(self) -> None:
+        super()._notify_of_rest()
         while self._undecodable:
             try:
                 key, error = self._undecodable.pop()
             except IndexError:
-                return  # another thread told it
+                return  # another thread was quicker
             self._lines.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
 
     def _value_of(self, gone: Gone[K, V]) -> V | Missing:
@@ -518,12 +408,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
             return MISSING
         return cast("V", value)
 
-    def _settle(self, gone: list[Gone[K, V]]) -> None:
+    def _notify(self, gone: list[Gone[K, V]]) -> None:
         if self._on_removal is not None and gone:
             values = [(each, self._value_of(each)) for each in gone]
             # What does not decode nobody ever had as a value.
             gone = [(key, value, stamp, cause) for (key, _, stamp, cause), value in values if value is not MISSING]
-        super()._settle(gone)
+        super()._notify(gone)
 
     # -- the network's questions ---------------------------------------------------------------------------------------
 
@@ -562,6 +452,58 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]
         return f"<{type(self).__name__} {self.node}: {len(self)} of {self.maxsize} entries, {links} links>"
+
+
+class _Sharing:
+    """What replication has beside a write: its bytes before, its news under the lock, and the links' bell after."""
+
+    def __init__(self, replica: Replica, view: StoreView, longest_value: int, send: Callable[[], object]) -> None:
+        self._replica = replica
+        self._view = view
+        self._longest_value = longest_value
+        self.send = send
+
+    def prepare(self, key: object, value: object) -> tuple[bytes, bytes]:
+        name, payload = encode_key(key), encode_value(value)
+        if len(payload) > self._longest_value:
+            raise ValueError(
+                f"the value of {key!r} has {len(payload)} bytes once encoded, more than maximum_value_bytes="
+                f"{self._longest_value}"
+            )
+        return name, payload
+
+    def set_locked(self, prepared: tuple[bytes, bytes], now: float) -> Stamp:
+        return self._replica.set(*prepared, now)
+
+    def name(self, key: object) -> bytes | None:
+        return _encoded_or_none(key)
+
+    def name_of(self, key: object, entry: Entry[Any, Any] | None) -> bytes:
+        if entry is None or not isinstance(entry.version, Stamp):
+            raise TypeError(
+                f"a key of class {type(key).__qualname__} cannot be encoded, so no other node can be told that it is "
+                "invalid: make keys of numbers, text, bytes, dates, UUIDs and tuples of them"
+            )
+        return entry.version.key
+
+    def invalidate_locked(self, name: bytes, now: float) -> None:
+        self._replica.invalidate(name, now)
+
+    def pop_locked(self, gone: Gone[Any, Any], now: float) -> None:
+        if isinstance(gone[2], Stamp):
+            self._replica.invalidate(gone[2].key, now)
+
+    def touch_locked(self, entry: Entry[Any, Any], now: float) -> None:
+        if isinstance(entry.version, Stamp):
+            self._replica.touch(entry, now)
+
+    def clear_locked(self, now: float) -> list[Gone[Any, Any]]:
+        self._replica.clear(now)
+        return self._view.pop_gone()
+
+    def left_locked(self, gone: list[Gone[Any, Any]]) -> None:
+        if gone:
+            self._replica.left(gone)
 
 
 _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakValueDictionary()

@@ -60,6 +60,8 @@ class MemoizingCache(Protocol):
 
     def invalidate(self, key: Any, /) -> bool: ...  # noqa: D102
 
+    def forget(self, key: Any, /) -> bool: ...  # noqa: D102
+
     def keys_known(self) -> list[Any]:
         """The keys that are held or being loaded."""
         ...
@@ -92,7 +94,7 @@ class _Results:
 
     def clear(self) -> None:
         for key in self.keys():
-            self._cache.invalidate(key)
+            self._cache.forget(key)
         self.calls = self.runs = 0
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:

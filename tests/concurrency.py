@@ -35,6 +35,24 @@ class Started:
         return self._outcome
 
 
+class CountingLock:
+    """In the place of a cache's lock: it counts how often that was taken from outside."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self.taken = 0
+
+    def __enter__(self) -> Any:
+        self.taken += not self._lock._is_owned()
+        return self._lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.__exit__(*error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
 class Gate:
     """Stops a loader in the middle: the test waits until it has `entered`, acts, and lets it go on."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from lru_cache import LRUCache, Removal, RemovalCause
 from lru_cache.testing import ManualClock
-from tests.concurrency import Gate, eventually
+from tests.concurrency import CountingLock, Gate, eventually
 
 pytestmark = pytest.mark.usefixtures("each_cache")
 
@@ -42,6 +42,127 @@ def test_the_seed_s_snippet_works_as_printed() -> None:
 def test_the_arguments_that_the_seed_names_may_be_given_by_position() -> None:
     cache = LRUCache(str, 3, 60)
     assert (cache.maxsize, cache.ttl) == (3, 60)
+
+
+# -- add -------------------------------------------------------------------------------------------------------------
+
+
+def test_add_keeps_what_is_absent_and_says_so(cache: LRUCache[Any, Any]) -> None:
+    assert (cache.add("a", 1), cache.add("a", 2), cache.get("a")) == (True, False, 1)
+    cache.invalidate("a")
+    assert (cache.add("a", 3), cache.get("a")) == (True, 3)
+
+
+def test_add_takes_the_place_of_what_has_expired(cache: LRUCache[Any, Any], clock: ManualClock) -> None:
+    cache.set("a", 1)
+    clock.advance(10)
+    assert (cache.add("a", 2), cache.get("a"), cache.stats().expirations) == (True, 2, 1)
+
+
+def test_add_takes_a_life(cache: LRUCache[Any, Any], clock: ManualClock) -> None:
+    assert cache.add("a", 1, expiration_time=5)
+    assert not cache.add("a", 2, expiration_time=50)
+    assert cache.expires_in("a") == 5
+    assert cache.add("b", 1, expire_at=datetime.fromtimestamp(clock.time() + 7, timezone.utc))
+    assert cache.expires_in("b") == pytest.approx(7, abs=1e-3)
+    with pytest.raises(ValueError, match="not both"):
+        cache.add("c", 1, expire_at=datetime.now(), expiration_time=5)
+
+
+def test_add_of_what_has_ended_already_keeps_nothing(cache: LRUCache[Any, Any]) -> None:
+    past = datetime(2001, 1, 1)
+    assert (cache.add("a", 1, expire_at=past), "a" in cache) == (True, False)
+    cache.set("a", 1)
+    assert (cache.add("a", 2, expire_at=past), cache.get("a")) == (False, 1)
+
+
+def test_add_to_what_is_held_is_no_use_of_it(clock: ManualClock) -> None:
+    cache: LRUCache[str, int] = LRUCache(maximum_capacity=2, clock=clock)
+    cache["a"], cache["b"] = 1, 2
+    cache.add("a", 3)
+    cache["c"] = 3
+    assert list(cache) == ["b", "c"]
+    assert cache.stats().hits == 0
+
+
+def test_add_answers_who_waits_for_a_load(cache: LRUCache[Any, Any], start: Callable[..., Any]) -> None:
+    gate = Gate()
+
+    def slow(key: str) -> str:
+        gate.pass_through()
+        return "loaded"
+
+    loading = start(cache.get, "a", load=slow)
+    gate.wait_entered()
+    assert cache.add("a", "added")
+    gate.open()
+    assert loading.result() == "added"
+    assert cache.get("a") == "added"
+
+
+def test_add_tells_the_listener_of_what_it_evicts(clock: ManualClock) -> None:
+    told: list[Any] = []
+    cache: LRUCache[str, int] = LRUCache(maximum_capacity=1, clock=clock, on_removal=told.append)
+    cache.add("a", 1)
+    cache.add("b", 2)
+    assert [(removal.key, removal.cause) for removal in told] == [("a", "evicted")]
+
+
+# -- nothing takes longer because there is much -----------------------------------------------------------------------
+
+MANY = 5_000
+
+
+@pytest.fixture
+def large(clock: ManualClock) -> LRUCache[Any, Any]:
+    cache: LRUCache[Any, Any] = LRUCache(maximum_capacity=MANY, expiration_time=10, clock=clock)
+    cache.set_many((number, str(number)) for number in range(MANY))
+    return cache
+
+
+@pytest.mark.parametrize("act", [list, lambda c: list(c.items()), lambda c: c.keys_known(), lambda c: c.expire()])
+def test_what_goes_through_all_lets_others_in(
+    large: LRUCache[Any, Any], clock: ManualClock, act: Callable[[Any], Any]
+) -> None:
+    large._lock = locks = CountingLock(large._lock)
+    act(large)
+    clock.advance(10)
+    assert large.expire() == MANY
+    assert locks.taken >= MANY / 1_000
+
+
+@pytest.mark.parametrize("act", [len, lambda c: c.stats().size, lambda c: int(repr(c).split(": ")[1].split()[0])])
+def test_what_counts_lets_others_in_where_many_have_expired(
+    large: LRUCache[Any, Any], clock: ManualClock, act: Callable[[Any], Any]
+) -> None:
+    large.set("last", 1, expiration_time=100)
+    clock.advance(10)
+    large._lock = locks = CountingLock(large._lock)
+    assert act(large) == 1
+    taken = locks.taken
+    assert len(large) == 1
+    assert locks.taken - taken <= 1
+
+
+def test_a_clear_is_seen_before_the_first_is_told_of_and_the_lock_is_free(clock: ManualClock) -> None:
+    seen: list[Any] = []
+    cache: LRUCache[Any, Any] = LRUCache(
+        maximum_capacity=MANY,
+        clock=clock,
+        on_removal=lambda removal: seen.append((removal.key, len(cache), cache._within_lock())),
+    )
+    cache.set_many((number, number) for number in range(MANY))
+    cache.clear()
+    assert seen == [(number, 0, False) for number in range(MANY)]
+
+
+def test_what_is_written_while_others_are_listed_disturbs_nothing(large: LRUCache[Any, Any]) -> None:
+    keys = iter(large)
+    found = [next(keys)]
+    large.invalidate_many(range(100))
+    large.set("new", 1)
+    found += keys
+    assert found == list(range(MANY))
 
 
 # -- lives -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Its arguments and its links have tests of their own: test_distributed_arguments.
 shares with `LRUCache` the tests of that one check for both.
 """
 
+import importlib.util
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from lru_cache import Loaded, LRUCache, LRUCacheDistributed, Removal
 from lru_cache.loading.single_flight import Flight
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.testing import ManualClock
-from tests.concurrency import PATIENCE, Gate, Started, eventually, link, settle
+from tests.concurrency import PATIENCE, CountingLock, Gate, Started, eventually, link, settle
 
 Cache = LRUCacheDistributed[Any, Any]
 Pair = tuple[Cache, Cache]
@@ -366,8 +367,137 @@ def test_a_load_for_a_key_that_cannot_be_encoded_stays_here(pair: Pair) -> None:
     assert pair[0].get(key, load=lambda key: "loaded") == "loaded"
     assert key in pair[0]
     assert pair[0].stats().loads_untold == 1
-    assert pair[0].invalidate(key)
-    assert key not in pair[0]
+
+
+class Seven:
+    """Equal to 7 and to its like, and no data that can be encoded: as `numpy.int64(7)` is."""
+
+    def __hash__(self) -> int:
+        return hash(7)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Seven) or other == 7
+
+
+SEVENS: list[Any] = [Seven]
+if importlib.util.find_spec("numpy") is not None:
+    import numpy as np
+
+    SEVENS.append(lambda: np.int64(7))
+
+
+@pytest.mark.parametrize("make", SEVENS)
+@pytest.mark.parametrize(
+    "invalidate",
+    [
+        lambda c, key: c.invalidate(key),
+        lambda c, key: c.pop(key),
+        lambda c, key: c.__delitem__(key),
+        lambda c, key: c.invalidate_many(["x", key]),
+        lambda c, key: c.set(key),
+    ],
+    ids=["invalidate", "pop", "del", "invalidate_many", "set without value"],
+)
+def test_what_is_invalidated_by_an_equal_of_its_key_is_gone_on_the_other(
+    pair: Pair, make: Callable[[], Any], invalidate: Callable[[Cache, Any], Any]
+) -> None:
+    one, other = pair
+    other.set(7, "seven")
+    settle(other)
+    invalidate(one, make())
+    settle(one)
+    assert (7 in one, 7 in other) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "invalidate",
+    [
+        lambda c, key: c.invalidate(key),
+        lambda c, key: c.pop(key, None),
+        lambda c, key: c.__delitem__(key),
+        lambda c, key: c.invalidate_many(["held", key]),
+        lambda c, key: c.set(key),
+    ],
+    ids=["invalidate", "pop", "del", "invalidate_many", "set without value"],
+)
+@pytest.mark.parametrize("loaded", [True, False], ids=["loaded here", "not held"])
+def test_an_invalidation_that_cannot_be_told_is_refused_and_changes_nothing(
+    pair: Pair, loaded: bool, invalidate: Callable[[Cache, Any], Any]
+) -> None:
+    one, other = pair
+    one.set("held", 1)
+    key = Seven()
+    if loaded:
+        one.get(key, load=lambda key: "loaded")
+    before = dict(one), one.stats().invalidations
+    with pytest.raises(TypeError, match="a key of class Seven cannot be encoded"):
+        invalidate(one, key)
+    settle(one)
+    assert (dict(one), one.stats().invalidations) == before
+    assert dict(other) == {"held": 1}
+
+
+def test_an_invalidation_that_cannot_be_told_leaves_the_load_of_its_key(nodes: Nodes, start: Start) -> None:
+    cache, key, gate = nodes(), Seven(), Gate()
+
+    def slow(key: Any) -> str:
+        gate.pass_through()
+        return "loaded"
+
+    loading = start(cache.get, key, load=slow)
+    gate.wait_entered()
+    with pytest.raises(TypeError):
+        cache.invalidate(key)
+    gate.open()
+    assert loading.result() == "loaded"
+    assert cache.peek(key) == "loaded"
+
+
+def test_what_a_memoized_function_keeps_here_alone_is_cleared_too(nodes: Nodes) -> None:
+    cache = nodes()
+    runs = []
+
+    @cache.memoize()
+    def double(value: Any) -> str:
+        runs.append(value)
+        return "seven"
+
+    for _ in range(2):
+        double(Seven())
+        double.cache_clear()
+    assert len(runs) == 2
+
+
+def test_add_keeps_what_is_absent_and_tells_it(pair: Pair) -> None:
+    one, other = pair
+    assert one.add("k", VALUE)
+    settle(one)
+    assert other.get("k") == VALUE
+    assert not other.add("k", 2)
+    other.invalidate("k")
+    settle(other)
+    assert one.add("k", 3)
+    settle(one)
+    assert other.get("k") == 3
+
+
+@pytest.mark.parametrize("value", [object(), "x" * 2_000], ids=["cannot be encoded", "too large"])
+def test_add_refuses_what_cannot_be_told(nodes: Nodes, value: Any) -> None:
+    cache = nodes(maximum_value_bytes=1_000)
+    with pytest.raises((TypeError, ValueError)):
+        cache.add("k", value)
+    assert len(cache) == 0
+
+
+@pytest.mark.parametrize("part", [list, lambda c: list(c.items()), lambda c: list(c.values())])
+def test_what_came_is_listed_in_slices_with_the_lock_free_in_between(pair: Pair, part: Callable[[Cache], Any]) -> None:
+    one, other = pair
+    one.set_many((number, str(number)) for number in range(1_000))
+    settle(one)
+    expected, locks = part(one), CountingLock(other._lock)
+    other._lock = locks
+    assert part(other) == expected
+    assert locks.taken > 10
 
 
 def test_a_load_that_is_too_large_is_returned_kept_here_and_counted(nodes: Nodes) -> None:

@@ -66,7 +66,7 @@ class LoadPath(ReadPath[K, V]):
         # from within.
         self._lock = Lock()
         self._flights: Flights[K] = Flights()
-        self._untold: deque[Gone[K, V]] = deque()  # removals from within the lock; who gets out of it tells of them
+        self._to_notify: deque[Gone[K, V]] = deque()  # what left within the lock; who leaves it notifies the listener
         self._misses = 0
         self._loads = 0
         self._load_failures = 0
@@ -75,7 +75,12 @@ class LoadPath(ReadPath[K, V]):
         self._failures_unlogged = 0
         self._next_failure_line = -inf
         self._background = BackgroundThreads(BACKGROUND_LOADS)
-        self._allow_short_cuts(self._lock, self._flights.running, MISSING, self._misses_are_plain(), self._plain_life())
+        self._write_shortly(self._plain_life())
+
+    def _write_shortly(self, life: float | None, write: Callable[[K, V], bool] | None = None) -> None:
+        """Say what the store's `get` and `set` may do by themselves, as `ReadPath._allow_short_cuts` describes it."""
+        misses = self._misses_are_plain()
+        self._allow_short_cuts(self._lock, self._flights.running, MISSING, misses, life, write)
 
     # -- the look-up -------------------------------------------------------------------------------------------------
 
@@ -102,12 +107,19 @@ class LoadPath(ReadPath[K, V]):
             again = True
 
     def _carry_out(self, plan: _Plan, flight: Flight[K], loader: Loader[K], within: bool) -> Any:
-        """Load, or wait for who does. MISSING: that came to nothing, ask again."""
+        """Do what was planned with a flight, and return the answer. MISSING: there is none, the look-up begins again.
+
+        Four ways: the load runs in another thread (`patience`); this look-up leads it; this look-up must not wait for
+        it, and loads for itself; or it waits.
+        """
         if plan.patience is not None:
             return self._load_aside(plan, flight, loader, 0.0 if within else plan.patience)
         if plan.leads:
             return self._load_here(flight, loader)
-        if within or (flight.leader is None and flight.planner == threading.get_ident()):
+        # The flight's leader needs our lock to land, and so cannot while this thread holds it. And a flight that this
+        # very thread has planned and not begun yet (a finalizer came in between) begins only after this look-up.
+        planned_here = flight.leader is None and flight.planner == threading.get_ident()
+        if within or planned_here:
             return self._load_alone(flight.key, loader)
         return self._answer_of(flight, flight.wait())
 
@@ -167,9 +179,9 @@ class LoadPath(ReadPath[K, V]):
             entry = self._find_locked(key)
             if entry is not None and not now < entry.deadline + self._freshness.stale_time:
                 gone += self._remove_locked(key, RemovalCause.EXPIRED, now)
-            if not gone and not self._untold:
+            if not gone and not self._to_notify:
                 return self._plan_locked(entry, now, own, again)
-        self._settle(gone)
+        self._notify(gone)
         return None
 
     def _plan_locked(self, entry: Entry[K, V] | None, now: float, own: Flight[K] | None, again: bool) -> _Plan:
@@ -179,10 +191,10 @@ class LoadPath(ReadPath[K, V]):
         stale = entry is not None and now < entry.deadline + self._freshness.stale_time
         return self._plan_load_locked(entry if stale else None, now, own)
 
-    def _tell_untold(self) -> None:
-        """Tell what a key's own code has removed in a locked step of ours that removed nothing itself."""
-        if self._untold:
-            self._settle([])
+    def _notify_of_rest(self) -> None:
+        """Notify of what a key's own code has removed in a locked step of ours that removed nothing itself."""
+        if self._to_notify:
+            self._notify([])
 
     def _plan_hit_locked(self, entry: Entry[K, V], now: float, own: Flight[K] | None, again: bool) -> _Plan:
         """A hit that is due for a refresh, or whose entry came while we waited for the lock."""
@@ -234,7 +246,7 @@ class LoadPath(ReadPath[K, V]):
             finally:
                 flight.land(landing, outcome)
                 outcome = outcome if landing is Landing.VALUE else None  # the exception holds this frame
-        self._settle(gone)
+        self._notify(gone)
         return outcome
 
     def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
@@ -363,19 +375,19 @@ class LoadPath(ReadPath[K, V]):
         owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # what threading.Condition asks, too
         return owned
 
-    def _settle(self, gone: list[Gone[K, V]]) -> None:
-        """Tell the listener what left. Outside the lock; from within it, leave that to the step that holds it."""
+    def _notify(self, gone: list[Gone[K, V]]) -> None:
+        """Notify the listener of what left. Outside the lock; from within it, leave that to the step that holds it."""
         listener = self._on_removal
-        if listener is None or not (gone or self._untold):
+        if listener is None or not (gone or self._to_notify):
             return
-        self._untold.extend(gone)
+        self._to_notify.extend(gone)
         if self._within_lock():
             return
-        while self._untold:
+        while self._to_notify:
             try:
-                key, value, _, cause = self._untold.popleft()
+                key, value, _, cause = self._to_notify.popleft()
             except IndexError:
-                return  # another thread told it
+                return  # another thread was quicker
             try:
                 listener(self._removal(key, value, cause))
             except Exception:  # noqa: BLE001 - a listener may raise anything, and the cache goes on

@@ -15,27 +15,29 @@ implementation: Literal["native", "python"] = "python"
 """Which store this process uses. The native one if it was built, unless LRU_CACHE_PURE_PYTHON=1 refuses it."""
 
 if TYPE_CHECKING:
-    from lru_cache.store.python_store import Entry, Lock, ReadPath, Store, with_short_cuts
+    from lru_cache.store.python_store import Cleared, Entry, Lock, ReadPath, Store, Walk, with_short_cuts
 else:
     # Without the interpreter lock only the Python store is right: whoever switched it off finds that one.
     refused = os.environ.get("LRU_CACHE_PURE_PYTHON", "") not in ("", "0")
     try:
         if refused or not getattr(sys, "_is_gil_enabled", lambda: True)():
             raise ImportError
-        from lru_cache.store.native_store import Entry, Lock, ReadPath, Store, with_short_cuts
+        from lru_cache.store.native_store import Cleared, Entry, Lock, ReadPath, Store, Walk, with_short_cuts
 
         implementation = "native"
     except ImportError:
-        from lru_cache.store.python_store import Entry, Lock, ReadPath, Store, with_short_cuts
+        from lru_cache.store.python_store import Cleared, Entry, Lock, ReadPath, Store, Walk, with_short_cuts
 
 __all__ = [
     "REAPED_PER_WRITE",
+    "Cleared",
     "Entry",
     "Gone",
     "Lock",
     "ReadPath",
     "RemovalCause",
     "Store",
+    "Walk",
     "implementation",
     "with_short_cuts",
 ]

@@ -6,8 +6,12 @@ code: tickets are compared as the floats that they are.
 One ticket at most stands for an entry. Extending a life leaves the ticket where it is: when it comes up, the entry is
 found to have longer and gets a new one. Cancelling empties the ticket and leaves the shell in the heap; once shells
 outnumber tickets, the heap is moved to a new one, a few at every change, so that no single call pays for all.
+
+Whose deadline has passed leaves the heap and stands in `_passed`, so that to count them is to ask how many there are.
 """
 
+import itertools
+from collections import OrderedDict
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from math import inf
@@ -25,7 +29,7 @@ class Dated(Protocol):
 
 
 class Ticket(float):
-    """A time at which to look at an entry again. A float, so that the heap compares it in C: a tuple costs twice."""
+    """A deadline at which to look at an entry again. A float, so that the heap compares it in C."""
 
     __slots__ = ("entry",)
     entry: Any  # Dated, or None for a shell
@@ -39,27 +43,23 @@ class Deadlines:
         self._heap: list[Ticket] = []
         self._leaving: list[Ticket] = []  # a heap too: taking from the end of its list keeps it one
         self._shells = 0
+        self._passed: OrderedDict[Any, None] = OrderedDict()  # in order of their deadlines, and without tickets
         self.earliest = inf  # nothing is due before this; read by who wants to spare a call
 
     def __len__(self) -> int:
-        return len(self._heap) + len(self._leaving)
+        return len(self._heap) + len(self._leaving) + len(self._passed)
 
     def schedule(self, entry: Dated) -> None:
-        """See to it that the entry comes up once its deadline and the retention have passed, or sooner."""
-        time = entry.deadline + self._retention
+        """See to it that the entry comes up once its deadline has passed, or sooner."""
+        time = entry.deadline
         ticket = entry.ticket
         if ticket is not None:
             if ticket <= time:
                 return
             self.cancel(entry)
-        if time == inf:
-            return
-        ticket = Ticket(time)
-        ticket.entry = entry
-        entry.ticket = ticket
-        heappush(self._heap, ticket)
-        if time < self.earliest:
-            self.earliest = time
+        elif self._passed:
+            self._passed.pop(entry, None)
+        self._push(entry, time)
         if self._leaving:
             self._move_some()
 
@@ -67,6 +67,8 @@ class Deadlines:
         """Forget the entry. The shell that stays behind holds nothing of it."""
         ticket = entry.ticket
         if ticket is None:
+            if self._passed:
+                self._passed.pop(entry, None)
             return
         entry.ticket = None
         ticket.entry = None
@@ -77,55 +79,82 @@ class Deadlines:
             self._leaving, self._heap = self._heap, self._leaving
 
     def due(self, now: float, limit: int | None) -> Iterator[Any]:
-        """The entries whose time has come, one at a time, looking at no more than `limit` tickets.
+        """The entries whose deadline and retention have passed, one at a time, looking at no more than `limit` tickets.
 
         Each is to be cancelled before the next is asked for; one that is not comes again.
         """
         while limit is None or limit > 0:
             limit = limit and limit - 1
-            heap = self._earliest()
-            if not heap or heap[0] > now:
+            passed, heap = next(iter(self._passed), None), self._earliest()
+            if passed is not None and not (heap and heap[0] < passed.deadline):
+                if passed.deadline + self._retention > now:
+                    break
+                yield passed
+                continue
+            if not heap or heap[0] + self._retention > now:
                 break
-            ticket = heap[0]
-            entry = ticket.entry
+            entry = heap[0].entry
             if entry is not None and entry.deadline + self._retention <= now:
+                ticket = heap[0]
                 yield entry
                 if ticket.entry is None and heap and heap[0] is ticket:
                     heappop(heap)
                     self._shells -= 1
                 continue
-            heappop(heap)
+            self._pop(heap, entry)
+            if entry is not None:  # its life was extended since
+                self._push(entry, entry.deadline)
+        firsts = [heap[0] + self._retention for heap in (self._heap, self._leaving) if heap]
+        firsts += [entry.deadline + self._retention for entry in itertools.islice(self._passed, 1)]
+        self.earliest = min(firsts, default=inf)
+
+    def pass_time(self, now: float, limit: int | None) -> bool:
+        """Note whose deadline has passed, looking at no more than `limit` tickets. Whether that is all.
+
+        Time may go back, too: who asks for it may have been overtaken by another thread.
+        """
+        while limit is None or limit > 0:
+            limit = limit and limit - 1
+            heap = self._earliest()
+            last = next(reversed(self._passed), None)
+            if last is not None and (last.deadline > now or (heap and heap[0] < last.deadline)):
+                del self._passed[last]
+                self._push(last, last.deadline)
+                continue
+            if not heap or heap[0] > now:
+                return True
+            entry = heap[0].entry
+            self._pop(heap, entry)
             if entry is None:
-                self._shells -= 1
+                continue
+            if entry.deadline <= now:
+                self._passed[entry] = None
             else:  # its life was extended since
-                entry.ticket = ticket.entry = None
-                self.schedule(entry)
-        self.earliest = min((heap[0] for heap in (self._heap, self._leaving) if heap), default=inf)
+                self._push(entry, entry.deadline)
+        return False
 
     def count_passed(self, now: float) -> int:
-        """Count the entries, among those with a ticket, whose deadline has passed. Visits these and few others."""
-        passed, bound = 0, now + self._retention
-        for heap in (self._heap, self._leaving):
-            pending = [0]
-            while pending:
-                index = pending.pop()
-                if index < len(heap) and heap[index] <= bound:
-                    entry = heap[index].entry
-                    passed += entry is not None and entry.deadline <= now
-                    pending += (2 * index + 1, 2 * index + 2)
-        return passed
+        """Count the entries, among those that were scheduled, whose deadline has passed."""
+        self.pass_time(now, None)
+        return len(self._passed)
 
-    def clear(self) -> None:
-        """Forget every entry."""
-        heaps = (self._heap, self._leaving)
-        self._heap, self._leaving = [], []
-        self._shells = 0
-        self.earliest = inf
-        for heap in heaps:
-            for ticket in heap:
-                if ticket.entry is not None:
-                    ticket.entry.ticket = None
-                    ticket.entry = None  # else the two would hold each other until a garbage collection
+    def _push(self, entry: Dated, time: float) -> None:
+        if time == inf:
+            return
+        ticket = Ticket(time)
+        ticket.entry = entry
+        entry.ticket = ticket
+        heappush(self._heap, ticket)
+        if time + self._retention < self.earliest:
+            self.earliest = time + self._retention
+
+    def _pop(self, heap: list[Ticket], entry: Dated | None) -> None:
+        """Take the first ticket, which is this entry's, out of a heap."""
+        ticket = heappop(heap)
+        if entry is None:
+            self._shells -= 1
+        else:
+            entry.ticket = ticket.entry = None
 
     def _earliest(self) -> list[Ticket]:
         if self._leaving and (not self._heap or self._leaving[0] < self._heap[0]):

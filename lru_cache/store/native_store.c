@@ -34,9 +34,11 @@ when the node leaves, what it had becomes the handle's. */
 #if defined(__GNUC__) || defined(__clang__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define RARE __attribute__((cold, noinline)) /* kept out of the way of what runs all the time */
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
+#define RARE
 #endif
 
 #define REAPED_PER_WRITE 16
@@ -44,6 +46,8 @@ when the node leaves, what it had becomes the handle's. */
 #define FEWEST_SLOTS 8
 #define MOST_SLOTS 0x7ffffff0u
 #define SPARSE_SLOTS 32768u  /* up to here the index fits into a processor's cache even if half of it is empty */
+#define LARGEST_CROWD 64     /* of keys with one hash: who asks how many there are need not know more than that */
+#define PASSED_PER_LENGTH 4096 /* of the entries that len() finds to have expired: 1 ms at most */
 #define MOST_RESTARTS 10000  /* of one look-up: a key that changes the cache whenever it is compared never ends */
 /* The coarse clock is as late as its last tick: a few milliseconds, or as long as a virtual machine is denied the
    processor that ticks. An entry that has more than this left is served by it; others are measured exactly. */
@@ -59,6 +63,8 @@ typedef uint32_t Slot;
 #define UNDATED 0xffffffffu
 #define IN_HEAP 0xfffffffeu
 #define CONTAINER 0x80000000u
+#define PASSED 0x40000000u
+#define FLAGS (CONTAINER | PASSED)
 
 /* What a hit reads and writes stands first: within 32 bytes, so that it is mostly one line of memory. */
 typedef struct {
@@ -69,7 +75,7 @@ typedef struct {
     uint32_t before;    /* in the lane: the slot before it; in the heap: its position there */
     uint32_t after;     /* in the lane: the slot after it; or IN_HEAP, or UNDATED */
     uint32_t hash;
-    uint32_t handle;    /* its number in `handles` plus one, or 0; and the bit CONTAINER */
+    uint32_t handle;    /* its number in `handles` plus one, or 0; and the bits CONTAINER and PASSED */
 } Node;
 
 /* What a plain local cache has no need of. Allocated for all nodes when the first of them needs it. */
@@ -91,14 +97,20 @@ typedef struct {
 
 /* What a cache has in Python behind what it inherits in C, by its own name and by that under which it is put aside. */
 enum { SET_AT_LENGTH, PEEK_AT_LENGTH, GET_ITEM_AT_LENGTH, SET_ITEM_AT_LENGTH, DELETE_ITEM_AT_LENGTH,
-       CONTAINS_AT_LENGTH, AT_LENGTH };
-static const char *const SHORT_NAMES[] = {"set", "peek", "__getitem__", "__setitem__", "__delitem__", "__contains__"};
+       CONTAINS_AT_LENGTH, LENGTH_AT_LENGTH, INVALIDATE_AT_LENGTH, POP_AT_LENGTH, TOUCH_AT_LENGTH, ADD_AT_LENGTH,
+       AT_LENGTH };
+static const char *const SHORT_NAMES[] = {"set", "peek", "__getitem__", "__setitem__", "__delitem__", "__contains__",
+                                          "__len__", "invalidate", "pop", "touch", "add"};
 static const char *const NAMES_AT_LENGTH[] = {"_set_at_length", "_peek_at_length", "_get_item_at_length",
-                                              "_set_item_at_length", "_delete_item_at_length", "_contains_at_length"};
+                                              "_set_item_at_length", "_delete_item_at_length", "_contains_at_length",
+                                              "_length_at_length", "_invalidate_at_length", "_pop_at_length",
+                                              "_touch_at_length", "_add_at_length"};
 
 typedef struct {
     PyTypeObject *store_type;
     PyTypeObject *entry_type;
+    PyTypeObject *walk_type;
+    PyTypeObject *cleared_type;
     PyTypeObject *lock_type;
     PyTypeObject *read_path_type;
     PyObject *evicted, *expired, *replaced, *invalidated, *cleared; /* of RemovalCause */
@@ -128,6 +140,9 @@ typedef struct Store {
     Py_ssize_t capacity;
     PyObject *capacity_object; /* as it was given: it may be larger than any memory */
     Py_ssize_t containers;     /* nodes that hold what the garbage collector has to see */
+    Py_ssize_t passed;         /* nodes with the bit PASSED: the lane's first, up to and with `last_passed` */
+    Slot last_passed;
+    struct Walk *walks;        /* in progress, borrowed: each takes itself out */
     uint64_t changes;
     uint64_t evictions, expirations;
     double retention;
@@ -142,6 +157,19 @@ typedef struct {
     PyObject *key, *value, *version;
     double deadline, fresh_until, retry_at;
 } Entry;
+
+/* A walk through the entries, in progress for as long as it likes. */
+typedef struct Walk {
+    PyObject_HEAD
+    Store *store; /* NULL once it is over */
+    struct Walk *sibling;
+    Slot next;               /* in the order of use; who unlinks that one moves this on */
+    Py_ssize_t steps_left;   /* along the order of use */
+    uint64_t *given;         /* a bit for each slot that was in use when it began: nothing to give there (any more) */
+    uint32_t slots;          /* so many; those above came later */
+    uint32_t word;           /* the sweep: where in `given` it is */
+    Py_ssize_t remaining;    /* entries that are still to be given */
+} Walk;
 
 /* What left the store and is not told or let go yet. Owns key, value and version. */
 typedef struct {
@@ -293,20 +321,35 @@ link_newest(Node *nodes, Slot slot)
     nodes[NOBODY].older = slot;
 }
 
-static inline void
-unlink_use(Node *nodes, Slot slot)
+/* Whose turn it was steps aside for the next one. */
+static RARE void
+step_over(Store *store, Slot slot)
 {
+    for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
+        if (walk->next == slot) {
+            walk->next = store->nodes[slot].newer;
+        }
+    }
+}
+
+static inline void
+unlink_use(Store *store, Slot slot)
+{
+    Node *nodes = store->nodes;
+    if (UNLIKELY(store->walks != NULL)) {
+        step_over(store, slot);
+    }
     Slot older = nodes[slot].older, newer = nodes[slot].newer;
     nodes[older].newer = newer;
     nodes[newer].older = older;
 }
 
 static inline void
-make_newest(Node *nodes, Slot slot)
+make_newest(Store *store, Slot slot)
 {
-    if (nodes[NOBODY].older != slot) {
-        unlink_use(nodes, slot);
-        link_newest(nodes, slot);
+    if (store->nodes[NOBODY].older != slot) {
+        unlink_use(store, slot);
+        link_newest(store->nodes, slot);
     }
 }
 
@@ -320,7 +363,10 @@ oldest(Store *store)
 
 /* Entries that end stand in the lane, a list in order of their deadlines, as long as each comes in at its end: that is
    what entries with one life for all do, and it costs a few links. Who comes in with an earlier deadline moves the last
-   few to the heap, so that one long life does not close the lane; if that is not enough, it goes to the heap itself. */
+   few to the heap, so that one long life does not close the lane; if that is not enough, it goes to the heap itself.
+
+   How many have passed is kept, so that nobody has to count them again: the lane begins with those that `pass_time` has
+   found to have passed, which have the bit PASSED; it takes those of the heap into the lane. Each entry passes once. */
 
 static inline double
 deadline_of(const Store *store, Slot slot)
@@ -400,6 +446,11 @@ undate(Store *store, Slot slot)
     Node *node = &store->nodes[slot];
     if (node->after == UNDATED) {
         return;
+    }
+    if (UNLIKELY((node->handle & PASSED) != 0)) {
+        store->last_passed = store->last_passed == slot ? node->before : store->last_passed;
+        node->handle &= ~PASSED;
+        store->passed--;
     }
     if (node->after == IN_HEAP) {
         leave_heap(store, node->before);
@@ -493,24 +544,45 @@ next_due(Store *store, double now)
     return NOBODY;
 }
 
-static Py_ssize_t
-count_passed_in_heap(const Store *store, uint64_t position, double now)
+/* The heap's first goes into the lane, behind those that have passed. */
+static Slot
+move_into_lane(Store *store)
 {
-    if (position >= store->heap_length || !(store->heap[position].time <= now)) {
-        return 0;
-    }
-    return 1 + count_passed_in_heap(store, 2 * position + 1, now) + count_passed_in_heap(store, 2 * position + 2, now);
+    Node *nodes = store->nodes;
+    Slot slot = store->heap[0].slot, before = store->last_passed, after = nodes[before].after;
+    leave_heap(store, 0);
+    nodes[slot].before = before;
+    nodes[slot].after = after;
+    nodes[before].after = slot;
+    nodes[after].before = slot;
+    return slot;
 }
 
-static Py_ssize_t
-count_passed(const Store *store, double now)
+/* Mark those that have passed by `now`, in at most so many steps: 1; 0 if that is not all. Time may go back, too: who
+   asks for it may have been overtaken by another thread. */
+static int
+pass_time(Store *store, double now, Py_ssize_t steps)
 {
-    Py_ssize_t passed = count_passed_in_heap(store, 0, now);
-    for (Slot slot = store->nodes[NOBODY].after; slot != NOBODY && deadline_of(store, slot) <= now;
-         slot = store->nodes[slot].after) {
-        passed++;
+    for (; steps > 0; steps--) {
+        Slot last = store->last_passed, next = store->nodes[last].after;
+        double heap_first = store->heap_length > 0 ? store->heap[0].time : Py_HUGE_VAL;
+        if (last != NOBODY && (deadline_of(store, last) > now || deadline_of(store, last) > heap_first)) {
+            store->last_passed = store->nodes[last].before;
+            store->nodes[last].handle &= ~PASSED;
+            store->passed--;
+            continue;
+        }
+        if (heap_first <= now && (next == NOBODY || heap_first < deadline_of(store, next))) {
+            next = move_into_lane(store);
+        }
+        else if (next == NOBODY || !(deadline_of(store, next) <= now)) {
+            return 1;
+        }
+        store->nodes[next].handle |= PASSED;
+        store->last_passed = next;
+        store->passed++;
     }
-    return passed;
+    return 0;
 }
 
 /* -- memory -------------------------------------------------------------------------------------------------------- */
@@ -524,6 +596,8 @@ reset_nodes(Store *store)
     store->free = NOBODY;
     store->size = 0;
     store->containers = 0;
+    store->passed = 0;
+    store->last_passed = NOBODY;
     store->heap_length = 0;
     store->earliest = Py_HUGE_VAL;
 }
@@ -636,7 +710,7 @@ need_handles(Store *store, size_t more)
         return 0;
     }
     size_t room = needed + needed / 2 + 4;
-    uintptr_t *handles = room < MOST_SLOTS ? PyMem_Realloc(store->handles, room * sizeof(uintptr_t)) : NULL;
+    uintptr_t *handles = room < PASSED ? PyMem_Realloc(store->handles, room * sizeof(uintptr_t)) : NULL;
     if (handles == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -653,7 +727,7 @@ need_handles(Store *store, size_t more)
 static inline Entry *
 handle_of(const Store *store, Slot slot)
 {
-    uint32_t number = store->nodes[slot].handle & ~CONTAINER;
+    uint32_t number = store->nodes[slot].handle & ~FLAGS;
     return number == 0 ? NULL : (Entry *)store->handles[number - 1];
 }
 
@@ -676,7 +750,7 @@ attach(Store *store, Slot slot, Entry *entry)
 static void
 forget_handle(Store *store, Entry *entry)
 {
-    store->nodes[entry->slot].handle &= CONTAINER;
+    store->nodes[entry->slot].handle &= FLAGS;
     store->handles[entry->number] = ((uintptr_t)store->handle_free << 1) | 1;
     store->handle_free = entry->number + 1;
     store->handle_count--;
@@ -704,6 +778,46 @@ detach(Store *store, Slot slot)
     entry->fresh_until = -Py_HUGE_VAL;
     forget_handle(store, entry);
     Py_DECREF(store); /* never the last one */
+}
+
+/* -- walks: what they must know of coming and leaving ----------------------------------------------------------------- */
+
+static inline int
+is_to_give(const Walk *walk, Slot slot)
+{
+    return slot < walk->slots && !(walk->given[slot / 64] >> slot % 64 & 1);
+}
+
+static inline void
+mark_given(Walk *walk, Slot slot)
+{
+    walk->given[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+static RARE void
+note_leaving(Store *store, Slot slot)
+{
+    for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
+        walk->remaining -= is_to_give(walk, slot);
+    }
+}
+
+/* What comes is not given, or a key that leaves and comes back could be given twice. But one that comes into the place
+   of its equal, which has just left it, inherits that one's turn: so does a value that another node has replaced. */
+static RARE void
+note_coming(Store *store, Slot slot, uint32_t hash)
+{
+    for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
+        if (!is_to_give(walk, slot)) {
+            continue;
+        }
+        if (store->nodes[slot].hash == hash) {
+            walk->remaining++;
+        }
+        else {
+            mark_given(walk, slot);
+        }
+    }
 }
 
 /* -- coming and leaving -------------------------------------------------------------------------------------------- */
@@ -735,8 +849,11 @@ take_out(Store *store, Slot slot, PyObject *cause, double now, Leaver *leaver)
         leaver->version = store->extras[slot].version;
         store->extras[slot].version = NULL;
     }
+    if (UNLIKELY(store->walks != NULL)) {
+        note_leaving(store, slot);
+    }
     empty_cell(store, slot);
-    unlink_use(store->nodes, slot);
+    unlink_use(store, slot);
     undate(store, slot);
     store->containers -= (node->handle & CONTAINER) != 0;
     node->key = NULL;
@@ -809,7 +926,7 @@ release_all(Leaving *leaving)
 }
 
 static PyObject *
-tell_all(Leaving *leaving)
+gone_list(Leaving *leaving)
 {
     PyObject *list = PyList_New(leaving->count);
     Py_ssize_t told = 0;
@@ -855,7 +972,7 @@ replace(Store *store, Slot slot, const Arrival *arrival, Leaver *leaver)
     if (store->extras != NULL) {
         leaver->version = store->extras[slot].version;
     }
-    make_newest(store->nodes, slot);
+    make_newest(store, slot);
 }
 
 static Slot
@@ -867,6 +984,9 @@ insert(Store *store, const Arrival *arrival)
     }
     else {
         slot = store->unused++;
+    }
+    if (UNLIKELY(store->walks != NULL)) {
+        note_coming(store, slot, arrival->hash);
     }
     Node *node = &store->nodes[slot];
     Py_INCREF(arrival->key);
@@ -1040,6 +1160,27 @@ entry_get_retry_at(Entry *entry, void *Py_UNUSED(closure))
 }
 
 static int
+number_from(PyObject *object, double *number)
+{
+    *number = PyFloat_AsDouble(object);
+    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int
+limit_from(PyObject *object, Py_ssize_t *limit)
+{
+    *limit = PyNumber_AsSsize_t(object, NULL);
+    if (*limit == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (*limit < 1) {
+        PyErr_SetString(PyExc_ValueError, "limit must be at least 1");
+        return -1;
+    }
+    return 0;
+}
+
+static int
 refuse_deletion(PyObject *value)
 {
     if (value != NULL) {
@@ -1047,16 +1188,6 @@ refuse_deletion(PyObject *value)
     }
     PyErr_SetString(PyExc_AttributeError, "an entry's attributes cannot be deleted");
     return -1;
-}
-
-static int
-number_from(PyObject *object, double *number)
-{
-    if (refuse_deletion(object) < 0) {
-        return -1;
-    }
-    *number = PyFloat_AsDouble(object);
-    return *number == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
 static int
@@ -1125,7 +1256,7 @@ static int
 entry_set_deadline(Entry *entry, PyObject *object, void *Py_UNUSED(closure))
 {
     double number;
-    if (number_from(object, &number) < 0) {
+    if (refuse_deletion(object) < 0 || number_from(object, &number) < 0) {
         return -1;
     }
     if (entry->store != NULL) {
@@ -1139,7 +1270,7 @@ static int
 entry_set_fresh_until(Entry *entry, PyObject *object, void *Py_UNUSED(closure))
 {
     double number;
-    if (number_from(object, &number) < 0) {
+    if (refuse_deletion(object) < 0 || number_from(object, &number) < 0) {
         return -1;
     }
     Store *store = entry->store;
@@ -1158,7 +1289,7 @@ static int
 entry_set_retry_at(Entry *entry, PyObject *object, void *Py_UNUSED(closure))
 {
     double number;
-    if (number_from(object, &number) < 0) {
+    if (refuse_deletion(object) < 0 || number_from(object, &number) < 0) {
         return -1;
     }
     if (entry->store == NULL) {
@@ -1223,6 +1354,355 @@ static PyType_Spec entry_spec = {
     .basicsize = sizeof(Entry),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = entry_slots,
+};
+
+/* -- Walk ---------------------------------------------------------------------------------------------------------- */
+
+/* A list of so many blank handles, so that filling it in runs no foreign code. */
+static PyObject *
+blank_entries(Store *store, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        Entry *entry = new_handle(store->state);
+        if (entry == NULL) {
+            Py_CLEAR(list);
+        }
+        else {
+            PyList_SET_ITEM(list, i, (PyObject *)entry);
+        }
+    }
+    return list;
+}
+
+/* Let the blank handle at this place of a list be that of a node, unless somebody holds one of it already. */
+static void
+fill_in(Store *store, PyObject *list, Py_ssize_t place, Slot slot)
+{
+    PyObject *blank = PyList_GET_ITEM(list, place);
+    Entry *entry = handle_of(store, slot);
+    if (entry == NULL) {
+        attach(store, slot, (Entry *)blank);
+        PyObject_GC_Track(blank);
+        return;
+    }
+    Py_INCREF(entry);
+    PyList_SET_ITEM(list, place, (PyObject *)entry);
+    Py_DECREF(blank); /* of which nobody knows: nothing is run by this */
+}
+
+/* Take what stayed blank from a list's end. */
+static PyObject *
+shortened(PyObject *list, Py_ssize_t length)
+{
+    if (length < PyList_GET_SIZE(list) && PyList_SetSlice(list, length, PyList_GET_SIZE(list), NULL) < 0) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* Where the walk goes next; NOBODY if it is over.
+
+   It follows the order of use; what is used meanwhile moves behind all others, and is met there. That alone might never
+   end, nor meet one that is used before each of its steps: so its steps are counted, and at their end it goes through
+   the slots for those that it has not met. */
+static Slot
+next_of_walk(Walk *walk)
+{
+    const Node *nodes = walk->store->nodes;
+    while (walk->remaining > 0 && walk->steps_left > 0 && walk->next != NOBODY) {
+        Slot slot = walk->next;
+        walk->next = nodes[slot].newer;
+        walk->steps_left--;
+        if (is_to_give(walk, slot)) {
+            mark_given(walk, slot);
+            walk->remaining--;
+            return slot;
+        }
+    }
+    for (; walk->remaining > 0 && walk->word <= walk->slots / 64; walk->word++) {
+        for (uint32_t bit = 0; ~walk->given[walk->word] != 0 && bit < 64; bit++) {
+            Slot slot = walk->word * 64 + bit;
+            if (!is_to_give(walk, slot)) {
+                continue;
+            }
+            mark_given(walk, slot);
+            if (nodes[slot].key != NULL) {
+                walk->remaining--;
+                return slot;
+            }
+        }
+    }
+    return NOBODY;
+}
+
+static void
+end_walk(Walk *walk)
+{
+    Store *store = walk->store;
+    if (store == NULL) {
+        return;
+    }
+    Walk **place = &store->walks;
+    while (*place != walk) {
+        place = &(*place)->sibling;
+    }
+    *place = walk->sibling;
+    walk->store = NULL;
+    PyMem_Free(walk->given);
+    walk->given = NULL;
+    Py_DECREF(store);
+}
+
+static PyObject *
+walk_next(Walk *walk, PyObject *limit_object)
+{
+    Py_ssize_t limit, length = 0;
+    if (limit_from(limit_object, &limit) < 0) {
+        return NULL;
+    }
+    Store *store = walk->store;
+    if (store == NULL) {
+        return PyList_New(0);
+    }
+    limit = limit < walk->remaining ? limit : walk->remaining;
+    Py_INCREF(store);
+    PyObject *list = blank_entries(store, limit); /* which may run foreign code, and that this walk */
+    if (list != NULL && need_handles(store, (size_t)limit) < 0) {
+        Py_CLEAR(list);
+    }
+    Slot slot;
+    while (list != NULL && walk->store != NULL && length < limit && (slot = next_of_walk(walk)) != NOBODY) {
+        fill_in(store, list, length++, slot);
+    }
+    if (list != NULL && length == 0) {
+        end_walk(walk);
+    }
+    Py_DECREF(store);
+    return list == NULL ? NULL : shortened(list, length);
+}
+
+static int
+walk_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((Walk *)object)->store);
+    return 0;
+}
+
+static int
+walk_clear(PyObject *object)
+{
+    end_walk((Walk *)object);
+    return 0;
+}
+
+static void
+walk_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    end_walk((Walk *)object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef walk_methods[] = {
+    {"next", (PyCFunction)walk_next, METH_O,
+     "next($self, limit, /)\n--\n\nThe next entries, at most so many; empty when it is over."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot walk_slots[] = {
+    {Py_tp_doc, "A walk through a store's entries, a few at a time, whatever happens to the store meanwhile."},
+    {Py_tp_traverse, walk_traverse},
+    {Py_tp_clear, walk_clear},
+    {Py_tp_dealloc, walk_dealloc},
+    {Py_tp_methods, walk_methods},
+    {0, NULL},
+};
+
+static PyType_Spec walk_spec = {
+    .name = "lru_cache.store.native_store.Walk",
+    .basicsize = sizeof(Walk),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = walk_slots,
+};
+
+/* -- Cleared ------------------------------------------------------------------------------------------------------- */
+
+/* What a store had when it was cleared, in the arrays that it had it in. What is taken out is moved away before anything
+   foreign can run, so whoever comes in finds the rest. */
+typedef struct {
+    PyObject_HEAD
+    Store *store; /* whose state and counters are used */
+    Node *nodes;
+    Extra *extras;
+    Cell *cells;  /* these two only to be freed */
+    Ticket *heap;
+    Slot first;   /* the least recently used that is left */
+    Py_ssize_t size, containers;
+    double now;
+} Cleared;
+
+static Cleared *
+new_cleared(Store *store)
+{
+    Cleared *cleared = PyObject_GC_New(Cleared, store->state->cleared_type);
+    if (cleared != NULL) {
+        Py_INCREF(store);
+        cleared->store = store;
+        cleared->nodes = NULL;
+        cleared->extras = NULL;
+        cleared->cells = NULL;
+        cleared->heap = NULL;
+        cleared->first = NOBODY;
+        cleared->size = cleared->containers = 0;
+        cleared->now = 0.0;
+    }
+    return cleared;
+}
+
+/* Take out the least recently used of what is left: 1; 0 if that is nothing. */
+static int
+take_cleared(Cleared *cleared, Leaver *leaver)
+{
+    if (cleared->cells != NULL) {
+        PyMem_Free(cleared->cells);
+        PyMem_Free(cleared->heap);
+        cleared->cells = NULL;
+        cleared->heap = NULL;
+    }
+    if (cleared->size == 0) {
+        PyMem_Free(cleared->nodes);
+        PyMem_Free(cleared->extras);
+        cleared->nodes = NULL;
+        cleared->extras = NULL;
+        return 0;
+    }
+    Store *store = cleared->store;
+    Node *node = &cleared->nodes[cleared->first];
+    Extra *extra = cleared->extras != NULL ? &cleared->extras[cleared->first] : NULL;
+    leaver->key = node->key;
+    leaver->value = node->value;
+    leaver->version = extra != NULL ? extra->version : NULL;
+    leaver->cause = store->state->cleared;
+    if ((extra != NULL ? extra->deadline : node->fresh_until) <= cleared->now) {
+        leaver->cause = store->state->expired;
+        store->expirations++;
+    }
+    cleared->first = node->newer;
+    cleared->size--;
+    cleared->containers -= (node->handle & CONTAINER) != 0;
+    return 1;
+}
+
+static PyObject *
+cleared_next(Cleared *cleared, PyObject *limit_object)
+{
+    Py_ssize_t limit;
+    if (limit_from(limit_object, &limit) < 0) {
+        return NULL;
+    }
+    Leaver leaver;
+    PyObject *list = PyList_New(0);
+    while (list != NULL && PyList_GET_SIZE(list) < limit && take_cleared(cleared, &leaver)) {
+        if (append_gone(list, &leaver) < 0) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
+}
+
+static PyObject *
+cleared_drop(Cleared *cleared, PyObject *limit_object)
+{
+    Py_ssize_t limit;
+    if (limit_from(limit_object, &limit) < 0) {
+        return NULL;
+    }
+    Leaver leaver;
+    for (; limit > 0 && take_cleared(cleared, &leaver); limit--) {
+        release(&leaver);
+    }
+    return PyBool_FromLong(cleared->size > 0);
+}
+
+static Py_ssize_t
+cleared_length(PyObject *object)
+{
+    return ((Cleared *)object)->size;
+}
+
+static int
+cleared_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Cleared *cleared = (Cleared *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(cleared->store);
+    if (cleared->containers == 0) {
+        return 0;
+    }
+    Slot slot = cleared->first;
+    for (Py_ssize_t left = cleared->size; left > 0; left--, slot = cleared->nodes[slot].newer) {
+        if (cleared->nodes[slot].handle & CONTAINER) {
+            Py_VISIT(cleared->nodes[slot].key);
+            Py_VISIT(cleared->nodes[slot].value);
+            if (cleared->extras != NULL) {
+                Py_VISIT(cleared->extras[slot].version);
+            }
+        }
+    }
+    return 0;
+}
+
+static int
+cleared_clear(PyObject *object)
+{
+    Leaver leaver;
+    while (take_cleared((Cleared *)object, &leaver)) {
+        release(&leaver);
+    }
+    return 0;
+}
+
+static void
+cleared_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    cleared_clear(object);
+    Py_DECREF(((Cleared *)object)->store);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef cleared_methods[] = {
+    {"next", (PyCFunction)cleared_next, METH_O,
+     "next($self, limit, /)\n--\n\nTake out the next, least recently used first and at most so many: what left; empty "
+     "at the end."},
+    {"drop", (PyCFunction)cleared_drop, METH_O,
+     "drop($self, limit, /)\n--\n\nLet go of the next, at most so many. Whether there are more."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot cleared_slots[] = {
+    {Py_tp_doc, "What was in a store when it was cleared, to be told of or let go, a few at a time."},
+    {Py_tp_traverse, cleared_traverse},
+    {Py_tp_clear, cleared_clear},
+    {Py_tp_dealloc, cleared_dealloc},
+    {Py_tp_methods, cleared_methods},
+    {Py_sq_length, cleared_length},
+    {0, NULL},
+};
+
+static PyType_Spec cleared_spec = {
+    .name = "lru_cache.store.native_store.Cleared",
+    .basicsize = sizeof(Cleared),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = cleared_slots,
 };
 
 /* -- Store: the methods -------------------------------------------------------------------------------------------- */
@@ -1386,11 +1866,52 @@ store_length(PyObject *object)
 static PyObject *
 store_count(Store *store, PyObject *now_object)
 {
-    double now = PyFloat_AsDouble(now_object);
-    if (now == -1.0 && PyErr_Occurred()) {
+    double now;
+    if (number_from(now_object, &now) < 0) {
         return NULL;
     }
-    return PyLong_FromSsize_t(store->size - count_passed(store, now));
+    pass_time(store, now, PY_SSIZE_T_MAX);
+    return PyLong_FromSsize_t(store->size - store->passed);
+}
+
+static PyObject *
+store_pass_time(Store *store, PyObject *const *args, Py_ssize_t nargs)
+{
+    double now;
+    Py_ssize_t limit;
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "pass_time() takes the time and a limit");
+        return NULL;
+    }
+    if (number_from(args[0], &now) < 0 || limit_from(args[1], &limit) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(pass_time(store, now, limit));
+}
+
+static PyObject *
+store_has_due(Store *store, PyObject *now_object)
+{
+    double now;
+    if (number_from(now_object, &now) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(next_due(store, now) != NOBODY);
+}
+
+static PyObject *
+store_crowd(Store *store, PyObject *key)
+{
+    uint32_t hash;
+    long crowd = 0;
+    if (hash_of(key, &hash) < 0) {
+        return NULL;
+    }
+    for (uint32_t at = home_of(hash, store->cell_count); crowd < LARGEST_CROWD && store->cells[at].slot != NOBODY;
+         at = at + 1 == store->cell_count ? 0 : at + 1) {
+        crowd += store->cells[at].hash == hash;
+    }
+    return PyLong_FromLong(crowd);
 }
 
 static PyObject *
@@ -1450,26 +1971,9 @@ store_use(Store *store, PyObject *object)
         return NULL;
     }
     if (((Entry *)object)->store == store) {
-        make_newest(store->nodes, ((Entry *)object)->slot);
+        make_newest(store, ((Entry *)object)->slot);
     }
     Py_RETURN_NONE;
-}
-
-/* A list of blank handles that is as long as the store, so that filling it in runs no foreign code. */
-static PyObject *
-blank_entries(Store *store)
-{
-    PyObject *list = PyList_New(store->size);
-    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
-        Entry *entry = new_handle(store->state);
-        if (entry == NULL) {
-            Py_CLEAR(list);
-        }
-        else {
-            PyList_SET_ITEM(list, i, (PyObject *)entry);
-        }
-    }
-    return list;
 }
 
 static PyObject *
@@ -1477,7 +1981,7 @@ store_entries(Store *store, PyObject *Py_UNUSED(ignored))
 {
     PyObject *list;
     for (;;) {
-        list = blank_entries(store);
+        list = blank_entries(store, store->size);
         if (list == NULL || PyList_GET_SIZE(list) >= store->size) {
             break;
         }
@@ -1489,24 +1993,36 @@ store_entries(Store *store, PyObject *Py_UNUSED(ignored))
     }
     Py_ssize_t length = 0;
     for (Slot slot = oldest(store); slot != NOBODY; slot = store->nodes[slot].newer) {
-        Entry *entry = handle_of(store, slot);
-        if (entry == NULL) {
-            entry = (Entry *)PyList_GET_ITEM(list, length);
-            attach(store, slot, entry);
-            PyObject_GC_Track(entry);
-        }
-        else {
-            PyObject *blank = PyList_GET_ITEM(list, length);
-            Py_INCREF(entry);
-            PyList_SET_ITEM(list, length, (PyObject *)entry);
-            Py_DECREF(blank);
-        }
-        length++;
+        fill_in(store, list, length++, slot);
     }
-    if (length < PyList_GET_SIZE(list) && PyList_SetSlice(list, length, PyList_GET_SIZE(list), NULL) < 0) {
-        Py_CLEAR(list);
+    return shortened(list, length);
+}
+
+static PyObject *
+store_walk(Store *store, PyObject *Py_UNUSED(ignored))
+{
+    Walk *walk = PyObject_GC_New(Walk, store->state->walk_type);
+    if (walk == NULL) {
+        return NULL;
     }
-    return list;
+    walk->store = NULL;
+    walk->slots = store->unused;
+    walk->given = PyMem_Calloc(walk->slots / 64 + 1, sizeof(uint64_t));
+    if (walk->given == NULL) {
+        Py_DECREF(walk);
+        return PyErr_NoMemory();
+    }
+    mark_given(walk, NOBODY);
+    walk->next = oldest(store);
+    walk->remaining = store->size;
+    walk->steps_left = 2 * store->size; /* more than that is spent on those who are used all the time */
+    walk->word = 0;
+    walk->sibling = store->walks;
+    store->walks = walk;
+    Py_INCREF(store);
+    walk->store = store;
+    PyObject_GC_Track(walk);
+    return (PyObject *)walk;
 }
 
 /* Tell by name what was given, for methods that are called too often for a tuple and a dict of arguments. */
@@ -1582,7 +2098,7 @@ store_put(Store *store, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
     if (outcome == ERROR || put_at(store, outcome == FOUND ? slot : NOBODY, &arrival, &leaving) < 0) {
         return NULL;
     }
-    return tell_all(&leaving);
+    return gone_list(&leaving);
 }
 
 static PyObject *
@@ -1684,30 +2200,18 @@ store_reap(Store *store, PyObject *args, PyObject *kwargs)
     return list;
 }
 
-/* Tell of all nodes of a store that was emptied, and let its arrays go. */
-static PyObject *
-tell_cleared(State *state, Node *nodes, Extra *extras, Py_ssize_t size, double now)
+/* Every handle takes over what it stands for. In proportion to how many of them somebody holds, and once held. */
+static void
+detach_all(Store *store)
 {
-    PyObject *list = PyList_New(size);
-    Py_ssize_t told = 0;
-    for (Slot slot = nodes[NOBODY].newer; slot != NOBODY; slot = nodes[slot].newer, told++) {
-        Leaver leaver = {nodes[slot].key, nodes[slot].value, extras != NULL ? extras[slot].version : NULL, NULL};
-        double deadline = extras != NULL ? extras[slot].deadline : nodes[slot].fresh_until;
-        leaver.cause = deadline <= now ? state->expired : state->cleared;
-        if (list == NULL) {
-            release(&leaver);
-            continue;
+    for (uint32_t number = 0; store->handle_count > 0; number++) {
+        if (!(store->handles[number] & 1)) {
+            detach(store, ((Entry *)store->handles[number])->slot);
         }
-        PyObject *gone = gone_tuple(&leaver);
-        if (gone == NULL) {
-            Py_CLEAR(list);
-            continue;
-        }
-        PyList_SET_ITEM(list, told, gone);
     }
-    PyMem_Free(nodes);
-    PyMem_Free(extras);
-    return list;
+    PyMem_Free(store->handles);
+    store->handles = NULL;
+    store->handle_room = store->handle_free = 0;
 }
 
 static PyObject *
@@ -1717,23 +2221,33 @@ store_clear(Store *store, PyObject *now_object)
     if (number_from(now_object, &now) < 0) {
         return NULL;
     }
-    Py_ssize_t size = store->size;
+    Cleared *cleared = new_cleared(store); /* which may run foreign code; from here on there is none */
+    if (cleared == NULL) {
+        return NULL;
+    }
     uint32_t slots = store->capacity < FEWEST_SLOTS ? (uint32_t)store->capacity : FEWEST_SLOTS;
     Node *nodes = PyMem_Malloc((slots + 1) * sizeof(Node));
     Cell *cells = PyMem_Calloc(cells_for(slots), sizeof(Cell));
     if (nodes == NULL || cells == NULL) {
         PyMem_Free(nodes);
         PyMem_Free(cells);
+        Py_DECREF(cleared);
         return PyErr_NoMemory();
     }
-    for (Slot slot = oldest(store); slot != NOBODY; slot = store->nodes[slot].newer) {
-        store->expirations += deadline_of(store, slot) <= now;
-        detach(store, slot);
+    detach_all(store);
+    cleared->nodes = store->nodes;
+    cleared->extras = store->extras;
+    cleared->cells = store->cells;
+    cleared->heap = store->heap;
+    cleared->first = oldest(store);
+    cleared->size = store->size;
+    cleared->containers = store->containers;
+    cleared->now = now;
+    for (Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
+        walk->next = NOBODY;
+        walk->slots = 0;
+        walk->remaining = 0;
     }
-    Node *nodes_before = store->nodes;
-    Extra *extras_before = store->extras;
-    PyMem_Free(store->cells);
-    PyMem_Free(store->heap);
     store->nodes = nodes;
     store->extras = NULL;
     store->cells = cells;
@@ -1743,7 +2257,8 @@ store_clear(Store *store, PyObject *now_object)
     store->slots = slots;
     reset_nodes(store);
     store->changes++;
-    return tell_cleared(store->state, nodes_before, extras_before, size, now);
+    PyObject_GC_Track(cleared);
+    return (PyObject *)cleared;
 }
 
 static PyObject *
@@ -1803,7 +2318,8 @@ flaw_in_cells(const Store *store)
 static const char *
 flaw_in_dates(const Store *store)
 {
-    Py_ssize_t dated = 0, endless = 0;
+    Py_ssize_t dated = 0, endless = 0, passed = 0;
+    int all_passed = 1;
     double before = -Py_HUGE_VAL;
     for (Slot slot = store->nodes[NOBODY].after; slot != NOBODY; slot = store->nodes[slot].after, dated++) {
         if (store->nodes[slot].after == IN_HEAP || store->nodes[slot].after == UNDATED || dated > store->size ||
@@ -1811,10 +2327,19 @@ flaw_in_dates(const Store *store)
             return "the lane is broken";
         }
         before = deadline_of(store, slot);
+        if ((store->nodes[slot].handle & PASSED) == 0) {
+            all_passed = 0;
+        }
+        else if (!all_passed || ++passed > store->passed || (passed == store->passed && slot != store->last_passed)) {
+            return "those that have passed are not the lane's first";
+        }
+    }
+    if (passed != store->passed || (passed == 0 && store->last_passed != NOBODY)) {
+        return "those that have passed are miscounted";
     }
     for (uint32_t position = 0; position < store->heap_length; position++, dated++) {
         Ticket ticket = store->heap[position];
-        if (store->nodes[ticket.slot].after != IN_HEAP || store->nodes[ticket.slot].before != position ||
+        if (store->nodes[ticket.slot].after != IN_HEAP || (store->nodes[ticket.slot].handle & PASSED) || store->nodes[ticket.slot].before != position ||
             ticket.time != deadline_of(store, ticket.slot) ||
             (position > 0 && ticket.time < store->heap[(position - 1) / 2].time)) {
             return "the heap is broken";
@@ -1851,6 +2376,24 @@ flaw_in_handles(const Store *store)
     return handled == store->handle_count ? NULL : "a handle stands for a node that has left";
 }
 
+static const char *
+flaw_in_walks(const Store *store)
+{
+    for (const Walk *walk = store->walks; walk != NULL; walk = walk->sibling) {
+        Py_ssize_t to_give = 0;
+        for (Slot slot = 1; slot < walk->slots; slot++) {
+            to_give += is_to_give(walk, slot) && store->nodes[slot].key != NULL;
+        }
+        if (walk->store != store || to_give != walk->remaining) {
+            return "a walk has miscounted what it has to give";
+        }
+        if (walk->next >= store->unused || (walk->next != NOBODY && store->nodes[walk->next].key == NULL)) {
+            return "a walk goes to a free node";
+        }
+    }
+    return NULL;
+}
+
 static PyObject *
 store_check(Store *store, PyObject *Py_UNUSED(ignored))
 {
@@ -1858,6 +2401,7 @@ store_check(Store *store, PyObject *Py_UNUSED(ignored))
     flaw = flaw != NULL ? flaw : flaw_in_cells(store);
     flaw = flaw != NULL ? flaw : flaw_in_dates(store);
     flaw = flaw != NULL ? flaw : flaw_in_handles(store);
+    flaw = flaw != NULL ? flaw : flaw_in_walks(store);
     if (flaw != NULL) {
         PyErr_SetString(PyExc_AssertionError, flaw);
         return NULL;
@@ -1867,11 +2411,20 @@ store_check(Store *store, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef store_methods[] = {
     {"count", (PyCFunction)store_count, METH_O, "count($self, now, /)\n--\n\nThe entries whose life has not ended."},
+    {"pass_time", (PyCFunction)(void (*)(void))store_pass_time, METH_FASTCALL,
+     "pass_time($self, now, limit, /)\n--\n\nNote whose life has ended, at most so many. Whether that is all, so that "
+     "`count` costs nothing."},
+    {"has_due", (PyCFunction)store_has_due, METH_O,
+     "has_due($self, now, /)\n--\n\nWhether there may be something to reap."},
+    {"crowd", (PyCFunction)store_crowd, METH_O,
+     "crowd($self, key, /)\n--\n\nHow many entries have this key's hash, itself included; no more than 64 are counted."},
     {"find", (PyCFunction)store_find, METH_O,
      "find($self, key, /)\n--\n\nThe entry for a key, whatever its age. Not a use."},
     {"use", (PyCFunction)store_use, METH_O, "use($self, entry, /)\n--\n\nMake it the most recently used."},
     {"entries", (PyCFunction)store_entries, METH_NOARGS,
      "entries($self)\n--\n\nA snapshot, least recently used first."},
+    {"walk", (PyCFunction)store_walk, METH_NOARGS,
+     "walk($self)\n--\n\nGo through the entries, a few at a time, least recently used first."},
     {"put", (PyCFunction)(void (*)(void))store_put, METH_FASTCALL | METH_KEYWORDS,
      "put($self, key, value, now, deadline=..., fresh_until=None, version=None)\n--\n\n"
      "Keep a value as the most recently used; whatever has expired or finds no room leaves."},
@@ -1883,7 +2436,8 @@ static PyMethodDef store_methods[] = {
      "pop_oldest($self, now, limit=16)\n--\n\nTake out the least recently used entry that lives, as invalidated."},
     {"reap", (PyCFunction)(void (*)(void))store_reap, METH_VARARGS | METH_KEYWORDS,
      "reap($self, now, limit=None)\n--\n\nDrop entries whose life and retention have passed."},
-    {"clear", (PyCFunction)store_clear, METH_O, "clear($self, now, /)\n--\n\nDrop everything."},
+    {"clear", (PyCFunction)store_clear, METH_O,
+     "clear($self, now, /)\n--\n\nDrop everything at once, and return it to be told of or let go."},
     {"_check", (PyCFunction)store_check, METH_NOARGS,
      "_check($self)\n--\n\nRaise AssertionError if the store is not whole. For tests: it looks at everything."},
     {"__sizeof__", (PyCFunction)store_sizeof, METH_NOARGS, NULL},
@@ -2158,13 +2712,15 @@ typedef struct {
     Store *store;
     PyObject *monotonic;
     int is_system_clock;
-    int short_misses, short_sets; /* which short cuts may be taken */
-    uint64_t hits, misses;        /* misses: those of the short cut */
-    double life;                  /* of what `set` keeps by the short cut */
-    Lock *lock;                   /* held by nobody: no locked step is in progress */
-    PyObject *loading;            /* a dict, empty: no load is in progress that a write would have to fence */
-    PyObject *missing;            /* stands for a value that was not given */
-    PyObject *write;              /* keeps what `set` is given in another way, if it returns True; or NULL */
+    int answers_misses;     /* a miss is the default, and has no other consequence */
+    enum { WRITE_AT_LENGTH, WRITE_HERE, WRITE_BY_CALL } way; /* what a plain write does */
+    uint64_t hits, misses;  /* misses: those that were answered here */
+    uint64_t invalidations; /* those that were done here */
+    double life;            /* WRITE_HERE: of what is kept */
+    PyObject *write;        /* WRITE_BY_CALL: keeps the key and the value that it is called with, if it returns True */
+    Lock *lock;             /* held by nobody: no locked step is in progress */
+    PyObject *loading;      /* a dict, empty: no load is in progress that a write would have to fence */
+    PyObject *missing;      /* stands for a value that was not given */
 } ReadPath;
 
 static int
@@ -2216,6 +2772,9 @@ read_path_clear(PyObject *object)
         Py_INCREF(self->store->state->monotonic);
         self->monotonic = self->store->state->monotonic;
         Py_DECREF(monotonic);
+    }
+    if (self->way == WRITE_BY_CALL) {
+        self->way = WRITE_AT_LENGTH;
     }
     Py_CLEAR(self->write);
     return 0;
@@ -2333,7 +2892,7 @@ look_for(ReadPath *self, PyObject *key, int is_use, PyObject **value)
         if (LIKELY(fresh && store->changes == changes && store->nodes[slot].fresh_until == fresh_until)) {
             *value = store->nodes[slot].value;
             if (is_use) {
-                make_newest(store->nodes, slot);
+                make_newest(store, slot);
                 self->hits++;
             }
             Py_INCREF(*value);
@@ -2350,7 +2909,7 @@ look_up(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
     if (LIKELY(value != NULL) || outcome == ERROR) {
         return value;
     }
-    if (outcome == ABSENT && self->short_misses && load == Py_None) {
+    if (outcome == ABSENT && self->answers_misses && load == Py_None) {
         int looks = !self->is_system_clock || self->misses % MISSES_PER_LOOK == 0;
         int nothing_due = looks ? is_before(self, self->store->earliest) : 1;
         if (nothing_due < 0) {
@@ -2418,41 +2977,64 @@ read_path_peek(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject
     return at_length(self, PEEK_AT_LENGTH, args, nargs, kwnames);
 }
 
+/* -- writes without the lock
+
+   A plain cache's `set`, `add`, `touch`, `invalidate` and `pop` need no lock, and are as good as with it:
+
+   1. Nobody holds the lock and no load is running, as `is_undisturbed` finds.
+   2. The key is hashed and compared, and a clock of the user's own asked: foreign code, so others may come in.
+   3. It is looked again whether 1 still holds. If not, the method in Python does all of it, which waits for the lock.
+   4. From there to the end of the change there is no foreign code: no other thread, and no call from within.
+   5. What left is let go, which may be foreign code; by then the change is complete. */
+
 static inline int
 is_undisturbed(ReadPath *self)
 {
     return self->lock->depth == 0 && PyDict_GET_SIZE(self->loading) == 0;
 }
 
-/* Keep a value without the lock: 1; 0 if that cannot be done, and nothing has changed. As good as with it, since from
-   the check that nobody is in a locked step to the end there is no foreign code, so no other thread. */
-static int
-set_by_short_cut(ReadPath *self, PyObject *key, PyObject *value)
+/* Steps 1 to 3: FOUND or ABSENT, and from here on there is no foreign code; DISTURBED: not by this way. */
+static inline int
+seek_to_write(ReadPath *self, PyObject *key, uint32_t *hash, double *now, Slot *slot)
 {
-    Arrival arrival = {.key = key, .value = value};
+    if (UNLIKELY(self->way != WRITE_HERE || !is_undisturbed(self))) {
+        return DISTURBED;
+    }
+    if (hash_of(key, hash) < 0 || now_for_life(self, now) < 0) {
+        return ERROR;
+    }
+    int outcome = seek(self->store, key, *hash, slot);
+    return outcome == ERROR || LIKELY(is_undisturbed(self)) ? outcome : DISTURBED;
+}
+
+/* Whether an entry's life has not ended. A coarse `now` is made exact if that matters. */
+static inline int
+is_alive(ReadPath *self, Slot slot, double *now)
+{
+    double deadline = deadline_of(self->store, slot);
+    if (UNLIKELY(self->is_system_clock && !(deadline > *now + COARSE_CLOCK_MARGIN))) {
+        exact_now(self, now);
+    }
+    return *now < deadline;
+}
+
+/* Step 4 and 5 of a `set` or `add`, at the slot where the key was found, or NOBODY: 1, or -1 for an exception. */
+static inline int
+put_here(ReadPath *self, Slot slot, Arrival *arrival)
+{
     Leaving leaving;
-    Slot slot = NOBODY;
-    if (hash_of(key, &arrival.hash) < 0 || now_for_life(self, &arrival.now) < 0) {
-        return -1;
-    }
-    int outcome = seek(self->store, key, arrival.hash, &slot);
-    if (outcome == ERROR) {
-        return -1;
-    }
-    if (UNLIKELY(outcome == DISTURBED || !is_undisturbed(self))) {
-        return 0;
-    }
-    arrival.deadline = arrival.fresh_until = arrival.now + self->life;
-    if (UNLIKELY(put_at(self->store, outcome == FOUND ? slot : NOBODY, &arrival, &leaving) < 0)) {
+    arrival->deadline = arrival->fresh_until = arrival->now + self->life;
+    if (UNLIKELY(put_at(self->store, slot, arrival, &leaving) < 0)) {
         return -1;
     }
     release_all(&leaving);
     return 1;
 }
 
-/* Whether the other way has kept a key and a value: 1 or 0, or -1 for an exception. */
+/* The same for a cache whose writes are more than a put, such as a replicated one: 1 if the callable that it gave has
+   kept them; 0 if that could not; -1 for an exception. */
 static int
-written(ReadPath *self, PyObject *const *args)
+write_by_call(ReadPath *self, PyObject *const *args)
 {
     PyObject *write = self->write;
     Py_INCREF(write);
@@ -2465,17 +3047,21 @@ written(ReadPath *self, PyObject *const *args)
     return answer == Py_True;
 }
 
-/* Keep a key and a value by the shortest way that there is: 1; 0 if that cannot be done; -1 for an exception. */
+/* Keep a key and a value in the one way that this cache has for it: 1; 0 if that cannot be done, and nothing has
+   changed; -1 for an exception. */
 static inline int
 set_shortly(ReadPath *self, PyObject *const *args)
 {
-    if (UNLIKELY(args[1] == self->missing)) {
-        return 0;
+    Arrival arrival = {.key = args[0], .value = args[1]};
+    Slot slot = NOBODY;
+    if (UNLIKELY(self->way != WRITE_HERE || args[1] == self->missing)) {
+        return self->way == WRITE_BY_CALL && args[1] != self->missing ? write_by_call(self, args) : 0;
     }
-    if (LIKELY(self->short_sets)) {
-        return is_undisturbed(self) ? set_by_short_cut(self, args[0], args[1]) : 0;
+    int outcome = seek_to_write(self, args[0], &arrival.hash, &arrival.now, &slot);
+    if (UNLIKELY(outcome == ERROR || outcome == DISTURBED)) {
+        return outcome == ERROR ? -1 : 0;
     }
-    return self->write != NULL ? written(self, args) : 0;
+    return put_here(self, outcome == FOUND ? slot : NOBODY, &arrival);
 }
 
 static PyObject *
@@ -2492,6 +3078,124 @@ read_path_set(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
         }
     }
     return at_length(self, SET_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_add(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 2 && kwnames == NULL)) {
+        Arrival arrival = {.key = args[0], .value = args[1]};
+        Slot slot = NOBODY;
+        int outcome = seek_to_write(self, args[0], &arrival.hash, &arrival.now, &slot);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (outcome == FOUND && is_alive(self, slot, &arrival.now)) {
+            Py_RETURN_FALSE;
+        }
+        if (LIKELY(outcome != DISTURBED)) {
+            if (put_here(self, outcome == FOUND ? slot : NOBODY, &arrival) < 0) {
+                return NULL;
+            }
+            Py_RETURN_TRUE;
+        }
+    }
+    return at_length(self, ADD_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_touch(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 1 && kwnames == NULL)) {
+        Store *store = self->store;
+        uint32_t hash;
+        double now;
+        Slot slot = NOBODY;
+        int outcome = seek_to_write(self, args[0], &hash, &now, &slot);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (outcome == ABSENT || (outcome == FOUND && !is_alive(self, slot, &now))) {
+            Py_RETURN_FALSE;
+        }
+        if (LIKELY(outcome == FOUND)) {
+            if (redate(store, slot, now + self->life, now + self->life) < 0) {
+                return NULL;
+            }
+            if (store->extras != NULL) {
+                store->extras[slot].retry_at = -Py_HUGE_VAL;
+            }
+            make_newest(store, slot);
+            Py_RETURN_TRUE;
+        }
+    }
+    return at_length(self, TOUCH_AT_LENGTH, args, nargs, kwnames);
+}
+
+/* Invalidate a key: FOUND, and `leaver` has what lived; ABSENT, and it has what had expired, if anything; DISTURBED:
+   not by this way; ERROR. */
+static inline int
+invalidate_shortly(ReadPath *self, PyObject *key, Leaver *leaver)
+{
+    uint32_t hash;
+    double now;
+    Slot slot;
+    leaver->key = leaver->value = leaver->version = NULL;
+    int outcome = seek_to_write(self, key, &hash, &now, &slot);
+    if (outcome == FOUND) {
+        outcome = is_alive(self, slot, &now) ? FOUND : ABSENT;
+        take_out(self->store, slot, self->store->state->invalidated, now, leaver);
+    }
+    self->invalidations += outcome == FOUND || outcome == ABSENT;
+    return outcome;
+}
+
+static PyObject *
+read_path_invalidate(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (LIKELY(nargs == 1 && kwnames == NULL)) {
+        Leaver leaver;
+        int outcome = invalidate_shortly(self, args[0], &leaver);
+        if (outcome == ERROR) {
+            return NULL;
+        }
+        if (LIKELY(outcome != DISTURBED)) {
+            release(&leaver);
+            return PyBool_FromLong(outcome == FOUND);
+        }
+    }
+    return at_length(self, INVALIDATE_AT_LENGTH, args, nargs, kwnames);
+}
+
+static PyObject *
+read_path_pop(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (UNLIKELY((nargs != 1 && nargs != 2) || kwnames != NULL || (nargs == 2 && args[1] == self->missing))) {
+        return at_length(self, POP_AT_LENGTH, args, nargs, kwnames);
+    }
+    Leaver leaver;
+    PyObject *value = NULL;
+    int outcome = invalidate_shortly(self, args[0], &leaver);
+    if (outcome == DISTURBED) {
+        return at_length(self, POP_AT_LENGTH, args, nargs, kwnames);
+    }
+    if (outcome == FOUND) {
+        value = leaver.value;
+        leaver.value = NULL;
+    }
+    else if (outcome == ABSENT && nargs == 2) {
+        value = args[1];
+        Py_INCREF(value);
+    }
+    release(&leaver);
+    if (outcome == ABSENT && nargs == 1) {
+        PyObject *arguments = PyTuple_Pack(1, args[0]); /* else a key that is a tuple would be taken for all of them */
+        if (arguments != NULL) {
+            PyErr_SetObject(PyExc_KeyError, arguments);
+            Py_DECREF(arguments);
+        }
+    }
+    return value;
 }
 
 /* cache[key] = value, and del cache[key], for which `value` is NULL. */
@@ -2528,7 +3232,7 @@ read_path_contains(ReadPath *self, PyObject *key)
     return contains;
 }
 
-/* len(cache): all of it, so nothing stands behind it. */
+/* len(cache) */
 static Py_ssize_t
 read_path_length(ReadPath *self)
 {
@@ -2536,7 +3240,13 @@ read_path_length(ReadPath *self)
     if (!is_made(self) || exact_now(self, &now) < 0) {
         return -1;
     }
-    return self->store->size - count_passed(self->store, now);
+    if (LIKELY(pass_time(self->store, now, PASSED_PER_LENGTH))) {
+        return self->store->size - self->store->passed;
+    }
+    PyObject *answer = at_length(self, LENGTH_AT_LENGTH, NULL, 0, NULL);
+    Py_ssize_t length = answer == NULL ? -1 : PyLong_AsSsize_t(answer);
+    Py_XDECREF(answer);
+    return length;
 }
 
 static PyObject *
@@ -2559,45 +3269,40 @@ read_path_count_short_misses(ReadPath *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
+read_path_count_short_invalidations(ReadPath *self, PyObject *Py_UNUSED(ignored))
 {
-    static char *names[] = {"lock", "loading", "missing", "misses", "life", NULL};
-    PyObject *lock, *loading, *missing, *life;
-    int misses;
-    if (!is_made(self) || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!OpO:_allow_short_cuts", names, &lock,
-                                                       &PyDict_Type, &loading, &missing, &misses, &life)) {
-        return NULL;
-    }
-    double seconds = -1.0;
-    if (optional_double(life, &seconds) < 0) {
-        return NULL;
-    }
-    self->short_misses = misses;
-    if (life == Py_None || !Py_IS_TYPE(lock, self->store->state->lock_type) || self->lock != NULL) {
-        Py_RETURN_NONE;
-    }
-    Py_INCREF(lock);
-    Py_INCREF(loading);
-    Py_INCREF(missing);
-    self->lock = (Lock *)lock;
-    self->loading = loading;
-    self->missing = missing;
-    self->life = seconds;
-    self->short_sets = 1;
-    Py_RETURN_NONE;
+    return PyLong_FromUnsignedLongLong(self->invalidations);
 }
 
 static PyObject *
-read_path_let_write(ReadPath *self, PyObject *args)
+read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
 {
-    PyObject *write, *missing;
-    if (!PyArg_ParseTuple(args, "OO:_let_write", &write, &missing)) {
+    static char *names[] = {"lock", "loading", "missing", "misses", "life", "write", NULL};
+    PyObject *lock, *loading, *missing, *life, *write = Py_None;
+    int misses;
+    double seconds = -1.0;
+    if (!is_made(self) || !PyArg_ParseTupleAndKeywords(args, kwargs, "OO!OpO|O:_allow_short_cuts", names, &lock,
+                                                       &PyDict_Type, &loading, &missing, &misses, &life, &write)) {
         return NULL;
     }
+    if (optional_double(life, &seconds) < 0) {
+        return NULL;
+    }
+    self->answers_misses = misses;
+    self->way = WRITE_AT_LENGTH;
+    if (!Py_IS_TYPE(lock, self->store->state->lock_type)) {
+        Py_RETURN_NONE;
+    }
+    self->life = seconds;
+    Py_INCREF(lock);
+    Py_XSETREF(self->lock, (Lock *)lock);
+    Py_INCREF(loading);
+    Py_XSETREF(self->loading, loading);
     Py_INCREF(missing);
     Py_XSETREF(self->missing, missing);
     Py_INCREF(write);
     Py_XSETREF(self->write, write);
+    self->way = write != Py_None ? WRITE_BY_CALL : life != Py_None ? WRITE_HERE : WRITE_AT_LENGTH;
     Py_RETURN_NONE;
 }
 
@@ -2613,12 +3318,32 @@ read_path_let_write(ReadPath *self, PyObject *args)
     "peek($self, key, default=None)\n--\n\n" \
     "Return the value if it is held. Neither loads nor counts as a use."
 
-static PyMethodDef get_method = {"get", (PyCFunction)(void (*)(void))read_path_get, METH_FASTCALL | METH_KEYWORDS,
-                                 GET_DOCUMENTATION};
-static PyMethodDef set_method = {"set", (PyCFunction)(void (*)(void))read_path_set, METH_FASTCALL | METH_KEYWORDS,
-                                 SET_DOCUMENTATION};
-static PyMethodDef peek_method = {"peek", (PyCFunction)(void (*)(void))read_path_peek, METH_FASTCALL | METH_KEYWORDS,
-                                  PEEK_DOCUMENTATION};
+#define ADD_DOCUMENTATION \
+    "add($self, key, value, *, expire_at=None, expiration_time=...)\n--\n\n" \
+    "Keep a value unless one is held for this key. Whether it was kept."
+#define TOUCH_DOCUMENTATION \
+    "touch($self, key, expiration_time=...)\n--\n\n" \
+    "Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."
+#define INVALIDATE_DOCUMENTATION \
+    "invalidate($self, key)\n--\n\n" \
+    "The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."
+#define POP_DOCUMENTATION \
+    "pop($self, key, default=...)\n--\n\n" \
+    "Invalidate a key and return what it held; else `default`, or KeyError without one."
+#define SHORT_METHOD(name, function, documentation) \
+    {name, (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS, documentation}
+
+static PyMethodDef get_method = SHORT_METHOD("get", read_path_get, GET_DOCUMENTATION);
+/* What a cache gets from `with_short_cuts`. */
+static PyMethodDef short_methods[] = {
+    SHORT_METHOD("set", read_path_set, SET_DOCUMENTATION),
+    SHORT_METHOD("add", read_path_add, ADD_DOCUMENTATION),
+    SHORT_METHOD("touch", read_path_touch, TOUCH_DOCUMENTATION),
+    SHORT_METHOD("invalidate", read_path_invalidate, INVALIDATE_DOCUMENTATION),
+    SHORT_METHOD("pop", read_path_pop, POP_DOCUMENTATION),
+    SHORT_METHOD("peek", read_path_peek, PEEK_DOCUMENTATION),
+    {NULL, NULL, 0, NULL},
+};
 
 static int
 give_method(PyTypeObject *type, PyMethodDef *method)
@@ -2693,9 +3418,13 @@ read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
     Py_DECREF(answer);
     PyTypeObject *type = (PyTypeObject *)class;
     int has_our_get = pass_on(type, &get_method);
-    if (has_our_get < 0 || pass_on(type, &set_method) < 0 || pass_on(type, &peek_method) < 0 ||
-        (!has_our_get && let_get_answer_items(state, type) < 0)) {
+    if (has_our_get < 0 || (!has_our_get && let_get_answer_items(state, type) < 0)) {
         return NULL;
+    }
+    for (PyMethodDef *method = short_methods; method->ml_name != NULL; method++) {
+        if (pass_on(type, method) < 0) {
+            return NULL;
+        }
     }
     Py_RETURN_NONE;
 }
@@ -2706,7 +3435,7 @@ static PyMethodDef read_path_methods[] = {
     {"_count_hits", (PyCFunction)read_path_count_hits, METH_NOARGS, NULL},
     {"_count_short_misses", (PyCFunction)read_path_count_short_misses, METH_NOARGS, NULL},
     {"_allow_short_cuts", (PyCFunction)(void (*)(void))read_path_allow_short_cuts, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"_let_write", (PyCFunction)read_path_let_write, METH_VARARGS, NULL},
+    {"_count_short_invalidations", (PyCFunction)read_path_count_short_invalidations, METH_NOARGS, NULL},
     {"__init_subclass__", (PyCFunction)(void (*)(void))read_path_init_subclass,
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
@@ -2764,9 +3493,10 @@ with_short_cuts(PyObject *module, PyObject *class)
             return NULL;
         }
     }
-    if (PyObject_DelAttrString(class, "__len__") < 0 || give_method((PyTypeObject *)class, &set_method) < 0 ||
-        give_method((PyTypeObject *)class, &peek_method) < 0) {
-        return NULL;
+    for (PyMethodDef *method = short_methods; method->ml_name != NULL; method++) {
+        if (give_method((PyTypeObject *)class, method) < 0) {
+            return NULL;
+        }
     }
     Py_INCREF(class);
     return class;
@@ -2820,6 +3550,8 @@ module_exec(PyObject *module)
     }
     if ((state->entry_type = add_type(module, &entry_spec)) == NULL ||
         (state->store_type = add_type(module, &store_spec)) == NULL ||
+        (state->walk_type = add_type(module, &walk_spec)) == NULL ||
+        (state->cleared_type = add_type(module, &cleared_spec)) == NULL ||
         (state->lock_type = add_type(module, &lock_spec)) == NULL ||
         (state->read_path_type = add_type(module, &read_path_spec)) == NULL) {
         return -1;
@@ -2836,6 +3568,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     }
     Py_VISIT(state->store_type);
     Py_VISIT(state->entry_type);
+    Py_VISIT(state->walk_type);
+    Py_VISIT(state->cleared_type);
     Py_VISIT(state->lock_type);
     Py_VISIT(state->read_path_type);
     Py_VISIT(state->evicted);
@@ -2857,6 +3591,8 @@ module_free(void *module)
     }
     Py_CLEAR(state->store_type);
     Py_CLEAR(state->entry_type);
+    Py_CLEAR(state->walk_type);
+    Py_CLEAR(state->cleared_type);
     Py_CLEAR(state->lock_type);
     Py_CLEAR(state->read_path_type);
     Py_CLEAR(state->evicted);
@@ -2874,7 +3610,7 @@ module_free(void *module)
 static PyMethodDef module_functions[] = {
     {"with_short_cuts", with_short_cuts, METH_O,
      "with_short_cuts($module, class, /)\n--\n\n"
-     "Decorate a cache: `set`, `peek`, items, `in` and `len` run no Python frame where that is possible."},
+     "Decorate a cache: its look-ups and plain writes run no Python frame where that is possible."},
     {NULL, NULL, 0, NULL},
 };
 

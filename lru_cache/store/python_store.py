@@ -14,6 +14,8 @@ So there are two structures, and one of them decides:
 
 So every entry in `_order` is in `_index` at every point at which a key's code can run, and an entry that only `_index`
 knows is absent, whoever meets it. Ctrl-C between two steps of ours may leave such a dead entry, until its key is put.
+
+`clear` puts new structures in the place of both, and leaves the old ones to who frees them.
 """
 
 import itertools
@@ -24,6 +26,7 @@ from collections.abc import Callable
 from math import inf
 from threading import RLock as Lock
 from typing import Any, Generic, TypeVar, overload
+from weakref import ref
 
 from lru_cache.store.deadlines import Deadlines, Ticket
 from lru_cache.store.removal import Gone, RemovalCause
@@ -33,9 +36,10 @@ V = TypeVar("V")
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-__all__ = ["Entry", "Lock", "ReadPath", "Store", "with_short_cuts"]
+__all__ = ["Cleared", "Entry", "Lock", "ReadPath", "Store", "Walk", "with_short_cuts"]
 
 DEAD = -inf  # as `fresh_until`: no look-up takes this entry for a plain hit
+FREED_AT_ONCE = 1_000  # of what was cleared and nobody wants
 REAPED_PER_WRITE = 16  # expired entries that one write drops: 10 us at most, and a backlog shrinks 15 times as fast
 
 
@@ -57,6 +61,84 @@ class Entry(Generic[K, V]):
         return f"Entry({self.key!r}, {self.value!r}, deadline={self.deadline!r}, fresh_until={self.fresh_until!r})"
 
 
+class Walk(Generic[K, V]):
+    """Goes through the entries of a store, a few at a time, whatever happens to the store meanwhile.
+
+    Every entry that stays in the store from beginning to end is given once, least recently used first; one that is used
+    meanwhile may come later. What comes meanwhile is not given, unless it takes the place of its equal. It always ends.
+    """
+
+    def __init__(self, store: "Store[K, V]", entries: list[Entry[K, V]]) -> None:
+        self._store = store
+        entries.reverse()
+        self._entries = entries
+
+    def next(self, limit: int) -> list[Entry[K, V]]:
+        """Return the next entries, at most so many; none when it is over."""
+        _check_limit(limit)
+        found: list[Entry[K, V]] = []
+        while self._entries and not found:
+            some = self._entries[-limit:]
+            del self._entries[-limit:]
+            some.reverse()
+            found = [held for entry in some if (held := self._store._held_in_place_of(entry)) is not None]
+        return found
+
+
+class Cleared(Generic[K, V]):
+    """What was in a store when it was cleared, to be told of or let go, a few at a time. Dropping it lets go of all."""
+
+    def __init__(
+        self,
+        store: "Store[K, V]",
+        order: OrderedDict[Entry[K, V], None],
+        index: dict[K, Entry[K, V]],
+        deadlines: Deadlines,
+        now: float,
+    ) -> None:
+        self._store = store
+        self._order = order
+        self._index = index
+        self._deadlines = deadlines
+        self._now = now
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def next(self, limit: int) -> list[Gone[K, V]]:
+        """Take out the next, least recently used first and at most so many: what left; nothing at the end."""
+        _check_limit(limit)
+        gone: list[Gone[K, V]] = []
+        while len(gone) < limit:
+            try:
+                entry, _ = self._order.popitem(last=False)
+            except KeyError:
+                break
+            entry.fresh_until = DEAD
+            self._deadlines.cancel(entry)
+            cause = self._store._cause(entry, RemovalCause.CLEARED, self._now)
+            gone.append((entry.key, entry.value, entry.version, cause))
+        self._shrink(limit)
+        return gone
+
+    def drop(self, limit: int) -> bool:
+        """Let go of the next, at most so many. Whether there are more."""
+        self.next(limit)
+        return bool(self._order)
+
+    def _shrink(self, limit: int) -> None:
+        """The index holds the entries too. From its end: that compares no keys."""
+        try:
+            for _ in range(limit):
+                self._index.popitem()
+        except KeyError:
+            pass
+
+    def __del__(self) -> None:
+        while self.drop(FREED_AT_ONCE):  # an entry and its ticket hold each other until the entry is taken out
+            pass
+
+
 class Store(Generic[K, V]):
     """At most `capacity` entries, the least recently used leaving first. What leaves is returned, never called back.
 
@@ -71,14 +153,35 @@ class Store(Generic[K, V]):
         self._index: dict[K, Entry[K, V]] = {}
         self._order: OrderedDict[Entry[K, V], None] = OrderedDict()
         self._deadlines = Deadlines(retention)
+        self._read_paths: list[ref[ReadPath[K, V]]] = []
 
     def __len__(self) -> int:
         """All entries in memory, also those that have expired."""
         return len(self._order)
 
     def count(self, now: float) -> int:
-        """The entries whose life has not ended."""
+        """The entries whose life has not ended. Costs as much as `pass_time` has left to do."""
         return max(0, len(self._order) - self._deadlines.count_passed(now))
+
+    def pass_time(self, now: float, limit: int) -> bool:
+        """Note whose life has ended, looking at no more than `limit`. Whether that is all, so that `count` is cheap.
+
+        Each entry is noted once, so the work is done with the first who asks after it has expired.
+        """
+        _check_limit(limit)
+        return self._deadlines.pass_time(now, limit)
+
+    def has_due(self, now: float) -> bool:
+        """Whether there may be something to reap."""
+        return self._deadlines.earliest <= now
+
+    def crowd(self, key: K) -> int:
+        """How many entries have this key's hash, itself included; what looks it up compares it with them.
+
+        The store in C counts up to 64. This one cannot see into its dict, and answers 0.
+        """
+        hash(key)
+        return 0
 
     def find(self, key: K) -> Entry[K, V] | None:
         """The entry for a key, whatever its age. Not a use."""
@@ -94,8 +197,16 @@ class Store(Generic[K, V]):
             self._order.move_to_end(entry)
 
     def entries(self) -> list[Entry[K, V]]:
-        """A snapshot, least recently used first."""
+        """A snapshot, least recently used first. For tests and small stores: the longer, the more of them there are."""
         return list(self._order)
+
+    def walk(self) -> Walk[K, V]:
+        """Go through the entries, a few at a time.
+
+        This is the one call of the store in Python that takes longer the more entries there are (10 ms at a million):
+        it begins with a snapshot. The one in C does not.
+        """
+        return Walk(self, list(self._order))
 
     def put(
         self,
@@ -126,7 +237,7 @@ class Store(Generic[K, V]):
         entry.version = version
         entry.deadline = deadline
         entry.retry_at = DEAD
-        if entry.ticket is None or deadline + self._retention < entry.ticket:
+        if entry.ticket is None or deadline < entry.ticket:
             self._deadlines.schedule(entry)
         entry.fresh_until = deadline if fresh_until is None else fresh_until
         return gone
@@ -143,7 +254,6 @@ class Store(Generic[K, V]):
         """Take an entry out. None if it has left already."""
         entry.fresh_until = DEAD
         if entry not in self._order:
-            self._deadlines.cancel(entry)  # Ctrl-C came between its leaving and this; reaping would meet it for ever
             return None
         del self._order[entry]
         return self._left(entry, cause, now)
@@ -168,17 +278,31 @@ class Store(Generic[K, V]):
             removed = self.remove(entry, RemovalCause.EXPIRED, now)
             if removed is not None:
                 gone.append(removed)
+            else:  # Ctrl-C came after it had left, and before it was cancelled
+                self._deadlines.cancel(entry)
         return gone
 
-    def clear(self, now: float) -> list[Gone[K, V]]:
-        """Drop everything."""
-        entries = list(self._order)  # holds keys and values, so that none of their finalizers runs in here
-        for entry in entries:
-            entry.fresh_until = DEAD
-        self._order.clear()
-        self._index.clear()
-        self._deadlines.clear()
-        return [(e.key, e.value, e.version, self._cause(e, RemovalCause.CLEARED, now)) for e in entries]
+    def clear(self, now: float) -> Cleared[K, V]:
+        """Drop everything at once, and return it to be told of or let go. Expirations are counted as that goes on."""
+        cleared = Cleared(self, self._order, self._index, self._deadlines, now)
+        order: OrderedDict[Entry[K, V], None] = OrderedDict()
+        index: dict[K, Entry[K, V]] = {}
+        self._order, self._index, self._deadlines = order, index, Deadlines(self._retention)
+        self._read_paths = [each for each in self._read_paths if each() is not None]
+        for each in self._read_paths:
+            read_path = each()
+            if read_path is not None:
+                read_path._follow(self)
+        return cleared
+
+    def _held_in_place_of(self, entry: Entry[K, V]) -> Entry[K, V] | None:
+        """Find an entry, or if it has left its equal that came meanwhile."""
+        if entry in self._order:
+            return entry
+        try:
+            return self.find(entry.key)
+        except Exception:  # noqa: BLE001 - a key that no longer hashes or compares is absent
+            return None
 
     def _pop_first(self, cause: RemovalCause, now: float) -> list[Gone[K, V]]:
         try:
@@ -216,6 +340,11 @@ class Store(Generic[K, V]):
         return cause
 
 
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise ValueError("limit must be at least 1")
+
+
 class ReadPath(Generic[K, V]):
     """The hit: `get` for a cache that keeps its entries in a store. A base class, so that a native store can bring a
     native `get`. It takes no lock, and leaves everything but a plain hit to `_miss`.
@@ -232,8 +361,13 @@ class ReadPath(Generic[K, V]):
         # Counts hits down, exactly and without a lock: `next` is one step to other threads. It makes no object, where
         # an int would cost 10 to 80 ns more.
         self._hits_left = itertools.repeat(None, sys.maxsize)
+        self._follow(store)
+        store._read_paths.append(ref(self))
+
+    def _follow(self, store: Store[K, V]) -> None:
+        """Read what is the store's from here on. A hit in progress ends as if it had come before."""
         # All that a hit needs, in one attribute: loading four costs it a tenth.
-        self._hit_tools = (store._index, monotonic, store._order.move_to_end, self._hits_left)
+        self._hit_tools = (store._index, self._monotonic, store._order.move_to_end, self._hits_left)
 
     @overload
     def get(self, key: K, default: None = None, *, load: Callable[[K], Any] | None = None) -> V | None: ...
@@ -267,19 +401,28 @@ class ReadPath(Generic[K, V]):
         """The misses that `get` answered by itself, without `_miss`."""
         return 0
 
+    def _count_short_invalidations(self) -> int:
+        """The invalidations that a native store did by itself."""
+        return 0
+
     def _allow_short_cuts(
-        self, lock: Any, loading: dict[Any, Any], missing: object, misses: bool, life: float | None
+        self,
+        lock: Any,
+        loading: dict[Any, Any],
+        missing: object,
+        misses: bool,
+        life: float | None,
+        write: Callable[[K, V], bool] | None = None,
     ) -> None:
-        """Tell what a native `get` and `set` may do by themselves. This one does not.
+        """Say what `get` and the writes of a native store may do by themselves. This store does nothing of it.
 
-        - A miss, where nothing is due, is the default that was asked for (`misses`).
-        - A write of a bare value, while nobody holds the `lock` and nothing is in `loading`, puts it with a life of so
-          many seconds and drops what leaves (`life`; None: it may not). `missing` stands for no value.
-        """
+        - `misses`: a look-up of what is absent is answered with the default, where nothing is due.
+        - `life`: a plain write happens without the lock, if nobody holds it and nothing is in `loading`. What is set
+          lives for so many seconds. None: no write does.
+        - `write`: called with the key and the value of a plain `set`, instead; it returns whether it has kept them. If
+          not, `set` in Python is called.
 
-    def _let_write(self, write: Callable[[K, V], bool], missing: object) -> None:
-        """Tell another way to keep what a native `set` is given, a bare value, without more said. It returns whether it
-        did. This one has no need of it.
+        A write is plain if nothing but a key and a value is given; `missing` stands for no value.
         """
 
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
@@ -287,5 +430,5 @@ class ReadPath(Generic[K, V]):
 
 
 def with_short_cuts(cls: C) -> C:
-    """Decorate a cache: on a native store `set`, `peek`, items, `in` and `len` run no Python frame where possible."""
+    """Decorate a cache: on a native store its look-ups and plain writes run no Python frame where possible."""
     return cls

@@ -1,6 +1,5 @@
 """The queue of deadlines: what is due comes up, what is cancelled leaves nothing, and no call pays for all."""
 
-import gc
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -96,17 +95,24 @@ def test_what_is_cancelled_is_held_no_longer() -> None:
     assert seen() is None
 
 
-def test_what_is_cleared_is_held_no_longer() -> None:
-    queue, entry = Deadlines(0), Dated(10.0)
+def test_what_has_passed_is_noted_a_few_at_a_time_and_once() -> None:
+    queue, entries = Deadlines(0), [Dated(1.0) for _ in range(100)]
+    for entry in entries:
+        queue.schedule(entry)
+    assert [queue.pass_time(1.0, 40) for _ in range(3)] == [False, False, True]
+    assert queue.count_passed(1.0) == 100
+    assert all(entry.ticket is None for entry in entries)
+
+
+def test_what_has_passed_and_lives_again_is_not_counted() -> None:
+    queue, entry = Deadlines(0), Dated(1.0)
     queue.schedule(entry)
-    queue.clear()
-    seen = weakref.ref(entry)
-    gc.disable()
-    try:
-        del entry
-        assert seen() is None
-    finally:
-        gc.enable()
+    assert queue.count_passed(1.0) == 1
+    entry.deadline = 5.0
+    queue.schedule(entry)
+    assert queue.count_passed(4.0) == 0
+    assert queue.count_passed(5.0) == 1
+    assert queue.count_passed(4.0) == 0
 
 
 def test_shells_are_a_bounded_part_of_the_queue_under_churn() -> None:

@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
@@ -48,6 +49,32 @@ def test_both_reap_as_many_with_a_write() -> None:
 # -- deadlines: a lane for who comes in order, a heap for the others --------------------------------------------------
 
 Put = tuple[int, float]
+
+
+def test_a_crowd_of_keys_with_one_hash_is_counted_without_comparing_them() -> None:
+    class Twin:
+        def __hash__(self) -> int:
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("compared")
+
+    store = TWINS["native"](1_000)
+    twins = [Twin() for _ in range(3)]
+    assert store.crowd(twins[0]) == 0
+    for number in range(500):
+        store.put(number, number, NOW)
+    assert (store.crowd(7), store.crowd(8), store.crowd(501)) == (1, 1, 0)
+    assert store.crowd(twins[0]) == 1
+
+
+def test_the_size_of_a_crowd_is_counted_up_to_a_limit() -> None:
+    store = TWINS["native"](1_000)
+    for number in range(100):
+        assert store.crowd(Same(number)) == min(number, 64)
+        store.put(Same(number), number, NOW)
+    with pytest.raises(TypeError, match="unhashable"):
+        store.crowd([])
 
 
 @settings(deadline=None)
@@ -448,6 +475,93 @@ def test_hits_plain_misses_and_plain_writes_run_no_python_frame(kind: Any, frame
     ran = frames.copy()
     assert ran == []
     assert (cache.stats().hits, cache.stats().misses, cache.stats().evictions) == (5, 10, 3)
+
+
+@needs_native
+@pytest.mark.parametrize("kind", [LRUCache, Subclass])
+def test_plain_writes_of_other_kinds_run_no_python_frame_either(kind: Any, frames: list[str]) -> None:
+    cache = kind(maximum_capacity=2)
+    done: list[Any] = []
+    frames.clear()
+    done += (cache.add("a", 1), cache.add("a", 2), cache.touch("a"), cache.touch("b"))
+    done += (cache.pop("a"), cache.pop("a", 3), cache.add("b", 4), cache.invalidate("b"), cache.invalidate("b"))
+    ran = frames.copy()
+    assert ran == []
+    assert done == [True, False, True, False, 1, 3, True, True, False]
+    assert (cache.stats().invalidations, len(cache)) == (4, 0)
+    with pytest.raises(KeyError) as raised:
+        cache.pop((1, 2))
+    assert raised.value.args == ((1, 2),)
+
+
+@pytest.mark.parametrize("act", ["invalidate", "pop", "touch", "add"])
+def test_a_subclass_s_own_way_of_writing_is_kept(act: str) -> None:
+    asked: list[Any] = []
+
+    def own(self: Any, *arguments: Any) -> Any:
+        asked.append(arguments)
+        return getattr(LRUCache, act)(self, *arguments)
+
+    kind = type("Own", (LRUCache,), {act: own})
+    cache = kind()
+    getattr(cache, act)("a", 1) if act == "add" else getattr(cache, act)("a", *[1][: act == "pop"])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("write", ["invalidate", "pop", "touch", "add"])
+def test_each_write_waits_for_a_locked_step_of_another_thread(write: str, start: Start) -> None:
+    cache: LRUCache[str, int] = LRUCache()
+    cache["a"] = 1
+    arguments = {"pop": ("a", None), "add": ("b", 2)}.get(write, ("a",))
+    with cache._lock:
+        writing = start(getattr(cache, write), *arguments)
+        assert cache.peek("a") == 1
+        assert "b" not in cache
+        cache.clear()
+    assert writing.result() == {"pop": None, "add": True}.get(write, False)
+
+
+@pytest.mark.parametrize("write", ["invalidate", "pop", "add"])
+def test_each_write_fences_the_load_that_is_running(write: str, start: Start) -> None:
+    cache: LRUCache[str, int] = LRUCache()
+    gate = Gate()
+
+    def slow(key: str) -> int:
+        gate.pass_through()
+        return 1
+
+    loading = start(cache.get, "a", load=slow)
+    gate.wait_entered()
+    getattr(cache, write)(*{"pop": ("a", None), "add": ("a", 2)}.get(write, ("a",)))
+    gate.open()
+    loading.result()
+    assert cache.peek("a") == (2 if write == "add" else None)
+
+
+def test_what_ends_by_the_system_s_clock_is_not_touched_popped_or_added_to() -> None:
+    cache: LRUCache[str, int] = LRUCache(expiration_time=0.001)
+    for act, answer in ((cache.touch, False), (cache.invalidate, False), (lambda key: cache.pop(key, None), None)):
+        cache.set("a", 1)
+        ends = time.monotonic() + 0.001
+        while time.monotonic() < ends:
+            pass
+        assert act("a") == answer
+    cache.set("a", 1)
+    ends = time.monotonic() + 0.001
+    while time.monotonic() < ends:
+        pass
+    assert cache.add("a", 2)
+
+
+@needs_native
+def test_len_of_many_that_have_expired_is_counted_in_slices(frames: list[str]) -> None:
+    clock = ManualClock()
+    cache: LRUCache[int, int] = LRUCache(maximum_capacity=10_000, expiration_time=10, clock=clock)
+    cache.set_many((number, number) for number in range(10_000))
+    clock.advance(10)
+    frames.clear()
+    assert len(cache) == 0
+    assert "__len__" in frames
 
 
 @needs_native

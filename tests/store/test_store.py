@@ -208,9 +208,188 @@ def test_clear_returns_everything_and_leaves_nothing(make: Make) -> None:
     store: Store[str, int] = make(9)
     store.put("a", 1, NOW, deadline=NOW + 1)
     store.put("b", 2, NOW, version="v")
-    assert store.clear(NOW) == [("a", 1, None, RemovalCause.CLEARED), ("b", 2, "v", RemovalCause.CLEARED)]
+    cleared = store.clear(NOW)
+    assert len(cleared) == 2
     assert (len(store), store.count(NOW), store.entries(), store.find("a")) == (0, 0, [], None)
     assert store.reap(NOW + 1) == []
+    assert cleared.next(9) == [("a", 1, None, RemovalCause.CLEARED), ("b", 2, "v", RemovalCause.CLEARED)]
+    assert (len(cleared), cleared.next(9)) == (0, [])
+
+
+def test_what_was_cleared_is_given_up_in_slices_whatever_the_store_does_meanwhile(make: Make) -> None:
+    store: Store[int, int] = make(100)
+    for i in range(10):
+        store.put(i, i, NOW, deadline=NOW + 1 + i % 2)
+    cleared = store.clear(NOW + 1)
+    assert [gone[0] for gone in cleared.next(3)] == [0, 1, 2]
+    for i in range(20):
+        store.put(i, -i, NOW)
+    assert cleared.drop(4)
+    assert cleared.next(9) == [
+        (7, 7, None, RemovalCause.CLEARED),
+        (8, 8, None, RemovalCause.EXPIRED),
+        (9, 9, None, RemovalCause.CLEARED),
+    ]
+    assert not cleared.drop(1)
+    assert [entry.value for entry in store.entries()] == [-i for i in range(20)]
+    assert store.expirations == 5
+    check_whole(store)
+
+
+def test_an_entry_that_was_cleared_keeps_what_it_had_and_changes_nothing(make: Make) -> None:
+    store: Store[str, int] = make(9)
+    store.put("a", 1, NOW, deadline=NOW + 10, version="v")
+    entry = store.find("a")
+    assert entry is not None
+    cleared = store.clear(NOW)
+    store.put("a", 2, NOW)
+    for _ in range(2):
+        store.use(entry)
+        store.prolong(entry, NOW + 1, NOW + 1)
+        assert store.remove(entry, RemovalCause.INVALIDATED, NOW) is None
+        assert (entry.key, entry.value, entry.version) == ("a", 1, "v")
+        assert [(e.value, e.deadline) for e in store.entries()] == [(2, inf)]
+        assert store.reap(NOW + 5) == []
+        cleared.drop(9)
+    check_whole(store)
+
+
+def test_a_finalizer_of_what_was_cleared_may_do_anything(make: Make) -> None:
+    store: Store[int, Any] = make(100)
+
+    class Nosy:
+        def __del__(self) -> None:
+            cleared.drop(1)
+            store.put(-1, 0, NOW)
+            store.clear(NOW)
+
+    for i in range(20):
+        store.put(i, Nosy(), NOW)
+    cleared = store.clear(NOW)
+    while cleared.drop(3):
+        pass
+    assert (len(cleared), len(store)) == (0, 0)
+    check_whole(store)
+
+
+def walked(walk: Any, limit: int = 3) -> list[Any]:
+    found = []
+    while entries := walk.next(limit):
+        assert len(entries) <= limit
+        found += [entry.key for entry in entries]
+    assert walk.next(limit) == []
+    return found
+
+
+def test_a_walk_gives_all_least_recently_used_first(make: Make) -> None:
+    store: Store[int, int] = make(100)
+    assert walked(store.walk()) == []
+    for i in range(10):
+        store.put(i, i, NOW)
+    store.use(store.find(4))  # type: ignore[arg-type]
+    assert walked(store.walk()) == [0, 1, 2, 3, 5, 6, 7, 8, 9, 4]
+
+
+def test_a_walk_ends_and_gives_what_stays_though_that_is_used_all_the_time(make: Make) -> None:
+    store: Store[int, int] = make(1_000)
+    for i in range(100):
+        store.put(i, i, NOW)
+    walk, found, calls = store.walk(), [], 0
+    while entries := walk.next(5):
+        calls += 1
+        found += [entry.key for entry in entries]
+        for i in range(60, 100):
+            store.use(store.find(i))  # type: ignore[arg-type]
+        check_whole(store)
+    assert sorted(found) == list(range(100))
+    assert found[:60] == list(range(60))
+    assert calls <= 100
+
+
+def test_a_walk_passes_over_what_leaves_and_what_comes(make: Make) -> None:
+    store: Store[int, int] = make(10)
+    for i in range(10):
+        store.put(i, i, NOW)
+    walk = store.walk()
+    assert [entry.key for entry in walk.next(3)] == [0, 1, 2]
+    for i in range(10, 15):
+        store.put(i, i, NOW)  # so 0 to 4 leave
+        check_whole(store)
+    store.put(0, 0, NOW)  # and 5
+    assert walked(walk) == [6, 7, 8, 9]
+
+
+def test_a_walk_gives_what_took_the_place_of_its_equal(make: Make) -> None:
+    """As a value that came from another node does."""
+    store: Store[int, int] = make(10)
+    for i in range(5):
+        store.put(i, i, NOW)
+    walk = store.walk()
+    for i in (1, 3):
+        store.remove(store.find(i), RemovalCause.REPLACED, NOW)  # type: ignore[arg-type]
+        store.put(i, -i, NOW)
+        check_whole(store)
+    assert sorted(walked(walk)) == [0, 1, 2, 3, 4]
+
+
+def test_a_walk_is_over_when_the_store_is_cleared(make: Make) -> None:
+    store: Store[str, int] = make(10)
+    for key in "abcd":
+        store.put(key, 1, NOW)
+    walk, other = store.walk(), store.walk()
+    other.next(2)
+    store.clear(NOW)
+    for key in "efgh":
+        store.put(key, 2, NOW)
+    check_whole(store)
+    assert walked(walk) == walked(other) == []
+
+
+def test_walks_do_not_disturb_each_other(make: Make) -> None:
+    store: Store[int, int] = make(100)
+    for i in range(50):
+        store.put(i, i, NOW)
+    walks = [store.walk() for _ in range(5)]
+    for walk in walks[1::2]:
+        walk.next(7)
+    del walks[1]
+    store.walk().next(1)
+    check_whole(store)
+    assert [len(walked(walk)) for walk in walks] == [50, 50, 43, 50]
+
+
+@pytest.mark.parametrize("call", ["walk", "next", "drop", "pass_time"])
+def test_a_limit_is_at_least_one(make: Make, call: str) -> None:
+    store = make(9)
+    store.put("a", 1, NOW)
+    if call == "walk":
+        target: Any = store.walk().next
+    elif call == "pass_time":
+        target = lambda limit: store.pass_time(NOW, limit)  # noqa: E731
+    else:
+        target = getattr(store.clear(NOW), call)
+    with pytest.raises(ValueError, match="limit must be at least 1"):
+        target(0)
+
+
+def test_whose_life_has_ended_is_noted_in_slices(make: Make) -> None:
+    store: Store[int, int] = make(1_000, retention=50)
+    for i in range(100):
+        store.put(i, i, NOW, deadline=NOW + 1 + (i * 7) % 10)
+    assert store.pass_time(NOW, 1)
+    turns = 1
+    while not store.pass_time(NOW + 5, 10):
+        turns += 1
+        check_whole(store)
+    assert turns == 6
+    assert store.count(NOW + 5) == 50
+    assert store.count(NOW + 1) == 90
+    assert store.count(NOW + 100) == 0
+    assert not store.has_due(NOW + 50)
+    assert store.has_due(NOW + 51)
+    assert len(store.reap(NOW + 55)) == 50
+    assert store.count(NOW + 5) == 50
+    check_whole(store)
 
 
 def test_counts_evictions_and_expirations(make: Make) -> None:

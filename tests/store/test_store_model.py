@@ -13,6 +13,7 @@ from lru_cache.store import RemovalCause
 from tests.store.twins import TWINS, check_whole
 
 CAPACITY, RETENTION = 4, 3
+CLEARED = RemovalCause.CLEARED
 some_key = st.integers(0, 7)
 some_life = st.one_of(st.just(inf), st.integers(1, 12))
 
@@ -51,6 +52,9 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.model = NaiveStore()
         self.now = 0.0
         self.value = 0
+        self.walking: Any = None
+        self.walked: list[int] = []
+        self.to_walk: set[int] = set()  # what has been there since the walk began
 
     def same(
         self, gone: list[tuple[int, int, object, RemovalCause]], expected: list[tuple[int, int, RemovalCause]]
@@ -112,12 +116,30 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @rule()
     def clear(self) -> None:
-        assert len(self.store.clear(self.now)) == len(self.model.rows)
-        self.model.rows = []
+        expected = [gone for k, _, _ in list(self.model.rows) for gone in self.model.take(k, CLEARED, self.now)]
+        assert [(k, v, c) for k, v, _, c in self.store.clear(self.now).next(CAPACITY + 1)] == expected
+
+    @rule(limit=st.integers(1, 3))
+    def walk(self, limit: int) -> None:
+        """Begin one, or go on with it; what stayed since the beginning is given once."""
+        if self.walking is None:
+            self.walking = self.store.walk()
+            self.walked, self.to_walk = [], {key for key, _, _ in self.model.rows}
+        entries = self.walking.next(limit)
+        self.walked += [entry.key for entry in entries]
+        assert len(self.walked) == len(set(self.walked))
+        if not entries:
+            assert self.to_walk <= set(self.walked)
+            self.walking = None
+
+    @rule(seconds=st.integers(-3, 3), limit=st.integers(1, 3))
+    def note_the_time(self, seconds: int, limit: int) -> None:
+        self.store.pass_time(self.now + seconds, limit)
 
     @invariant()
     def agrees(self) -> None:
         check_whole(self.store)
+        self.to_walk &= {key for key, _, _ in self.model.rows}
         assert all(entry.key == key for entry, key in self.held)
         assert [(e.key, e.value, e.deadline) for e in self.store.entries()] == self.model.rows
         assert self.store.count(self.now) == sum(deadline > self.now for _, _, deadline in self.model.rows)

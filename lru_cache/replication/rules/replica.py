@@ -868,7 +868,7 @@ class Replica:
         if event.version.time <= self._authority(event.key, stamp) + self.hold:
             return False
         deadline = self._deadline(event, source, now)
-        if deadline <= now:
+        if deadline <= now or (entry is None and self._store.is_crowded(name)):
             return False
         kept = stamp_of(event.key, event.version, False, event.payload, event.other)
         self._keep(entry, name, kept, deadline, now)
@@ -919,8 +919,9 @@ class Replica:
             self.counts.refused += 1
             return self._merge_invalidate(event, name, entry, stamp, source, now)
         is_past = stamp is not None and not stamp.is_set and self._has_passed(stamp, version, event.payload)
-        if not version.after(held) or not version.after(grave) or is_past or deadline <= now:
-            # The value is past, but not that what is older is dead.
+        is_past = is_past or deadline <= now or (entry is None and self._store.is_crowded(name))
+        if not version.after(held) or not version.after(grave) or is_past:
+            # The value is past (or one too many), but not that what is older is dead.
             return self._merge_invalidate(event, name, entry, stamp, source, now)
         self._store.fence(name)
         if grave is not NOTHING:

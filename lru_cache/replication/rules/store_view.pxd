@@ -4,6 +4,7 @@ from .stamp cimport Stamp
 from .texts cimport bytes_of_key, key_of
 
 cdef object _REPLACED, _REMOTE, _NEVER_FRESH
+cdef int _CROWD
 
 
 @cython.final
@@ -14,6 +15,7 @@ cdef class StoreView:
     cdef list _gone
     cpdef object find(self, bytes key)
     cpdef object find_named(self, object name)
+    cpdef bint is_crowded(self, object name) except -1
     @cython.locals(left=list, gone=list)
     cpdef list keep(self, object held, object name, Stamp stamp, double now, double deadline)
     cpdef list put(self, object name, object value, Stamp stamp, double now, double deadline, double fresh_until)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NEVER_FRESH = float("-inf")  # a value that came encoded is decoded by the first who reads it, who must not take a hit
 _REPLACED, _REMOTE = RemovalCause.REPLACED, RemovalCause.REMOTE
 _NEVER_FRESH = NEVER_FRESH
+_CROWD = 64  # keys of one hash, each of which a look-up may have to compare
 
 
 class StoreView:
@@ -54,6 +55,14 @@ class StoreView:
     def find_named(self, name: Any) -> "Entry[Any, Any] | None":
         """What is held for a key by its name, whatever its age."""
         return self._find(name)
+
+    def is_crowded(self, name: Any) -> bool:
+        """Whether so many keys with the hash of this one are held that one more is not to be taken from a peer.
+
+        The hashes of texts and bytes nobody can choose; those of numbers and what is made of them, anybody.
+        """
+        kind = type(name)
+        return kind is not str and kind is not bytes and self._store.crowd(name) >= _CROWD
 
     def keep(
         self, held: "Entry[Any, Any] | None", name: Any, stamp: Stamp, now: float, deadline: float
@@ -114,7 +123,7 @@ class StoreView:
 
     def walk(self) -> Any:
         """All that is held, in slices: `next(limit)` gives entries, none at the end."""
-        return self._store.walk() if hasattr(self._store, "walk") else _Snapshot(self._store.entries())
+        return self._store.walk()
 
     def count(self) -> int:
         """How many entries there are."""
@@ -147,11 +156,3 @@ class StoreView:
             if is_doomed(bucket):
                 self._fence(key)
 
-
-class _Snapshot:
-    def __init__(self, entries):
-        self._entries = entries[::-1]
-
-    def next(self, limit):
-        entries, self._entries = self._entries[-limit:][::-1], self._entries[:-limit]
-        return entries
