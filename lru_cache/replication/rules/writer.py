@@ -47,9 +47,9 @@ class Writer:
             return False
         self._acquire()
         try:
-            if self._loading:
-                return False
             now = self._monotonic()
+            if self._loading:  # after the clock, which may be the user's code and begin a load
+                return False
             deadline = now + self._life
             stamp = self._replica.set(name, payload, now)
             gone = self._store.put(key, value, stamp, now, deadline, deadline)
