@@ -1,7 +1,6 @@
 """Events as tests and vectors write them: each kind with the fields that it has."""
 
-from lru_cache.replication.messages import Event, Kind
-from lru_cache.replication.version import Version
+from lru_cache.replication import Event, Kind, Version
 
 
 def set_event(key: bytes, version: Version, payload: bytes, life_ms: int | None = None, hops: int = 1) -> Event:

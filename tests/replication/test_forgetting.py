@@ -5,9 +5,10 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
-from lru_cache.replication.version import NOTHING, Version
+from lru_cache.replication import BUCKETS, NOTHING, Version, bucket_of
+from tests.replication.build import forgetting
 
+Forgotten = forgetting.Forgotten
 HOLD = 100
 X, Y, Z = b"x" * 8, b"y" * 8, b"z" * 8
 KEY = b"key"

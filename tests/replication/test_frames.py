@@ -1,40 +1,32 @@
 """However a stream is cut, the same bodies come out; what claims too much is refused before it is there."""
 
-import os
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication import python_frames
-from lru_cache.replication.frames import HEADER_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
+from lru_cache.replication import HEADER_BYTES
+from tests.replication.build import BUILDS, part_of
 
-try:
-    from lru_cache.replication import native_frames
-except ImportError:
-    if os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0"):
-        raise
-    native_frames = None  # type: ignore[assignment]  # a machine without a compiler: .ci/run refuses that one
-
-TWINS: dict[str, ModuleType] = {"python": python_frames}
-if native_frames is not None:
-    TWINS["native"] = native_frames
-
+FrameReader: Any
+encode_frame: Any
+encode_frames: Any
+NEED_DATA: Any
 LIMIT = 1000
 
 
-@pytest.fixture(autouse=True, scope="module", params=TWINS)
-def _twin(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both implementations, whichever this process uses."""
+@pytest.fixture(autouse=True, scope="module", params=BUILDS)
+def _build(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both builds, whichever this process uses."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FrameReader", "encode_frames"):
-            patch.setattr(sys.modules[__name__], name, getattr(TWINS[request.param], name))
+        for name in ("FrameReader", "encode_frame", "encode_frames", "NEED_DATA"):
+            patch.setattr(sys.modules[__name__], name, getattr(part_of(request.param, "frames"), name), raising=False)
         yield
 
 
@@ -137,6 +129,15 @@ def test_a_length_that_is_not_allowed_is_refused_with_the_header(length: int) ->
         reader.next_frame()
 
 
+@pytest.mark.parametrize("length", [0, LIMIT + 1, 2**31 - 1, 2**31, 2**32 - 1])
+def test_a_length_that_is_not_allowed_is_named_as_it_is_where_it_comes_in_one_piece(length: int) -> None:
+    reader = FrameReader(LIMIT)
+    reader.receive(stream_of([b"good"]) + length.to_bytes(HEADER_BYTES, "big") + bytes(50))
+    assert reader.next_frame() == b"good"
+    with pytest.raises(ProtocolError, match=f"a frame of {length} bytes, where 1 to {LIMIT} are allowed"):
+        reader.next_frame()
+
+
 def test_frames_before_a_bad_one_are_given_first() -> None:
     reader = FrameReader(LIMIT)
     reader.receive(stream_of([b"one", b"two"]) + b"\xff\xff\xff\xff")
@@ -212,7 +213,8 @@ class Chunk(bytes):
 
 @pytest.mark.parametrize("first", [b"\0\0\0\3", b"\0\0\0\3on", b"\0\0\0\3one", b""])
 def test_a_chunk_that_reads_on_while_it_is_given_up_does_no_harm(first: bytes) -> None:
-    reader, found = FrameReader(LIMIT), []
+    """As Python; compiled it takes bytes that are nothing more, which have no finalizer."""
+    reader, found = part_of("python", "frames").FrameReader(LIMIT), []
     stream = stream_of([b"one", b"two"])
     reader.receive(Chunk(first, lambda: found.extend(reader)))
     found += reader

@@ -7,38 +7,42 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise, permutations
 from math import inf
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.forgetting import BUCKETS, Forgotten, bucket_of
-from lru_cache.replication.messages import (
+from lru_cache.replication import (
+    BUCKETS,
     FRAME_MARGIN_BYTES,
     MAXIMUM_EVENTS,
-    MAXIMUM_LIFE_MS,
-    MAXIMUM_ORIGINS,
+    MAXIMUM_HOPS,
+    NOTHING,
     Event,
-    FloorRange,
-    Floors,
     Goodbye,
     Kind,
+    Limits,
     Message,
     Ping,
     Pong,
     Seen,
-    decode,
-    encode,
+    Stamp,
+    Version,
+    bucket_of,
+    time_of,
+    wire,
 )
-from lru_cache.replication.replica import MAXIMUM_HOPS, Limits
-from lru_cache.replication.resync import Resync
-from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NOTHING, Version, span_of, time_of
-from lru_cache.replication.wiring import wire
+from lru_cache.replication.encoding import encode_key
 from lru_cache.store import Entry, RemovalCause, Store
+from tests.replication.build import event as events
+from tests.replication.build import messages, version
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
+
+FloorRange, Floors = messages.FloorRange, messages.Floors
+decode, encode, MAXIMUM_ORIGINS = messages.decode, messages.encode, messages.MAXIMUM_ORIGINS
+MAXIMUM_LIFE_MS, span_of = events.MAXIMUM_LIFE_MS, version.span_of
 
 NOW = 1_000.0
 WALL = 1.7e9
@@ -65,8 +69,12 @@ class Machine:
         self.store: Store[str, bytes] = Store(capacity)
         self.loads: dict[str, Version] = {}  # key -> when it began
         self.fenced: list[str] = []
-        wall = WALL + network.passed + skew
-        _, self.replica = wire(self.store, self.id, self.now, wall, limits, loading=self.loads, fence=self._fence)
+        self.begin(self.store, limits)
+
+    def begin(self, store: Any, limits: Limits) -> None:
+        """Put a replica over this store."""
+        wall = WALL + self.network.passed + self.skew
+        _, self.replica = wire(store, self.id, self.now, wall, limits, loading=self.loads, fence=self._fence)
 
     def _fence(self, key: str) -> None:
         if self.loads.pop(key, None) is not None:
@@ -1229,22 +1237,34 @@ def test_what_was_forgotten_while_a_peer_was_away_is_announced(network: Network)
     assert b.get("k") is None
 
 
-def test_no_message_of_an_announcement_is_too_long_though_all_that_is_confirmed_is_in_one_bucket() -> None:
-    names = (f"{'k' * 60_000}{number}" for number in range(1_000_000))
-    bucket = bucket_of(encode_key("k"))
-    keys = [name for name in islice(names, 3_000) if bucket_of(encode_key(name)) % 512 == bucket % 512]
-    assert len(keys) > 4
-    forgotten = Forgotten(10, 0)
-    forgotten.raise_floor(bucket, at(0))
-    network = Network()
-    machine = network.machine("a")
+def long_keys_of_one_bucket(count: int) -> list[str]:
+    """Of 60,000 characters. The checksum of what they share is taken once."""
+    shared = "k" * 60_000
+    beginning = crc32(encode_key(f"{shared}{0:07}")[:-7])
+    of_bucket: dict[int, list[str]] = {}
+    for number in range(1_000_000):
+        end = f"{number:07}"
+        found = of_bucket.setdefault(crc32(end.encode(), beginning) % BUCKETS, [])
+        found.append(shared + end)
+        if len(found) == count:
+            return found
+    raise AssertionError("no bucket has so many")
+
+
+def test_no_message_of_an_announcement_is_too_long_though_all_that_is_confirmed_is_in_one_bucket(
+    network: Network,
+) -> None:
+    a, b = network.machine("a", graves=0), network.machine("b")
+    *keys, forgotten = long_keys_of_one_bucket(7)
     for key in keys:
-        machine.set(key)
-    resync = Resync(machine.replica._shelf, forgotten, {}, 0, 0, 100, {}, {}, None)
-    resync._confirmed = {bucket: {encode_key(key): machine.stamp(key).version for key in keys}}
-    chunks = list(resync._announcement())
-    assert all(len(encode(Floors(X, 1, 1, {}, chunk))) < FRAME_MARGIN_BYTES for chunk in chunks)
-    assert sum(len(reach.confirmed) for chunk in chunks for reach in chunk) == 4
+        a.set(key)
+    network.wait(1)
+    a.invalidate(forgotten)
+    network.link(a, b)
+    network.settle()
+    floors = [message for sender, _, message in network.carried if sender == "a" and isinstance(message, Floors)]
+    assert all(len(encode(message)) < FRAME_MARGIN_BYTES for message in floors)
+    assert sum(len(reach.confirmed) for message in floors for reach in message.ranges) == 4
 
 
 # -- seen --------------------------------------------------------------------------------------------------------------
@@ -1497,33 +1517,43 @@ def test_an_overflow_in_the_middle_of_a_resync_is_made_good(network: Network) ->
     assert a.set_versions() == b.set_versions()
 
 
+class CountingStore:
+    """A store that counts how many entries it is asked for."""
+
+    def __init__(self, store: Store[str, bytes]) -> None:
+        self.looked_at = 0
+        self._store = store
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name not in ("find", "entries", "walk"):
+            return method
+
+        def counted(*arguments: Any) -> Any:
+            self.looked_at += 1 if name == "find" else len(self._store)
+            return method(*arguments)
+
+        return counted
+
+
 def looked_at_by_a_resync_after(network: Network, entries: int, news: int) -> int:
     """How many entries a machine looks at when news of so many keys has overflowed its outbox."""
     a, b = network.machine("a", entries, outbox=10), network.machine("b", entries)
+    store = CountingStore(a.store)
+    a.begin(store, a.replica.limits)
     network.link(a, b)
     for number in range(entries):
         a.set(f"k{number}")
     network.settle()
     for number in range(news):
         a.set(f"k{number}")
-    looked_at = 0
-    shelf = a.replica._shelf
-    find, whole = shelf.find, shelf.entries
-
-    def counting_find(key: bytes) -> Any:
-        nonlocal looked_at
-        looked_at += 1
-        return find(key)
-
-    def counting_entries() -> Any:
-        nonlocal looked_at
-        looked_at += len(a.store)
-        return whole()
-
-    shelf.find, shelf.entries = counting_find, counting_entries  # type: ignore[method-assign]
+    store.looked_at = 0
     network.settle()
     assert a.set_versions() == b.set_versions()
-    return looked_at
+    return store.looked_at
 
 
 def test_an_overflow_looks_at_what_was_news_and_not_at_the_whole_store(network: Network) -> None:
@@ -1914,7 +1944,7 @@ def test_nodes_that_said_goodbye_are_bounded() -> None:
         machine.replica.link_up(number, node, 100, BUDGET)
         machine.receive(Goodbye("closed"), link=number)
         machine.replica.link_down(number)
-    assert len(machine.replica._departed) <= 10
+    assert len(machine.replica.origins._departed) <= 10
 
 
 def test_what_a_neighbour_has_seen_is_remembered_of_so_many_nodes_only() -> None:

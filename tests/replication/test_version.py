@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lru_cache.replication.version import COUNTER_BITS, NOTHING, HybridClock, Version, seconds_of, span_of, time_of
+from lru_cache.replication import NOTHING, Version, seconds_of, time_of
+from tests.replication.build import version
 
+COUNTER_BITS, HybridClock, span_of = version.COUNTER_BITS, version.HybridClock, version.span_of
 NOW = 50.0
 WALL = 1.7e9
 

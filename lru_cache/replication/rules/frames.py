@@ -176,7 +176,8 @@ class FrameReader:
         if len(buffer) < start:
             return NEED_DATA
         view = buffer
-        length = view[start - 4] << 24 | view[start - 3] << 16 | view[start - 2] << 8 | view[start - 1]
+        length = view[start - 4]  # by itself: as a C number of 32 bits it would have a sign once it is shifted
+        length = length << 24 | view[start - 3] << 16 | view[start - 2] << 8 | view[start - 1]
         end = start + self._checked(length)
         if len(buffer) < end:
             return NEED_DATA

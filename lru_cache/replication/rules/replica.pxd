@@ -85,6 +85,8 @@ cdef class Replica:
     cpdef bint is_calm_to(self, Neighbour neighbour) except -1
     @cython.locals(time=int64_t)
     cdef Version _write(self, double now)
+    @cython.locals(version=Version)
+    cdef Version _write_news(self, double now)
     @cython.locals(neighbour=Neighbour, notice=Notice, outbox=Outbox)
     cdef _queue(self, bytes key, Version authority, Neighbour source, int hops, Stamp stamp)
     @cython.locals(bodies=list)

@@ -158,8 +158,7 @@ class Replica:
 
     def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
         """A value was told: the stamp to keep it with."""
-        version = self._write(now)
-        self._news_time = version.time
+        version = self._write_news(now)
         self.forgotten.exhume(key, version)
         stamp = stamp_of(key, version, True, payload, version)
         self._queue(key, version, None, 0, stamp)
@@ -167,8 +166,7 @@ class Replica:
 
     def invalidate(self, key: bytes, now: float) -> None:
         """A value no longer holds. The cache drops it."""
-        version = self._write(now)
-        self._news_time = version.time
+        version = self._write_news(now)
         self.forgotten.bury(key, version)
         self._queue(key, version, None, 0, None)
 
@@ -176,16 +174,14 @@ class Replica:
         """A value's life has begun anew. The cache has changed its deadline."""
         stamp = entry.version
         assert isinstance(stamp, Stamp)
-        stamp.life_version = self._write(now)
+        stamp.life_version = self._write(now) if stamp.payload is None else self._write_news(now)
         stamp.held_in = 0  # its deadline is the entry's
         if stamp.payload is not None:
-            self._news_time = stamp.life_version.time
             self._queue(stamp.key, NOTHING, None, 0, None)
 
     def clear(self, now: float) -> None:
         """Everything older than now is dead, everywhere. The cache has dropped it all."""
-        version = self._write(now)
-        self._news_time = version.time
+        version = self._write_news(now)
         self._store.all_left()
         everything = [FloorRange(0, BUCKETS, version.time, {})]
         self._receive_floors(self._announce(everything, self.heard), None, now)
@@ -209,10 +205,9 @@ class Replica:
                 return None
             if held.is_set:
                 self.forgotten.bury(key, held.version)  # a load displaces a set: the set's age stays
-        told = self._write(now)
+        told = self._write(now) if payload is None else self._write_news(now)
         stamp = stamp_of(key, began, False, payload, told)
         if payload is not None:
-            self._news_time = told.time
             self._queue(key, NOTHING, None, 0, None)
         return stamp
 
@@ -528,6 +523,12 @@ class Replica:
         time = self._clock.tick(now)
         self.origins.own_time = time
         return version_of(time, self.origins.node)
+
+    def _write_news(self, now: float) -> Version:
+        version = self._write(now)
+        if version.time > self._news_time:  # else a finalizer has written since the clock ticked, and that is the last
+            self._news_time = version.time
+        return version
 
     def _queue(self, key: bytes, authority: Version, source: Neighbour | None, hops: int, stamp: Stamp | None) -> None:
         """News of a key for all neighbours but the one that it came from. `stamp`: of the set that it is, if it is one."""

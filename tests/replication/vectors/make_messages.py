@@ -9,24 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lru_cache.replication import BUCKETS, Event, Goodbye, Kind, Message, Ping, Pong, Seen, Version
 from lru_cache.replication.encoding import encode_key, encode_value
-from lru_cache.replication.messages import (
-    BUCKETS,
-    MAXIMUM_LIFE_MS,
-    Event,
-    FloorRange,
-    Floors,
-    Goodbye,
-    Kind,
-    Message,
-    Ping,
-    Pong,
-    Seen,
-    encode,
-)
-from lru_cache.replication.version import MAXIMUM_TIME, Version
+from tests.replication.build import event, messages, version
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
+MAXIMUM_LIFE_MS, MAXIMUM_TIME = event.MAXIMUM_LIFE_MS, version.MAXIMUM_TIME
+FloorRange, Floors = messages.FloorRange, messages.Floors
 VECTORS = Path(__file__).with_name("messages.json")
 
 A, B, C = bytes.fromhex("0102030405060708"), bytes.fromhex("1112131415161718"), bytes(8)
@@ -165,7 +154,7 @@ REFUSED: dict[str, str] = {
 def plain(message: Message | None) -> Any:
     """A message in JSON's terms. Bytes are hex; times are decimal text, since they pass 2**53."""
     if isinstance(message, list):
-        return {"type": "events", "events": [plain_event(event) for event in message]}
+        return {"type": "events", "events": [plain_event(each) for each in message]}
     if isinstance(message, Seen):
         return {"type": "seen", "whole": message.whole, "times": plain_times(message.times)}
     if isinstance(message, Floors):
@@ -192,7 +181,7 @@ def plain(message: Message | None) -> Any:
 
 def plain_event(event: Event) -> dict[str, Any]:
     return {
-        "kind": event.kind.name.lower(),
+        "kind": Kind(event.kind).name.lower(),
         "key": event.key.hex(),
         "version": plain_version(event.version),
         "hops": event.hops,
@@ -213,7 +202,7 @@ def plain_times(times: dict[bytes, int]) -> dict[str, str]:
 def vectors() -> dict[str, list[dict[str, Any]]]:
     return {
         "messages": [
-            {"name": name, "message": plain(message), "hex": encode(message).hex()}
+            {"name": name, "message": plain(message), "hex": messages.encode(message).hex()}
             for name, message in MESSAGES.items()
         ],
         "accepted": [
