@@ -138,8 +138,8 @@ class CacheNode(Node):
             self.replica.received(link, body, self.now)
             if not self.works_slowly:
                 self.work_off()
-            gone = self.cache._gone_by_replica_locked()
-        self.cache._settle(gone)
+            gone = self.view.pop_gone()
+        self.cache._notify(gone)
 
     def value_of(self, entry: Entry[str, bytes]) -> bytes:
         stamp: Any = entry.version

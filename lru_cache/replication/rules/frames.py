@@ -153,7 +153,8 @@ class FrameReader:
         if begun < 0:
             return False
         view = buffer
-        length = view[start] << 24 | view[start + 1] << 16 | view[start + 2] << 8 | view[start + 3]
+        length = view[start]  # by itself, as in `next_frame`
+        length = length << 24 | view[start + 1] << 16 | view[start + 2] << 8 | view[start + 3]
         lacks = length - begun
         if not 0 < length <= self._limit or not 0 < lacks <= len(chunk):
             return False

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lru_cache.store import Entry, Gone
 
 MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more than any network is wide
+SLICES_AT_ONCE = 4  # of what goes through all that is held
 STEPS_IN_A_TURN = 16  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 ANNOUNCEMENTS_REMEMBERED = 10_000
@@ -248,7 +249,7 @@ class Replica:
         if drift > self.limits.max_clock_skew:  # less than that the hold allows for
             self._invalidate_misdated(was_anchored_at, now)
         self._collected_before = self.forgotten.collected
-        self.work(now)
+        self._work_a_while(now)
         return True
 
     def _latest(self, now: float) -> int:
@@ -277,7 +278,7 @@ class Replica:
         self._fresh_origins.clear()
         self._note_forgotten(now)
         self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
-        self.work(now)
+        self._work_a_while(now)
 
     def _invalidate_misdated(self, since: int, now: float) -> None:
         """Our clock was behind since then. What we wrote is invalidated once more.
@@ -321,6 +322,12 @@ class Replica:
                 self._drop_doomed(entry, stamp, now)
         self._sweep.end_slice()
         return self._sweep.is_pending
+
+    def _work_a_while(self, now: float) -> None:
+        """Begin with it, and end it where little is held."""
+        for _ in range(SLICES_AT_ONCE):
+            if not self.work(now):
+                return
 
     def _drop_doomed(self, entry: "Entry[Any, Any]", stamp: object, now: float) -> None:
         self._store.drop(entry, now)
@@ -1051,7 +1058,7 @@ class Replica:
             for neighbour in self._links:
                 if neighbour is not source and neighbour.seen is not None:
                     neighbour.outbox.add_message(body)
-        self.work(now)
+        self._work_a_while(now)
 
     def _remember_announcement(self, floors: Floors) -> bool:
         name = (floors.announcer, floors.serial)
