@@ -8,10 +8,10 @@ cdef bytearray _ROOM
 cpdef bytes encode_frame(bytes body, int64_t limit)
 @cython.locals(body=bytes, length=int64_t, size=int64_t, parts=list)
 cpdef bytes encode_frames(list bodies, int64_t limit)
-@cython.locals(room='unsigned char*')
+@cython.locals(room='unsigned char*', header=bytes)
 cdef bytes _header(int64_t length)
 cdef void _put_header(unsigned char *room, Py_ssize_t at, int64_t length) noexcept
-@cython.locals(body=bytes, room='unsigned char*', view='const unsigned char*', at=Py_ssize_t, length=Py_ssize_t, i=Py_ssize_t)
+@cython.locals(frames=bytes, body=bytes, room='unsigned char*', view='const unsigned char*', at=Py_ssize_t, length=Py_ssize_t, i=Py_ssize_t)
 cdef bytes _put_together(list bodies)
 
 

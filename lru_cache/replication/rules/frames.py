@@ -11,7 +11,7 @@ in four bytes, most significant first, and then the body, which is never empty.
 import enum
 import struct
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 try:
     import cython
@@ -65,9 +65,10 @@ def encode_frames(bodies: list[bytes], limit: int) -> bytes:
 def _header(length: int) -> bytes:
     if not cython.compiled:
         return _HEADER.pack(length)
-    room = _ROOM
+    room: Any = _ROOM
     _put_header(room, 0, length)
-    return room[0:_HEADER_BYTES]
+    header: bytes = room[0:_HEADER_BYTES]
+    return header
 
 
 def _put_header(room: bytearray, at: int, length: int) -> None:
@@ -79,7 +80,7 @@ def _put_header(room: bytearray, at: int, length: int) -> None:
 
 def _put_together(bodies: list[bytes]) -> bytes:
     """Frames that are short together, as most are: without an object for each header."""
-    room = _ROOM
+    room: Any = _ROOM
     at = 0
     for body in bodies:
         length = len(body)
@@ -89,7 +90,8 @@ def _put_together(bodies: list[bytes]) -> bytes:
         for i in range(length):
             room[at + i] = view[i]
         at += length
-    return room[0:at]
+    frames: bytes = room[0:at]
+    return frames
 
 
 class FrameReader:

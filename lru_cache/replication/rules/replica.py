@@ -265,9 +265,7 @@ class Replica:
         latest, present, error = self._latest(now), self._clock.present(now), span_of(self._clock.lead)
         old = self.origins.node
         self._must_redate = False
-        self._repairs.append(
-            Ahead(self._store, self.forgotten, latest, error, present, old, node, self.limits.slice)
-        )
+        self._repairs.append(Ahead(self._store, self.forgotten, latest, error, present, old, node, self.limits.slice))
         self._clock.restart()
         for each in self.origins.known_after(latest):
             self.origins.forget(each)

@@ -155,4 +155,3 @@ class StoreView:
                 continue  # a key that cannot be encoded is in no bucket
             if is_doomed(bucket):
                 self._fence(key)
-

@@ -23,7 +23,18 @@ LARGE = 10_000  # entries
 class Sweep:
     """One store's. `hold` is a span of times."""
 
-    __slots__ = ("_again", "_begin_at", "_everywhere", "_hold", "_loads", "_raised", "_slice", "_store", "_walk", "is_pending")
+    __slots__ = (
+        "_again",
+        "_begin_at",
+        "_everywhere",
+        "_hold",
+        "_loads",
+        "_raised",
+        "_slice",
+        "_store",
+        "_walk",
+        "is_pending",
+    )
 
     def __init__(self, store: "StoreView", hold: int, slice_: int) -> None:
         self.is_pending = False  # something may be held that is doomed

@@ -3,6 +3,8 @@
 This file must not know what keys and values are for.
 """
 
+from typing import Any
+
 try:
     import cython
 except ImportError:
@@ -47,7 +49,8 @@ def bytes_of_text(text: str) -> bytes | None:
     if length > _LONGEST:
         return None
     if cython.compiled and text.isascii():
-        view, room = text, _ROOM
+        view: Any = text
+        room: Any = _ROOM
         at = 1
         if length < 32:
             room[0] = 0xA0 | length
@@ -57,7 +60,8 @@ def bytes_of_text(text: str) -> bytes | None:
             at = 2
         for i in range(length):
             room[at + i] = view[i]
-        return room[0 : at + length]
+        data: bytes = room[0 : at + length]
+        return data
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:

@@ -6,6 +6,8 @@ written as we write them: only messages.py knows what is wrong with bytes. This 
 event.
 """
 
+from typing import Any
+
 try:
     import cython
 except ImportError:
@@ -401,9 +403,9 @@ def _put_binary(room: bytearray, at: int, data: bytes) -> int:
     return at + length
 
 
-def _made(room: bytearray, length: int) -> bytes:
+def _made(room: Any, length: int) -> bytes:
     """What stands there, up to that."""
-    made = room[0:length]
+    made: bytes = room[0:length]
     return made if cython.compiled else bytes(made)
 
 
