@@ -26,6 +26,10 @@ Start = Callable[..., Started]
 SECRET = "a secret of more than sixteen bytes"
 
 
+def diallers_of(cache: Cache) -> list[client.Dialler]:
+    return [transport for transport in cache._transports if isinstance(transport, client.Dialler)]
+
+
 def test_makes_no_thread_and_no_socket_without_an_address(nodes: Nodes) -> None:
     before = threading.active_count()
     cache = nodes()
@@ -275,14 +279,15 @@ def test_wait_connected_ends_when_the_cache_is_closed(nodes: Nodes, start: Start
     assert waiting.result() is False
 
 
-def test_a_link_to_oneself_is_closed_and_no_peer(
+def test_a_link_to_oneself_is_closed_and_said_to_be_one(
     nodes: Nodes, free_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = ("127.0.0.1", free_port)
     cache = nodes(local_address=mine, remote_address=mine)
-    eventually(lambda: cache._diallers[0]._peer_node)
-    assert cache.peers() == []
+    eventually(lambda: [peer.state for peer in cache.peers()] == [client.MYSELF])
+    assert [peer.node for peer in cache.peers()] == [cache.node]
     assert cache.flush() is False, "an address is configured and nobody else is there"
+    assert len([line for line in caplog.messages if "this is myself" in line]) == 1
     assert not [line for line in caplog.messages if "mistake" in line]
 
 
@@ -291,7 +296,7 @@ def test_a_second_link_to_the_same_node_is_closed(nodes: Nodes) -> None:
     port = listening.local_address[1]  # type: ignore[index]
     dialling = nodes(remote_address=[("127.0.0.1", port), ("localhost", port)])
     link(dialling, listening)
-    eventually(lambda: all(dialler._peer_node for dialler in dialling._diallers))
+    eventually(lambda: all(dialler._answered for dialler in diallers_of(dialling)))
     eventually(lambda: len(dialling.peers()) == len(listening.peers()) == 1)
     dialling.set("k", 1)
     # Of two links made at once each end may close the one that the other keeps; then there is none for a moment.
@@ -304,7 +309,7 @@ def test_of_two_nodes_that_dial_each_other_one_link_stays_that_of_the_lower(node
     one = nodes(local_address=("127.0.0.1", 0), remote_address=second)
     other = nodes(local_address=second, remote_address=one.local_address)
     link(one, other)
-    eventually(lambda: all(cache._diallers[0]._peer_node for cache in (one, other)))
+    eventually(lambda: all(diallers_of(cache)[0]._answered for cache in (one, other)))
     lower, upper = sorted((one, other), key=lambda cache: cache.node)
     eventually(lambda: [each.dialled for each in lower._exchange._links] == [True])
     eventually(lambda: [each.dialled for each in upper._exchange._links] == [False])

@@ -61,7 +61,7 @@ def test_a_needless_dialler_stands_still(nodes: Nodes, pauses: list[float]) -> N
     port = server.local_address[1]  # type: ignore[index]
     dialling = nodes(remote_address=[("127.0.0.1", port), ("localhost", port)])
     link(dialling, server)
-    eventually(lambda: all(dialler._peer_node for dialler in dialling._diallers))
+    eventually(lambda: all(dialler._answered for dialler in dialling._transports))  # type: ignore[attr-defined]
     eventually(lambda: len(dialling.peers()) == 1)
     assert len(pauses) < 20
 

@@ -31,9 +31,14 @@ def serves_on(nodes: Nodes, node: Cache) -> bool:
     return True
 
 
+def server_of(node: Cache) -> server.Server:
+    (found,) = node._transports
+    assert isinstance(found, server.Server)
+    return found
+
+
 def strangers_of(node: Cache) -> int:
-    assert node._server is not None
-    return len(node._server._strangers)
+    return len(server_of(node)._strangers)
 
 
 @pytest.mark.parametrize(
@@ -259,10 +264,9 @@ def test_a_node_that_runs_out_of_descriptors_goes_on_when_there_are_some(
         def accept(self) -> Any:
             raise OSError(24, "Too many open files")
 
-    assert node._server is not None
-    node._server._accept(Exhausted())  # type: ignore[arg-type]
+    server_of(node)._accept(Exhausted())  # type: ignore[arg-type]
     assert "cannot accept connections at 127.0.0.1" in caplog.text
-    assert node._server._accepts_at > 0
+    assert server_of(node)._accepts_at > 0
     assert serves_on(nodes, node)
 
 
