@@ -30,6 +30,7 @@ from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import LONGEST_NAME_CHARACTERS, PROTOCOL_VERSION, Hello
 from lru_cache.network.limited_log import LimitedLog
+from lru_cache.network.monkey_patching import GEVENT, has_gevent, refuse_gevent
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
@@ -163,6 +164,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._insecure,
             self._silence_seconds,
         )
+        if local is not None or remotes:
+            refuse_gevent()
         self._listening: Address | None = None
         self._transports: list[Transport] = []
         try:
@@ -565,6 +568,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if parent is not None:
             self._remotes = [parent]
         self._role = "client"
+        if self._remotes and has_gevent():
+            logger().warning("a forked process makes no links: %s", GEVENT)
+            self._remotes = []
         self._make_links([] if self._closed else self._remotes, None)
 
     def __repr__(self) -> str:

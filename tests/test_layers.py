@@ -65,6 +65,27 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
+def files_imported_by(path: Path, folder: Path) -> set[Path]:
+    """The files of a folder that one of them imports, also for the type checker alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    files = {PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in found}
+    return {file for file in files if file.parent == folder and file.exists()}
+
+
+@pytest.mark.parametrize("part", ["network"])
+def test_no_files_import_each_other_in_a_circle(part: str) -> None:
+    folder = PACKAGE / part
+    left = {path: files_imported_by(path, folder) for path in folder.glob("*.py")}
+    while lowest := {path for path, imported in left.items() if not imported & left.keys()}:
+        left = {path: imported for path, imported in left.items() if path not in lowest}
+    assert not left, f"each of these imports another of them: {sorted(path.name for path in left)}"
+
+
 def modules_after(code: str) -> set[str]:
     shown = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True

@@ -6,7 +6,7 @@ News goes out at once, by the thread that has it. Two things are worth waiting f
 - A burst of writes. Writes that follow each other fast are sent in batches: a writer sends at every 64th, and whatever
   is left a link's thread sends after it has lingered for a millisecond.
 - What was `seen`. Where it follows news, it is told within milliseconds, for all news of that time together. Where
-  nothing is going on, it is told about once a second on a link: in a large network each heartbeat would else cross
+  nothing is going on, it is told every other second or so on a link: in a large network each heartbeat would else cross
   every link by itself.
 
 This file must not know what is sent, nor by whom.
@@ -19,8 +19,8 @@ BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sen
 BURST_WRITES = 64  # of those make a batch
 LINGER_SECONDS = 0.001  # what is left of a burst waits so long, since there will soon be more
 SEEN_AFTER_NEWS_SECONDS = 0.005  # the protocol allows twice that
-SEEN_WHEN_IDLE_SECONDS = 0.75  # between two times that a link is told of heartbeats, if its thread is awake anyway
-SEEN_AT_LATEST_SECONDS = 1.5  # likewise, if a thread must wake for it
+SEEN_WHEN_IDLE_SECONDS = 1.25  # between two times that a link is told of heartbeats, if its thread is awake anyway
+SEEN_AT_LATEST_SECONDS = 2.5  # likewise, if a thread must wake for it
 
 
 class Seen(IntEnum):

@@ -252,3 +252,56 @@ def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes, meet: Meet) -> 
     node.close()
     kinds = [message[0] for message in stranger.hear_out()]
     assert kinds[-1] == messages.Type.GOODBYE
+
+
+# -- when this process stood still -------------------------------------------------------------------------------------
+
+
+def test_what_came_while_this_process_stood_still_is_dropped_unread(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The life that it has left counts from when it is read: a value of a second would live that second anew."""
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    settle(client, server)
+    there = link_of(server)
+    received: list[bytes] = []
+    monkeypatch.setattr(there, "_awake_at", links.uptime() - there._silence_seconds - 20)
+    monkeypatch.setattr(there._feed, "received", received.append)
+    client.set("k", 1, expiration_time=1)
+    eventually(lambda: there not in server._exchange._links)
+    assert received == []
+    assert "this process stood still for " in caplog.text
+    link(client, server)
+
+
+def test_a_pause_that_is_shorter_than_the_silence_is_none(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    there = link_of(server)
+    monkeypatch.setattr(there, "_awake_at", links.uptime() - there._silence_seconds / 2)
+    client.set("k", 1)
+    settle(client)
+    assert there in server._exchange._links
+
+
+def test_a_pause_amid_what_was_read_ends_it_there(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    settle(client, server)
+    there = link_of(server)
+    taken: list[bytes] = []
+
+    def stand_still(body: bytes) -> None:
+        taken.append(body)
+        there._awake_at -= 2 * there._silence_seconds
+
+    with monkeypatch.context() as patch:
+        patch.setattr(there._feed, "received", stand_still)
+        patch.setattr(there._connection, "bodies", iter([b"one", b"two", b"three"]))
+        client.set("k", 1)
+        eventually(lambda: there not in server._exchange._links)
+    assert taken == [b"one"]
