@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 MEASUREMENTS = {
     "http": "the HTTP node, beside a bare FastAPI app that returns a constant",
+    "hub": "one node with many links: what it pays for each write and link, and when idle",
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
     "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
     "replication": "the replication core in one process, as ratios to bare msgpack",

@@ -85,7 +85,7 @@ class ReadingEnd(End):
         return places
 
     def _note_what_comes(self, cache: LRUCacheDistributed[str, str], noted: dict[str, float]) -> None:
-        received = cache._exchange.received
+        received = cache._exchange._received
 
         def noting(link: Any, body: bytes) -> Any:
             answer = received(link, body)
@@ -94,7 +94,7 @@ class ReadingEnd(End):
                 noted.update((decode_key(event.key), when) for event in messages.decode(body))
             return answer
 
-        cache._exchange.received = noting  # type: ignore[method-assign]
+        cache._exchange._received = noting  # type: ignore[method-assign]
 
     def _receive(self, listener: socket.socket) -> None:
         sock, _ = listener.accept()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -28,7 +29,8 @@ from lru_cache.network.client import Dialler
 from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import LONGEST_NAME_CHARACTERS, PROTOCOL_VERSION, Hello
-from lru_cache.network.lines import Lines
+from lru_cache.network.limited_log import LimitedLog
+from lru_cache.network.monkey_patching import GEVENT, has_gevent, refuse_gevent
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
@@ -38,6 +40,7 @@ from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
     from lru_cache.network.security import TLS
+    from lru_cache.network.transport import Transport
     from lru_cache.removal import Removal
     from lru_cache.stats import DistributedStats
 
@@ -47,6 +50,8 @@ V = TypeVar("V")
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
+SHORTEST_SILENCE_SECONDS = 0.03  # in less, three pings that are 10 ms apart do not fit
+SHORT_SILENCE_SECONDS = 0.1  # which a thread may have to wait for its turn in a busy process
 CLOSING_SHARE = 0.9  # of `connection_timeout`, for threads to end
 
 
@@ -77,7 +82,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
         maximum_capacity: int = 50_000,
         expiration_time: Duration | None = 5_184_000,
-        connection_timeout: float = 3600,
+        connection_timeout: float | timedelta = 3600,
         remote_address: AddressLike | list[AddressLike] | None = None,
         local_address: AddressLike | None = None,
         *,
@@ -132,8 +137,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._make_replica(limits)
         self._loads_untold = 0
         self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
-        self._lines = Lines()
+        self._log = LimitedLog()
         self._closed = False
+        self._is_closing = False
         self._closing = threading.RLock()  # held by who closes; a signal's handler may close, too
         local = None if local_address is None else parse("local_address", local_address)
         self._role = "client" if local is None else "both" if self._remotes else "server"
@@ -155,7 +161,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache; its threads are started by `_start`."""
-        self._exchange = Exchange(self._replica, self._view, self._lock, self._clock, self._notify)
+        self._exchange = Exchange(self._replica, self._lock, self._clock, self._view.pop_gone, self._notify)
         terms = Terms(
             self._introduce,
             self._exchange.judge,
@@ -165,19 +171,25 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._insecure,
             self._silence_seconds,
         )
-        self._server = None if local is None else Server(local, self._exchange, terms)
+        if local is not None or remotes:
+            refuse_gevent()
+        self._listening: Address | None = None
+        self._transports: list[Transport] = []
         try:
-            self._diallers = [Dialler(remote, self._exchange, terms) for remote in remotes]
+            if local is not None:
+                server = Server(local, self._exchange, terms)
+                self._listening = server.address
+                self._transports.append(server)
+            self._transports += [Dialler(remote, self._exchange, terms) for remote in remotes]
         except BaseException:  # no descriptors left, say
-            if self._server is not None:
-                self._server.close_at_once()
+            self._end_links(0.0)
             raise
         self._share_writes()
         _open_caches[id(self)] = self
 
     def _share_writes(self) -> None:
         """From here on the replica hears of each write, and the links of its news."""
-        self._sharing = _Sharing(self._replica, self._view, self._maximum_value_bytes, self._exchange.tell)
+        self._sharing = _Sharing(self._replica, self._view, self._maximum_value_bytes, self._exchange.send_news)
         if self._lives_are_plain() and not self._overrides(LRUCache, "_set"):
             writer = Writer(
                 self._replica,
@@ -186,14 +198,17 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 self._monotonic,
                 self._freshness.life,
                 self._maximum_value_bytes,
-                self._exchange.tell,
+                self._exchange.send_news,
             )
             self._write_shortly(None, writer.write)
 
     def _start(self) -> None:
-        for part in (self._server, *self._diallers):
-            if part is not None:
-                part.start()
+        try:
+            for transport in self._transports:
+                transport.start()
+        except BaseException:  # no threads left, say
+            self.close()
+            raise
 
     # -- what a replicated cache has beside ------------------------------------------------------------------------
 
@@ -210,12 +225,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
     @property
     def local_address(self) -> tuple[str, int] | str | None:
         """Where it listens, with the port that it took; None if it does not."""
-        return None if self._server is None else self._server.address.public
+        return None if self._listening is None else self._listening.public
 
     def peers(self) -> list[Peer]:
         """The nodes that it is linked with, and the addresses at which it looks for others."""
-        looking = [dialler.peer() for dialler in self._diallers if not self._closed]
-        return self._exchange.peers() + [peer for peer in looking if peer is not None]
+        looking = [] if self._closed else [peer for transport in self._transports for peer in transport.peers()]
+        return self._exchange.peers() + looking
 
     def wait_connected(self, count: int = 1, timeout: Duration | None = None) -> bool:
         """Wait until so many nodes are linked with this one; False if they are not in time. None: for ever."""
@@ -233,19 +248,27 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def close(self) -> None:
         """Say goodbye to all, and end all threads, within `connection_timeout`. It goes on as a local cache."""
         with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            deadline = time.monotonic() + self._silence_seconds * CLOSING_SHARE
-            parts: list[Server | Dialler] = [*self._diallers]
-            if self._server is not None:
-                parts.append(self._server)
-            for part in parts:
-                part.stop()
-            self._exchange.close("its cache was closed")
-            for part in parts:
-                part.join(max(0.0, deadline - time.monotonic()))
-            _open_caches.pop(id(self), None)
+            if self._is_closing:
+                return  # by a signal's handler, in the midst of it
+            self._closed = self._is_closing = True
+            try:
+                self._end_links(self._silence_seconds * CLOSING_SHARE)
+                _open_caches.pop(id(self), None)
+            finally:
+                self._is_closing = False
+
+    def _end_links(self, seconds: float) -> None:
+        """End all threads, each whatever happened to the one before; the first mistake is raised in the end.
+
+        All of it may be done again, as after an interruption.
+        """
+        deadline = time.monotonic() + seconds
+        with ExitStack() as acts:  # the last one first
+            for transport in self._transports:
+                acts.callback(lambda each: each.join(max(0.0, deadline - time.monotonic())), transport)
+            acts.callback(self._exchange.close, "its cache was closed")
+            for transport in self._transports:
+                acts.callback(transport.stop)
 
     def __enter__(self) -> "LRUCacheDistributed[K, V]":
         return self
@@ -345,7 +368,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _keep_load(self, flight: Flight[K], value: Any, life: float | None, gone: list[Gone[K, V]]) -> Any:
         value = super()._keep_load(flight, value, life, gone)
-        self._exchange.tell()
+        self._exchange.send_news()
         return value
 
     # -- values that came encoded --------------------------------------------------------------------------------------
@@ -395,7 +418,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 key, error = self._undecodable.pop()
             except IndexError:
                 return  # another thread was quicker
-            self._lines.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
+            self._log.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
 
     def _value_of(self, gone: Gone[K, V]) -> V | Missing:
         payload = _payload(gone[1], gone[2])
@@ -437,16 +460,18 @@ class LRUCacheDistributed(LRUCache[K, V]):
         super()._after_fork_in_child()
         if not self._is_whole:
             return  # its construction failed, or was another thread's and will never end
-        parent = self._server.address if self._server is not None else None
-        for part in (self._server, *self._diallers):
-            if part is not None:
-                part.abandon()
+        parent = self._listening
+        for transport in self._transports:
+            transport.abandon()
         self._exchange.abandon()
-        self._closing = threading.RLock()
+        self._closing, self._is_closing = threading.RLock(), False
         self._replica.renew(os.urandom(NODE_BYTES), self._monotonic())
         if parent is not None:
             self._remotes = [parent]
         self._role = "client"
+        if self._remotes and has_gevent():
+            logger().warning("a forked process makes no links: %s", GEVENT)
+            self._remotes = []
         self._make_links([] if self._closed else self._remotes, None)
 
     def __repr__(self) -> str:
@@ -511,8 +536,9 @@ _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakVa
 
 @atexit.register
 def _close_all() -> None:
-    for cache in list(_open_caches.values()):
-        cache.close()
+    with ExitStack() as acts:
+        for cache in list(_open_caches.values()):
+            acts.callback(cache.close)
 
 
 def _start_all_after_fork() -> None:
@@ -553,10 +579,26 @@ def _name(argument: str, value: Any) -> str:
 def _milliseconds(argument: str, value: Any) -> float:
     """A time in milliseconds (which a timedelta need not say) as seconds, and no more than polls take."""
     if isinstance(value, timedelta):
-        return min(arguments.seconds(argument, value), LONGEST_SILENCE_SECONDS)
+        return _long_enough(argument, min(arguments.seconds(argument, value), LONGEST_SILENCE_SECONDS))
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{argument} must be milliseconds (int, float) or a timedelta, not {type(value).__name__}")
-    return arguments.seconds(argument, min(value, LONGEST_SILENCE_SECONDS * 1000)) / 1000
+    seconds = arguments.seconds(argument, min(value, LONGEST_SILENCE_SECONDS * 1000)) / 1000
+    return _long_enough(argument, seconds)
+
+
+def _long_enough(argument: str, seconds: float) -> float:
+    if seconds < SHORTEST_SILENCE_SECONDS:
+        raise ValueError(
+            f"{argument} is in milliseconds, and {seconds * 1000:g} of them are too few for a link to last: "
+            f"give at least {SHORTEST_SILENCE_SECONDS * 1000:g} (the default is 3600)"
+        )
+    if seconds < SHORT_SILENCE_SECONDS:
+        logger().warning(
+            "%s is in milliseconds, and after %g of them a busy neighbour may be taken for dead",
+            argument,
+            seconds * 1000,
+        )
+    return seconds
 
 
 def _finite(argument: str, value: Any, *, zero: bool = False) -> float:

@@ -192,3 +192,17 @@ def test_nothing_of_an_address_that_was_refused_stays_open(nodes: Nodes, free_po
         with pytest.raises(ValueError, match="max_clock_skew"):
             LRUCacheDistributed(local_address=("127.0.0.1", free_port), max_clock_skew=0)
     nodes(local_address=("127.0.0.1", free_port))
+
+
+@pytest.mark.parametrize("value", [3, 29.9, timedelta(milliseconds=3)])
+def test_a_connection_timeout_that_no_link_survives_is_refused(value: Any) -> None:
+    """As by who took it for seconds."""
+    with pytest.raises(ValueError, match=r"connection_timeout is in milliseconds.*at least 30.*3600"):
+        LRUCacheDistributed(connection_timeout=value)
+
+
+def test_a_short_connection_timeout_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    LRUCacheDistributed(connection_timeout=100)
+    assert caplog.messages == []
+    LRUCacheDistributed(connection_timeout=99)
+    assert "99" in caplog.text

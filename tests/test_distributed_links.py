@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lru_cache import TLS, AddressError, LRUCacheDistributed
+from lru_cache import TLS, AddressError, LRUCacheDistributed, lru_cache_distributed
 from lru_cache.network import address, client, server
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Started, eventually, link, settle
@@ -24,6 +24,10 @@ Pair = tuple[Cache, Cache]
 Nodes = Callable[..., Cache]
 Start = Callable[..., Started]
 SECRET = "a secret of more than sixteen bytes"
+
+
+def diallers_of(cache: Cache) -> list[client.Dialler]:
+    return [transport for transport in cache._transports if isinstance(transport, client.Dialler)]
 
 
 def test_makes_no_thread_and_no_socket_without_an_address(nodes: Nodes) -> None:
@@ -149,6 +153,25 @@ def test_a_server_that_comes_back_is_found_again_and_told_what_it_missed(nodes: 
     assert second.get("meanwhile") == 1
 
 
+class Patched:
+    """`gevent.monkey`, after it has patched everything."""
+
+    @staticmethod
+    def is_module_patched(name: str) -> bool:
+        return True
+
+
+def test_under_gevent_s_monkey_patching_links_are_refused_and_the_local_cache_is_not(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gevent.monkey", Patched)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match=r"gevent.*gthread"):
+        LRUCacheDistributed(local_address=("127.0.0.1", 0))
+    cache = nodes()
+    cache.set("k", 1)
+    assert cache.get("k") == 1
+
+
 # -- Unix sockets ------------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +211,17 @@ def test_a_socket_file_that_is_alive_is_refused_and_left(nodes: Nodes, path: Pat
     with pytest.raises(AddressError, match=f"cannot listen on {path}: .*in use"):
         LRUCacheDistributed(local_address=str(path))
     link(nodes(remote_address=str(path)), first)
+
+
+def test_to_look_whether_a_socket_file_is_alive_disturbs_nobody(
+    nodes: Nodes, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listening = nodes(local_address=str(path))
+    for _ in range(3):
+        with pytest.raises(AddressError, match="in use"):
+            LRUCacheDistributed(local_address=str(path))
+    link(nodes(remote_address=str(path)), listening)  # after them, so they were seen to
+    assert caplog.messages == []
 
 
 def test_a_file_that_is_no_socket_is_refused_and_left(path: Path) -> None:
@@ -275,14 +309,15 @@ def test_wait_connected_ends_when_the_cache_is_closed(nodes: Nodes, start: Start
     assert waiting.result() is False
 
 
-def test_a_link_to_oneself_is_closed_and_no_peer(
+def test_a_link_to_oneself_is_closed_and_said_to_be_one(
     nodes: Nodes, free_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = ("127.0.0.1", free_port)
     cache = nodes(local_address=mine, remote_address=mine)
-    eventually(lambda: cache._diallers[0]._peer_node)
-    assert cache.peers() == []
+    eventually(lambda: [peer.state for peer in cache.peers()] == [client.MYSELF])
+    assert [peer.node for peer in cache.peers()] == [cache.node]
     assert cache.flush() is False, "an address is configured and nobody else is there"
+    assert len([line for line in caplog.messages if "this is myself" in line]) == 1
     assert not [line for line in caplog.messages if "mistake" in line]
 
 
@@ -291,7 +326,7 @@ def test_a_second_link_to_the_same_node_is_closed(nodes: Nodes) -> None:
     port = listening.local_address[1]  # type: ignore[index]
     dialling = nodes(remote_address=[("127.0.0.1", port), ("localhost", port)])
     link(dialling, listening)
-    eventually(lambda: all(dialler._peer_node for dialler in dialling._diallers))
+    eventually(lambda: all(dialler._answered for dialler in diallers_of(dialling)))
     eventually(lambda: len(dialling.peers()) == len(listening.peers()) == 1)
     dialling.set("k", 1)
     # Of two links made at once each end may close the one that the other keeps; then there is none for a moment.
@@ -304,7 +339,7 @@ def test_of_two_nodes_that_dial_each_other_one_link_stays_that_of_the_lower(node
     one = nodes(local_address=("127.0.0.1", 0), remote_address=second)
     other = nodes(local_address=second, remote_address=one.local_address)
     link(one, other)
-    eventually(lambda: all(cache._diallers[0]._peer_node for cache in (one, other)))
+    eventually(lambda: all(diallers_of(cache)[0]._answered for cache in (one, other)))
     lower, upper = sorted((one, other), key=lambda cache: cache.node)
     eventually(lambda: [each.dialled for each in lower._exchange._links] == [True])
     eventually(lambda: [each.dialled for each in upper._exchange._links] == [False])
@@ -538,6 +573,55 @@ def test_a_cache_that_is_being_closed_may_be_closed_by_a_signal_s_handler(nodes:
     end = cache._exchange.close
     monkeypatch.setattr(cache._exchange, "close", lambda reason: (cache.close(), end(reason)))
     cache.close()
+
+
+def test_closing_while_a_link_s_thread_is_not_started_yet_raises_nothing(nodes: Nodes) -> None:
+    cache = nodes(local_address=("127.0.0.1", 0))
+    (listening,) = cache._transports
+    assert isinstance(listening, server.Server)
+    listening._link_threads.add(threading.Thread(target=print))
+    cache.close()
+
+
+def test_a_close_that_failed_may_be_called_again_and_ends_the_rest_at_once(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = nodes(local_address=("127.0.0.1", 0))
+    cache = nodes(local_address=("127.0.0.1", 0), remote_address=other.local_address)
+    link(cache, other)
+    listening, dialler = cache._transports
+    with monkeypatch.context() as patch:
+        patch.setattr(listening, "join", lambda seconds: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cache.close()
+        assert not dialler._thread.is_alive()  # type: ignore[attr-defined]
+    cache.close()
+    assert not listening._thread.is_alive()  # type: ignore[attr-defined]
+
+
+def test_at_exit_each_cache_is_closed_whatever_happened_to_another(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [nodes(local_address=("127.0.0.1", 0)) for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(made[1], "_end_links", lambda seconds: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lru_cache_distributed._close_all()
+    for cache in (made[0], made[2]):
+        assert not cache._transports[0]._thread.is_alive()  # type: ignore[attr-defined]
+
+
+def test_a_cache_whose_threads_cannot_start_gives_back_its_port(
+    nodes: Nodes, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            LRUCacheDistributed(local_address=("127.0.0.1", free_port))
+    nodes(local_address=("127.0.0.1", free_port))
 
 
 def test_leaving_the_with_closes(nodes: Nodes, path: Path) -> None:

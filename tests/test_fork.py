@@ -264,7 +264,7 @@ def test_a_child_holds_none_of_its_parent_s_sockets(pair: Pair) -> None:
     """Else a parent that dies would not be noticed as long as a worker of it lives."""
     _, server = pair
     numbers = [each._connection.socket.fileno() for cache in pair for each in cache._exchange._links]
-    numbers += [sock.fileno() for sock in server._server._sockets]  # type: ignore[union-attr]
+    numbers += [sock.fileno() for each in server._transports for sock in each._sockets]  # type: ignore[attr-defined]
     inodes = {os.fstat(number).st_ino for number in numbers}
 
     def held() -> int:

@@ -16,6 +16,7 @@ AddressLike = tuple[str, int | str] | str | os.PathLike[str]
 """`(host, port)`, `"host:port"`, `"[::1]:port"` or the path of a Unix socket."""
 
 _FORMS = 'write (host, port), "host:port", "[::1]:port" or the path of a Unix socket, such as "./cache.sock"'
+_URL = "://"
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)")
 _LARGEST_PORT = 65_535
 _LONGEST_PATH_BYTES = 107  # what fits into the kernel's sockaddr_un on Linux, with its closing zero; 103 on macOS
@@ -51,9 +52,11 @@ def parse(argument: str, value: Any) -> Address:
     if isinstance(value, os.PathLike):
         return _unix(argument, value)
     if isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], str):
+        _refuse_url(argument, value[0])
         return Address(value[0], _port(argument, value[1], value))
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be an address, not {value!r}: {_FORMS}")
+    _refuse_url(argument, value)
     matched = _HOST_AND_PORT.fullmatch(value)
     if matched is not None:
         host = matched["host"] if matched["bracketed"] is None else matched["bracketed"]
@@ -99,6 +102,13 @@ def shown(family: int, where: Any) -> str:
     if family == socket.AF_UNIX:
         return str(where)
     return str(Address(where[0].removeprefix("::ffff:"), where[1]))
+
+
+def _refuse_url(argument: str, value: str) -> None:
+    if _URL in value:
+        raise AddressError(
+            f"{argument}: {value!r} is a URL, and links are made with caches of this kind only; {_FORMS}"
+        )
 
 
 def _port(argument: str, value: Any, whole: Any) -> int:

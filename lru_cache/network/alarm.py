@@ -1,7 +1,7 @@
 """Waking a thread that waits for a socket. It must not know what for."""
 
 import os
-import select
+import selectors
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import socket
 
-READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
+READABLE = selectors.EVENT_READ
+WRITABLE = selectors.EVENT_WRITE
+# `poll` where there is one: it needs no descriptor of its own, as epoll and kqueue do, and takes any number, as select
+# does not.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 
 
 class Alarm:
@@ -26,8 +30,8 @@ class Alarm:
             self._reading, self._writing = os.pipe()
             os.set_blocking(self._reading, False)
             os.set_blocking(self._writing, False)
-        self._poll = select.poll()
-        self._poll.register(self._reading, select.POLLIN)
+        self._selector = _Selector()
+        self._selector.register(self._reading, READABLE)
         self._watched: dict[int, int] = {}
 
     def ring(self) -> None:
@@ -43,22 +47,33 @@ class Alarm:
                     pass  # full, and so it will be read
 
     def watch(self, sock: "socket.socket", writable: bool = False, readable: bool = True) -> None:
-        """Wait for this socket too: to be readable, writable, or either."""
-        wanted = (select.POLLIN if readable else 0) | (select.POLLOUT if writable else 0)
+        """Wait for this socket too: to be readable, writable, or either; no longer, if for neither."""
+        wanted = (READABLE if readable else 0) | (WRITABLE if writable else 0)
         number = sock.fileno()
-        if self._watched.get(number) != wanted:
-            self._poll.register(number, wanted)
-            self._watched[number] = wanted
+        watched = self._watched.get(number, 0)
+        if watched == wanted:
+            return
+        if not wanted:
+            self.unwatch(number)
+            return
+        if watched:
+            self._selector.modify(number, wanted)
+        else:
+            self._selector.register(number, wanted)
+        self._watched[number] = wanted
 
     def unwatch(self, number: int) -> None:
         """Wait for it no longer; by number, since it may be closed."""
         if self._watched.pop(number, None) is not None:
-            self._poll.unregister(number)
+            self._selector.unregister(number)
 
     def wait(self, seconds: float) -> dict[int, int]:
-        """Wait so long at most. Which sockets are ready, and for what: `READABLE` and `select.POLLOUT`."""
-        # Rounded up: a poll that ends a fraction of a millisecond early would spin until the moment has come.
-        ready = dict(self._poll.poll(max(0, int(seconds * 1000 + 0.999))))
+        """Wait so long at most. Which sockets are ready, and for what: `READABLE` and `WRITABLE`.
+
+        One that is broken or closed at the other end is ready for all that it was watched for.
+        """
+        # The selector rounds up to a millisecond: one that ended earlier would spin until the moment has come.
+        ready = {key.fd: events for key, events in self._selector.select(max(0.0, seconds))}
         if ready.pop(self._reading, 0):
             try:
                 os.read(self._reading, 4096)
@@ -79,5 +94,6 @@ class Alarm:
         """Likewise in the child of a fork, where a thread that is not in this process may hold the lock for ever."""
         ends = {self._reading, self._writing} - {-1}
         self._reading = self._writing = -1
+        self._selector.close()
         for end in ends:
             os.close(end)

@@ -24,10 +24,15 @@ from lru_cache.network.peer import Peer
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
+MYSELF = "this is myself"  # a state, and what the log says
+
+
+class NeedlessError(RefusedError):
+    """Whoever answered is linked with already, or is this very node."""
 
 
 class Dialler:
-    """One remote address."""
+    """One remote address. If its name stands for several, each is tried until there is a link."""
 
     def __init__(self, address: Address, exchange: Exchange, terms: Terms) -> None:
         self.address = address
@@ -37,7 +42,9 @@ class Dialler:
         self._longest_pause = min(LONGEST_PAUSE_SECONDS, terms.silence_seconds)
         self._alarm = Alarm()
         self._stopped = False
-        self._peer_node = b""  # of the last one that answered here
+        self._tried: set[Any] = set()  # the socket addresses of the last attempt
+        self._answered: dict[Any, bytes] = {}  # the nodes that answered there
+        self._has_met_itself = False
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-dial-{address}", daemon=True)
 
     def start(self) -> None:
@@ -51,7 +58,9 @@ class Dialler:
 
     def join(self, seconds: float) -> None:
         """Wait for the thread, if this is another one."""
-        if self._thread is not threading.current_thread():
+        if self._thread.ident is None:
+            self._alarm.close()
+        elif self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
     def abandon(self) -> None:
@@ -59,11 +68,12 @@ class Dialler:
         self._stopped = True
         self._alarm.abandon()
 
-    def peer(self) -> Peer | None:
-        """What is to be told of this address; None while there is a link, which has more to tell."""
-        if self.state == "connected" or self._is_needless():
-            return None
-        return Peer(None, None, str(self.address), None, self.state, None, None, 0)
+    def peers(self) -> list[Peer]:
+        """Its address, while there is no link that has more to tell."""
+        if self.state == "connected" or self._has_other_link():
+            return []
+        node = self._exchange.node.hex() if self.state == MYSELF else None
+        return [Peer(node, None, str(self.address), None, self.state, None, None, 0)]
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -73,9 +83,10 @@ class Dialler:
             began = time.monotonic()
             try:
                 link = self._dial()
+            except NeedlessError:
+                self.state = "connected" if self._has_other_link() else MYSELF
             except RefusedError as error:
-                if not self._is_needless():
-                    self._note("refused", f"no link to {self.address}: {error}")
+                self._note("refused", f"no link to {self.address}: {error}")
             except (OSError, ProtocolError) as error:
                 self._note("unreachable", f"cannot reach {self.address}: {_said(error)}; will go on trying")
             except Exception:  # noqa: BLE001 - ours, then; the next attempt may do better
@@ -87,29 +98,33 @@ class Dialler:
                 ending = link.run()
                 self.state = "connecting"
                 if not self._stopped:
-                    level = INFO if ending.orderly or self._is_needless() else WARNING
+                    level = INFO if ending.orderly or self._has_other_link() else WARNING
                     logger().log(level, "the link to %s ended: %s", link, ending)
                 if time.monotonic() - began > self._longest_pause:
                     pause = FIRST_PAUSE_SECONDS  # it was a good link, worth an early try
-            self._wait_for_other_link()
+            self._wait_while_needless()
             self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at one moment
             pause = min(2 * pause, self._longest_pause)
         self._alarm.close()
 
     def _dial(self) -> Link:
-        failure: Exception = OSError("the name has no address")
+        failure: Exception | None = None
+        needless: NeedlessError | None = None
+        self._tried, self._answered = set(), {}
         for family, where in resolve(self.address):
+            self._tried.add(where)
             refusal = self._terms.refusal(family, where)
-            if refusal is not None:
-                failure = RefusedError(refusal)
-                continue
             try:
+                if refusal is not None:
+                    raise RefusedError(refusal)
                 return self._dial_one(family, where)
-            except RefusedError:
-                raise
+            except NeedlessError as error:
+                needless = error
             except (OSError, ProtocolError) as error:
                 failure = error
-        raise failure
+            if self._stopped:
+                break
+        raise failure or needless or OSError("the name has no address")
 
     def _dial_one(self, family: socket.AddressFamily, where: Any) -> Link:
         deadline = time.monotonic() + self._terms.silence_seconds
@@ -124,13 +139,33 @@ class Dialler:
             raise
         try:
             self._finish(greeting)
-            self._peer_node = greeting.peer.node
-            link = Link(self._exchange, greeting, shown(family, where), self._terms.silence_seconds)
-            self._exchange.join(link)
+            self._answered[where] = greeting.peer.node
+            if greeting.peer.node == self._exchange.node:
+                raise NeedlessError(MYSELF)
+            return self._make_link(greeting, shown(family, where))
         except (OSError, ProtocolError) as error:
             greeting.part(error)
+            if isinstance(error, NeedlessError) and greeting.peer.node == self._exchange.node:
+                self._note_itself(shown(family, where))
+            raise
+
+    def _make_link(self, greeting: Greeting, shown_address: str) -> Link:
+        feed = self._exchange.feed()
+        link = Link(feed, greeting, shown_address, self._terms.silence_seconds)
+        try:
+            feed.join(link)
+        except RefusedError as error:
+            greeting.part(error)
+            link.abandon()
+            if self._exchange.is_linked_to(link.peer.node):
+                raise NeedlessError(str(error)) from None
             raise
         return link
+
+    def _note_itself(self, shown_address: str) -> None:
+        if not self._has_met_itself:
+            logger().warning("%s, an address of %s: %s; it is passed over", shown_address, self.address, MYSELF)
+        self._has_met_itself = True
 
     def _connect(self, sock: socket.socket, where: Any, deadline: float) -> None:
         try:
@@ -160,15 +195,32 @@ class Dialler:
 
     # -- between links -----------------------------------------------------------------------------------------------
 
-    def _wait_for_other_link(self) -> None:
-        """One to this address would only be refused again."""
+    def _wait_while_needless(self) -> None:
+        """A link to this address would only be refused again, unless its name stands for others by now."""
         while not self._stopped and self._is_needless():
-            self.state = "connected"
+            self.state = "connected" if self._has_other_link() else MYSELF
             self._alarm.wait(self._longest_pause)
+            if not self._leads_where_it_did():
+                return
 
     def _is_needless(self) -> bool:
-        """Whether there is another link to the node at this address, or it is this node itself."""
-        return bool(self._peer_node) and self._exchange.is_linked_to(self._peer_node)
+        """Whether all that answered at this address are linked with, or are this node itself."""
+        node, answered = self._exchange.node, self._answered
+        return (
+            bool(answered)
+            and answered.keys() == self._tried
+            and all(each == node or self._exchange.is_linked_to(each) for each in answered.values())
+        )
+
+    def _has_other_link(self) -> bool:
+        """Whether there is a link to a node at this address, whoever has dialled it."""
+        return any(self._exchange.is_linked_to(each) for each in self._answered.values())
+
+    def _leads_where_it_did(self) -> bool:
+        try:
+            return {where for _, where in resolve(self.address)} == self._tried
+        except OSError:
+            return True
 
     def _pause(self, seconds: float) -> None:
         if not self._stopped:

@@ -1,75 +1,112 @@
 """The exchange: where the links and the cache meet. It drives the replica, as the simulator does, for threads.
 
-Everything that the replica does happens under the cache's lock; nothing is sent or called back under it. This file must
-not know sockets, and no rules: what to keep, to tell and to believe is the replica's business.
+Everything that the replica does happens under the cache's lock; nothing is sent or called back under it. Whichever
+thread has news, a writer's or that of the link over which it came, sends it on all links, one after the other: to wake
+a thread for each would cost several times that. What is left for later (`Pace` says what) one of the links' threads
+carries out for all of them.
+
+This file must not know sockets, nor what a link is beyond `Linked`, and no rules: what to keep, to tell and to believe
+is the replica's business.
 """
 
+import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from math import inf
+from time import monotonic
+from typing import Any
 
 from lru_cache.clock import Clock
 from lru_cache.log import logger
+from lru_cache.network.feed import Linked
 from lru_cache.network.handshake import Hello, RefusedError
+from lru_cache.network.pace import SEEN_AT_LATEST_SECONDS, Pace, Seen
 from lru_cache.network.peer import Peer
-from lru_cache.replication import Message, Replica, StoreView, Type, seconds_of
+from lru_cache.replication import NODE_BYTES, Message, Replica, Type, seconds_of
 
-if TYPE_CHECKING:
-    from lru_cache.network.link import Link
-
-UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is; each crosses every link
-DIRECT_LINKS = 2  # at most, for writers to send by themselves: the cost of each is theirs
+UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is
+UPKEEP_EARLY_SECONDS = 1.2  # so much earlier if a thread is awake anyway: then a heartbeat goes with a ping
+WORK_SECONDS = 0.05  # at once, in which a link is not read
+LONE = 1  # batch, for a write that came by itself
+BURST_BATCHES = 4  # at most that a writer sends at once: it takes off more than it adds, else the outbox would overflow
+ALL_BATCHES = 1 << 30  # for a thread in the background: all that the socket takes
+_NO_NEWS = frozenset(bytes([each]) for each in (Type.SEEN, Type.PING, Type.PONG, Type.GOODBYE))  # second bytes
 
 
 class Exchange:
-    """The replica with its links. Any thread may call anything."""
+    """The replica with its links. Any thread may call anything.
+
+    `removed` hands over what the replica has made leave the store, under the lock; `notify_removed` tells whoever wants
+    to know, outside it.
+    """
 
     def __init__(
         self,
         replica: Replica,
-        view: StoreView,
         lock: "threading.RLock",
         clock: Clock,
-        settle: Callable[[list[Any]], object],
+        removed: Callable[[], list[Any]],
+        notify_removed: Callable[[list[Any]], object],
     ) -> None:
         self.next_upkeep = 0.0
         self.bytes_in = 0  # of links that are gone
         self.bytes_out = 0
+        self.pace = Pace()
         self._replica = replica
-        self._view = view
         self._clock = clock
-        self._alone, self._monotonic = replica.to_send_at_once, clock.monotonic  # a lone write runs on cold caches
-        self._settle = settle  # tells who wants to know what left the store
+        self._removed = removed
+        self._notify_removed = notify_removed
         self._lock = lock  # the cache's; also protects all below
-        self._links: tuple[Link, ...] = ()  # replaced and never changed, so that it can be read without the lock
+        # Both replaced and never changed, so that they can be read without the lock; in the same order.
+        self._links: tuple[Linked, ...] = ()
+        self._feeds: tuple[LinkFeed, ...] = ()
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
         self._waiters = 0
         self._closed = False
-        self._to_ring = False  # the first link's thread is to wake the others'; set and cleared by anybody
+        self._left = False  # writers have left news to one of the links' threads; set and cleared by anybody
+        self._watch: Linked | None = None  # whose thread wakes for what is due on all links, and when; by anybody, too
+        self._watch_until = inf
 
     # -- for the cache -----------------------------------------------------------------------------------------------
 
-    def tell(self) -> None:
-        """The cache was written to, and its lock is free again: let the links know."""
+    def send_news(self) -> None:
+        """The cache was written to, and its lock is free again: send that on all links, or have it sent."""
         links = self._links
         if not links:
             return
-        if len(links) <= DIRECT_LINKS and not self._lock._is_owned():  # type: ignore[attr-defined]
-            for link in links:
-                link.tell()
+        now = monotonic()
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # by a write within a write: nothing is sent under it
+            self._leave_to_thread(links)
             return
-        # One of their threads wakes the others: a system call for each would be the writer's to pay for.
-        self._to_ring = True
-        links[0].ring()
-        if links is not self._links:  # perhaps that one has just left, and did not see what it was to do
-            self.ring_all()
+        pace = self.pace
+        if pace.is_lone(now):
+            batches = LONE
+        elif pace.is_batch():
+            batches = BURST_BATCHES
+        else:
+            self._leave_to_thread(links)
+            return
+        try:
+            for link in links:
+                link.send(batches, now)
+        except BaseException:  # a signal's handler: the other links' threads see to it
+            self._leave_to_thread(links)
+            raise
 
-    def ring_all(self) -> None:
-        """Let the links' threads see what there is to do, if whoever wrote has left that to one of them."""
-        if self._to_ring:
-            self._to_ring = False
-            for link in self._links:
-                link.ring()
+    def _leave_to_thread(self, links: tuple[Linked, ...]) -> None:
+        """One of the links' threads is to send on all of them, unless one is about to.
+
+        1. A writer has put news into outboxes, sets `_left`, and looks whether a thread lingers.
+        2. The thread that lingers ends that, clears `_left`, and then looks into the outboxes.
+
+        If the writer finds it lingering, the thread has not looked yet, and will find the news.
+        """
+        self._left = True
+        if not self.pace.lingers:
+            (self._watch or links[0]).wake()
+            if links is not self._links:  # perhaps that one has just left, and did not see what it was to do
+                for link in self._links:
+                    link.wake()
 
     def wait_connected(self, count: int, seconds: float | None) -> bool:
         """Wait until so many neighbours are there, and each side knows what the other has."""
@@ -80,11 +117,11 @@ class Exchange:
         with self._lock:
             time_told = self._replica.told_time()
 
-        def settled() -> bool:
+        def have_all() -> bool:
             # Also those that are just being greeted: else there would be none, and nothing to wait for.
             return all(self._replica.has_all(link, time_told) for link in self._links)
 
-        return self._wait(settled, seconds) and bool(self._links)
+        return self._wait(have_all, seconds) and bool(self._links)
 
     @property
     def has_links(self) -> bool:
@@ -119,7 +156,7 @@ class Exchange:
         for link in self._links:
             self._replica.link_down(link)
             link.abandon()
-        self._links = ()
+        self._links = self._feeds = ()
 
     # -- for the handshake -------------------------------------------------------------------------------------------
 
@@ -131,23 +168,70 @@ class Exchange:
             now = self._clock.monotonic()
             was_set = self._replica.time_passed(now, self._clock.time())
             present = self._replica.present(now)
-            gone = self._view.pop_gone()
-        self._tell_of_clock(was_set, gone)
+            gone = self._removed()
+        self._after_look_at_clock(was_set, gone)
+        self._work()
         return present
 
     def judge(self, peer: Hello, half_trip: float, told_at: float) -> str | None:
         """Why a node must be refused for its clock, if it must."""
         with self._lock:
-            return self._replica.clock_refusal(peer.present, half_trip, told_at)
+            reason = self._replica.clock_refusal(peer.present, half_trip, told_at)
+            must_redate = self._replica.must_redate()
+        if must_redate:
+            self._redate()
+        return reason
+
+    def _redate(self) -> None:
+        """Our clock was ahead. Part with all, and go on as another node, which dates anew what was written."""
+        with self._lock:
+            if not self._replica.must_redate():
+                return  # another thread was quicker
+            links, self._links, self._feeds = self._links, (), ()
+            for link in links:
+                self._replica.link_down(link)
+            self._replica.redate(os.urandom(NODE_BYTES), self._clock.monotonic())
+        logger().warning(
+            "the wall clock was ahead and has been set right: what was written meanwhile is dated anew, and this node is "
+            "node %s from here on",
+            self._replica.node.hex(),
+        )
+        for link in links:
+            link.end("its clock was ahead and has been set right")
+        self._work()
+
+    def _work(self) -> bool:
+        """Carry on with what goes through all that is held, a slice for each time that the lock is taken.
+
+        For a while, since the caller's link is not read meanwhile. Whether there is more.
+        """
+        until = monotonic() + WORK_SECONDS
+        while self._replica.has_work(self._clock.monotonic()):
+            with self._lock:
+                self._replica.work(self._clock.monotonic())
+                gone = self._removed()
+            if gone:
+                self._notify_removed(gone)
+            if monotonic() > until:
+                return True
+        return False
+
+    @property
+    def node(self) -> bytes:
+        """The id of this node."""
+        return self._replica.node
 
     def is_linked_to(self, node: bytes) -> bool:
-        """Whether one of the links goes to this node, or it is this node itself."""
-        return node == self._replica.node or any(link.peer.node == node for link in self._links)
+        """Whether one of the links goes to this node."""
+        return any(link.peer.node == node for link in self._links)
 
     # -- for links ---------------------------------------------------------------------------------------------------
 
-    def join(self, link: "Link") -> None:
-        """A new link. RefusedError if it must not be."""
+    def feed(self) -> "LinkFeed":
+        """A feed for a link that is about to be made."""
+        return LinkFeed(self, self._replica, self._lock, self._clock.monotonic)
+
+    def _join(self, link: Linked, feed: "LinkFeed") -> None:
         peer = link.peer
         with self._lock:
             if self._closed:
@@ -158,109 +242,146 @@ class Exchange:
             loser, reason = refused if refused is not None else (None, "")
             if loser is link:
                 raise RefusedError(reason)
-            self._links = (*(each for each in self._links if each is not loser), link)
+            self._replace_links_locked(loser, (link, feed))
             self.next_upkeep = 0.0
         if loser is not None:
-            loser.end(reason)  # type: ignore[attr-defined]
+            loser.end(reason)  # type: ignore[attr-defined]  # the replica knows it as something with a hash
 
-    def leave(self, link: "Link") -> None:
-        """A link is over."""
+    def _leave(self, link: Linked) -> None:
         with self._lock:
             self._replica.link_down(link)
-            self._links = tuple(each for each in self._links if each is not link)
+            self._replace_links_locked(link)
             self.bytes_in += link.bytes_in
             self.bytes_out += link.bytes_out
             self._changed.notify_all()
-        self.ring_all()
+        if self._watch is link:
+            self._watch = None
+        for other in self._links[:1]:
+            other.wake()  # perhaps this one was to do something, or to wake for something
 
-    def received(self, link: "Link", body: bytes) -> Message | None:
-        """A message came over a link. Pings, pongs and goodbyes are returned; ProtocolError must end the link."""
+    def _replace_links_locked(self, lost: object, *more: "tuple[Linked, LinkFeed]") -> None:
+        pairs = [(link, feed) for link, feed in zip(self._links, self._feeds, strict=True) if link is not lost]
+        pairs += more
+        self._links, self._feeds = tuple(link for link, _ in pairs), tuple(feed for _, feed in pairs)
+
+    def _received(self, link: Linked, body: bytes) -> Message | None:
         with self._lock:
             if link not in self._replica.neighbours:
                 return None  # another link took its place; its own thread is about to be told
             message = self._replica.received(link, body, self._clock.monotonic())
-            gone = self._view.pop_gone()
+            gone = self._removed()
             if self._waiters and body[1] == Type.SEEN:
                 self._changed.notify_all()
         if gone:
-            self._settle(gone)
+            self._notify_removed(gone)
         return message
 
-    def measured(self, link: "Link") -> None:
-        """A ping came back: lives are shortened by the shortest time that a message was ever seen to take."""
+    def _pass_on(self, source: "LinkFeed", has_news: bool) -> None:
+        now = monotonic()
+        if has_news:
+            for link, feed in zip(self._links, self._feeds, strict=False):
+                if feed is not source and feed.has_news:
+                    link.send(ALL_BATCHES, now)
+        # What has risen has risen for all links alike: to look at one other does.
+        waiting = source.seen_waits()
+        if waiting < Seen.NEWS:
+            waiting = max([waiting, *(feed.seen_waits() for feed in self._feeds[-2:] if feed is not source)])
+        self.pace.seen_rose(waiting, now)
+
+    def _measured(self, link: Linked, half_trip: float) -> None:
         with self._lock:
             neighbour = self._replica.neighbours.get(link)
             if neighbour is not None:
-                neighbour.half_trip = min(neighbour.half_trip, link.round_trip / 2)
+                neighbour.half_trip = min(neighbour.half_trip, half_trip)
 
-    def spread(self, source: "Link") -> None:
-        """News came over a link: let the others know."""
-        for link in self._links:
-            if link is not source and any(self.waiting(link)):
-                link.tell() if len(self._links) <= DIRECT_LINKS else link.ring()
-
-    def has_to_send(self, link: "Link") -> bool:
-        """Whether there is anything to send on a link. Without the lock: whoever changes that rings afterwards."""
+    def _seen_waits(self, feed: "LinkFeed") -> int:
         try:
-            return self._replica.has_to_send(link)
+            return self._replica.seen_waits(feed._link)
         except KeyError:
-            return False
+            return Seen.TOLD
 
-    def waiting(self, link: "Link") -> tuple[bool, bool]:
-        """Likewise, and before that whether it is more than that our `seen` has changed."""
-        try:
-            return self._replica.has_news(link), self._replica.has_to_send(link)
-        except KeyError:
-            return False, False
+    # -- what is due on all links ------------------------------------------------------------------------------------
 
-    def to_send(self, link: "Link", budget: int) -> list[bytes]:
-        """Messages for a link, of about so many bytes."""
-        with self._lock:
-            if link not in self._replica.neighbours:
-                return []
-            return self._replica.to_send(link, self._clock.monotonic(), budget)
+    def _carry_out(self, now: float) -> None:
+        pace = self.pace
+        if now >= self.next_upkeep:
+            self.upkeep(now)
+        if self._replica.has_work(self._clock.monotonic()) and not self._work():
+            self._left = True  # `seen` has waited for that, and perhaps the rest of a resync
+        if self._left and pace.is_rest_due(now):
+            self._left = False  # before looking at what there is, as the end of lingering
+            for link in self._links:
+                link.send(ALL_BATCHES, now)
+        if now >= pace.seen_at:
+            pace.seen_at = inf
+            for link, feed in zip(self._links, self._feeds, strict=False):
+                if feed.seen_waits() == Seen.NEWS:
+                    link.send(LONE, now)
+        if now >= pace.idle_at:
+            pace.idle_at = inf
+            pace.idle_at = min(pace.idle_at, self._send_heartbeats(now))
 
-    def to_send_directly(self, link: "Link") -> list[bytes] | None:
-        """Likewise for a thread that has better things to do: None if it would take more than a moment."""
-        with self._lock:
-            return self._alone(link, self._monotonic())
+    def _send_heartbeats(self, now: float) -> float:
+        """Send what changed of our `seen` to those that were sent nothing for long. When it is the next one's turn."""
+        next_at = inf
+        for link, feed in zip(self._links, self._feeds, strict=False):
+            waiting = feed.seen_waits()
+            due = feed.sent_at + SEEN_AT_LATEST_SECONDS
+            if waiting == Seen.NEWS or (waiting == Seen.IDLE and now >= due):
+                link.send(LONE, now)
+            elif waiting:
+                next_at = min(next_at, due)
+        return next_at
+
+    def _due(self, link: Linked) -> float:
+        """When this link's thread must wake for what is due on all links: one of them does.
+
+        It is the one that has noticed what is due first. Two may do it for once; nobody may think that another does.
+        """
+        if (self._left and not self.pace.lingers) or self._replica.has_work(self._clock.monotonic()):
+            return 0.0
+        due = min(self.pace.due, self.next_upkeep)
+        if self._watch is None or self._watch is link or due < self._watch_until:
+            self._watch, self._watch_until = link, due
+            return due
+        return inf
 
     def upkeep(self, now: float) -> None:
-        """Called by every link's thread all the time; now and then there is something to do."""
-        if now < self.next_upkeep:
-            return
+        """A heartbeat, and a look at the clock; nothing if both were done a moment ago."""
         with self._lock:
-            if now < self.next_upkeep:
+            if now < self.next_upkeep - UPKEEP_EARLY_SECONDS:
                 return
             self.next_upkeep = now + UPKEEP_SECONDS
             was_set = self._replica.time_passed(self._clock.monotonic(), self._clock.time())
             self._replica.heartbeat(self._clock.monotonic())
-            gone = self._view.pop_gone()
-        self._tell_of_clock(was_set, gone)
-        for link in self._links:
-            link.ring()
+            gone = self._removed()
+        self._after_look_at_clock(was_set, gone)
+        self._work()
+        self.pace.seen_rose(Seen.IDLE, now)
+        if was_set:
+            self._left = True  # the clock's being set is news, or may be
 
     # -- shared by the above -----------------------------------------------------------------------------------------
 
-    def _tell_of_clock(self, was_set: bool, gone: list[Any]) -> None:
+    def _after_look_at_clock(self, was_set: bool, gone: list[Any]) -> None:
         if was_set:
             logger().warning("the wall clock was set: loaded values were dropped, and will be loaded again")
         if gone:
-            self._settle(gone)
+            self._notify_removed(gone)
 
-    def _connected_locked(self) -> "list[Link]":
+    def _connected_locked(self) -> list[Linked]:
         """The links whose two sides know what the other has."""
         return [link for link in self._links if self._replica.neighbours[link].seen is not None]
 
-    def _wait(self, settled: Callable[[], bool], seconds: float | None) -> bool:
+    def _wait(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         with self._lock:
             self._waiters += 1
             try:
-                return self._changed.wait_for(lambda: self._closed or settled(), seconds) and settled()
+                return self._changed.wait_for(lambda: self._closed or is_so(), seconds) and is_so()
             finally:
                 self._waiters -= 1
 
-    def _peer_locked(self, link: "Link", now: float) -> Peer:
+    def _peer_locked(self, link: Linked, now: float) -> Peer:
         seen = self._replica.seen.get(link.peer.node)
         lag = None if seen is None else max(0.0, seconds_of(self._replica.present(now)) - seconds_of(seen))
         neighbour = self._replica.neighbours[link]
@@ -275,3 +396,98 @@ class Exchange:
             lag=lag,
             queued=neighbour.queued,
         )
+
+
+class LinkFeed:
+    """The `Feed` of one link: the exchange, for it."""
+
+    def __init__(
+        self, exchange: Exchange, replica: Replica, lock: "threading.RLock", cache_now: Callable[[], float]
+    ) -> None:
+        self.sent_at = -inf
+        self._exchange = exchange
+        self._replica = replica
+        self._lock = lock  # the cache's: protects the replica
+        self._cache_now = cache_now  # the cache's clock, by which lives are counted; `now` elsewhere is the system's
+        self._next_at_once = replica.to_send_at_once
+        self._link: Linked
+        self._news_came = False  # since the last `pass_on`
+
+    def join(self, link: Linked) -> None:
+        """Become the feed of this link. RefusedError if there must be no such link."""
+        self._link = link
+        self._exchange._join(link, self)
+
+    def leave(self) -> None:
+        """The link is over."""
+        self._exchange._leave(self._link)
+
+    def carry_out(self, now: float) -> None:
+        """Do what is due on any link."""
+        self._exchange._carry_out(now)
+
+    def heartbeat(self, now: float) -> None:
+        """A ping is about to be sent."""
+        exchange = self._exchange
+        if now >= exchange.next_upkeep - UPKEEP_EARLY_SECONDS:
+            exchange.upkeep(now)
+
+    def due(self) -> float:
+        """When to call `carry_out` again at the latest."""
+        return self._exchange._due(self._link)
+
+    def received(self, body: bytes) -> Message | None:
+        """A message came."""
+        if body[1:2] not in _NO_NEWS:
+            self._news_came = True
+        return self._exchange._received(self._link, body)
+
+    def pass_on(self) -> None:
+        """All that has come was received."""
+        news_came, self._news_came = self._news_came, False
+        self._exchange._pass_on(self, news_came)
+
+    def measured(self, half_trip: float) -> None:
+        """Lives are shortened by the shortest time that a message was ever seen to take."""
+        self._exchange._measured(self._link, half_trip)
+
+    # Without the lock: whoever changes what these look at sends or wakes afterwards.
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is more to send than that our `seen` has changed."""
+        try:
+            return self._replica.has_news(self._link)
+        except KeyError:
+            return False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything to send."""
+        try:
+            return self._replica.has_to_send(self._link)
+        except KeyError:
+            return False
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether news waits for more of a burst."""
+        return self._exchange._left
+
+    def seen_waits(self) -> int:
+        """Which changes of our `seen` are to be told, as a `Seen`."""
+        return self._exchange._seen_waits(self)
+
+    def next_messages(self, budget: int, now: float) -> list[bytes]:
+        """Fetch messages of about so many bytes."""
+        self.sent_at = now
+        with self._lock:
+            if self._link not in self._replica.neighbours:
+                return []
+            return self._replica.to_send(self._link, self._cache_now(), budget)
+
+    def next_at_once(self, now: float) -> list[bytes] | None:
+        """Likewise, what makes a batch; None if to make it would take more than a moment."""
+        self.sent_at = now
+        with self._lock:
+            return self._next_at_once(self._link, self._cache_now())

@@ -91,9 +91,9 @@ class Greeting:
         try:
             self.connection.fill()
         except ClosedError:
-            if self.connection.bytes_in or self.connection.is_tls:
-                raise
-            raise ClosedError("it closed the connection without a word; perhaps only it has tls") from None
+            if self.is_unheard and self.handshake.side is Side.DIALLER and not self.connection.is_tls:
+                raise ClosedError("it closed the connection without a word; perhaps only it has tls") from None
+            raise
 
     def _take_bodies(self) -> None:
         while not self.handshake.done and (body := next(self.connection.bodies, None)) is not None:
@@ -108,6 +108,11 @@ class Greeting:
         except (OSError, ProtocolError, ValueError):
             pass
         self.connection.close()
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the other end has not said a word so far."""
+        return not self.connection.bytes_in
 
     @property
     def peer(self) -> Hello:

@@ -1,43 +1,49 @@
 """A link: one neighbour's connection, with the thread that reads it, keeps it alive, and sends what is backed up.
 
     Link.run()     the link's own thread, to the end of the link
-    Link.tell()    any thread that has just written: sends at once if that costs next to nothing, else rings
-    Link.ring()    any thread: there is something to do
+    Link.send()    any thread that has news: sends at once if that takes no more than a moment, else leaves it to the
+                   link's thread
+    Link.wake()    any thread: there is something to do
 
 Locks: `_send_lock` makes frame, counter, seal and send one step, and under TLS, which is one state machine for both
-directions, to receive another. Who holds it may take the cache's lock, never
-the other way round. This file must not know rules: what to send and what to make of what came, the exchange says.
+directions, to receive another. Who holds it may take the cache's lock, never the other way round.
+
+This file must not know rules, nor other links: what to send and what to make of what came, its `Feed` says.
 """
 
-import select
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from lru_cache.errors import ProtocolError
 from lru_cache.log import logger
-from lru_cache.network.alarm import READABLE, Alarm
+from lru_cache.network.alarm import READABLE, WRITABLE, Alarm
 from lru_cache.network.connection import ClosedError
+from lru_cache.network.feed import Feed
 from lru_cache.network.greeting import Greeting
 from lru_cache.network.handshake import Side, printable
+from lru_cache.network.pace import SEEN_WHEN_IDLE_SECONDS, Seen
 from lru_cache.replication import Goodbye, Ping, Pong, messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lru_cache.network.exchange import Exchange
-
-BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
-BURST_WRITES = 64  # of those make a batch that the writer sends by itself; what is left is the link's thread's
-BURST_BATCHES = 4  # at most that a writer sends at once: it takes off more than it adds, else the outbox would overflow
-LINGER_SECONDS = 0.001  # the link's thread leaves a burst to who writes for so long, since there will soon be more
-SEEN_WITHIN_SECONDS = 0.005  # the protocol allows twice that
 SEND_BYTES = 262_144  # at once
 SLICE_BYTES = 8_192  # of these, asked for at once: the cache's lock is free in between
 PINGS_IN_A_SILENCE = 3  # sent in the time after which the other side would take us for dead
+DIALLER_S_SHARE = 0.95  # of the time between pings: so it is the dialler that pings an idle link, and both have spoken
+MEASURE_SECONDS = 10.0  # at most between two pings, however much else is sent: they measure the round trip
 SHORTEST_PING_SECONDS = 0.01  # whatever a peer says of its patience
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
+
+
+def uptime() -> float:
+    """Seconds, also those for which this machine was suspended, where the system counts them."""
+    return time.clock_gettime(_UPTIME)
+
+
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class EndedError(Exception):
@@ -52,13 +58,13 @@ class EndedError(Exception):
 class Link:
     """One neighbour. Made when the greeting is over; `run` is for one thread, all else for any."""
 
-    def __init__(self, exchange: "Exchange", greeting: Greeting, address: str, silence_seconds: float) -> None:
+    def __init__(self, feed: Feed, greeting: Greeting, address: str, silence_seconds: float) -> None:
         self.peer = greeting.peer
         self.address = address
         self.dialled = greeting.handshake.side is Side.DIALLER
         self.half_trip = greeting.handshake.half_trip
         self.round_trip = 2 * self.half_trip
-        self._exchange = exchange
+        self._feed = feed
         self._connection = greeting.connection
         self._alarm = Alarm()
         # Protects the connection's sending half and `_over`. One that knows its owner, to be let go however a signal's
@@ -66,70 +72,59 @@ class Link:
         self._send_lock = threading.RLock()
         self._is_sending: Callable[[], bool] = self._send_lock._is_owned  # type: ignore[attr-defined]  # this thread
         self._over = False
-        self._told_at = 0.0  # when there was last a write, and when one that followed another fast
-        self._hurried_at = 0.0
-        self._hurried = 0  # writes in bursts, about: threads that write at once may be counted as one
-        self._linger_until: float | None = None  # when the link's thread will look for news without being rung for
+        self._is_owed = False  # another thread has left something to the link's own
         self._failure: Exception | None = None  # what happened to another thread that was sending
         self._parting: str | None = None  # why we are to end it
         self._pong: int | None = None  # owed; only the latest, since a flood of pings deserves no memory
         self._silence_seconds = silence_seconds * PATIENCE
         wanted = min(silence_seconds, self.peer.silence_ms / 1000) / PINGS_IN_A_SILENCE
+        wanted *= DIALLER_S_SHARE if self.dialled else 1.0
         self._ping_seconds = max(wanted, SHORTEST_PING_SECONDS)
-        now = time.monotonic()
-        self._heard_at = now
-        self._ping_at = now + self._ping_seconds
         self._pings = 0
-        self._pinged_at = now
-        self._seen_at: float | None = None  # when a change of `seen` that nothing else carries is to be sent
+        self._heard_at = self._sent_at = self._pinged_at = time.monotonic()
+        self._awake_at = uptime()  # when the link's thread last looked at the clock
 
     # -- for any thread ----------------------------------------------------------------------------------------------
 
-    def tell(self) -> None:
-        """Something was written: send it from this very thread, alone or with what else there is once that makes a
-        batch; else let the link's thread do it.
+    def send(self, batches: int, now: float) -> None:
+        """Send what there is from the calling thread, up to so many batches; what takes more than a moment is left to
+        the link's thread.
 
         A thread in the background of a busy process waits milliseconds for the interpreter; the send takes
         microseconds. It never blocks and never raises what the network did.
         """
-        connection = self._connection
-        now = time.monotonic()
-        hurried = now - self._told_at < BURST_SECONDS
-        self._told_at = now
-        if hurried or connection.wants_write:
-            self._hurried_at = now
-            self._hurried += 1
-            if self._hurried % BURST_WRITES:
-                # Whoever is sending, or waits for the socket to take more, or lingers, looks for news after that.
-                if self._linger_until is None and not connection.wants_write:
-                    self._alarm.ring()
-                return
-        if self._is_sending():
-            self._alarm.ring()
+        if self._is_sending():  # a finalizer within a send
+            self._leave_to_thread()
             return
+        if batches == 1 and self._connection.wants_write:
+            self._is_owed = True
+            if self._connection.wants_write:
+                return  # the link's thread waits for the socket to take more, and then looks what it owes
         try:
-            sent = self._send_lock.acquire(False) and self._send_directly()
+            is_done = self._send_lock.acquire(False) and self._send_directly(batches, now)
         except Exception as error:  # noqa: BLE001 - the link is broken, and its thread says so
             self._failure = error
-            sent = False
+            is_done = False
         except BaseException:
             if self._is_sending():
                 self._failure = EndedError("a signal interrupted a send")  # nobody knows how much of the frame is out
-            self._alarm.ring()
+            self._leave_to_thread()
             raise
         finally:
             try:
-                self._let_go()
+                if self._is_sending():
+                    self._send_lock.release()
             finally:
-                self._let_go()  # a signal may have come in there, too
-        if not sent:
-            self._alarm.ring()
+                if self._is_sending():  # a signal may have come in there, too
+                    self._send_lock.release()
+        if not is_done:
+            self._leave_to_thread()
 
-    def _let_go(self) -> None:
-        if self._is_sending():
-            self._send_lock.release()
+    def _leave_to_thread(self) -> None:
+        self._is_owed = True
+        self._alarm.ring()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Let the link's thread see what there is to do."""
         self._alarm.ring()
 
@@ -167,7 +162,7 @@ class Link:
         """Carry messages until the link ends. Why it did."""
         reason = EndedError("a mistake of ours")
         try:
-            self._take_bodies()  # those that came together with the end of the handshake
+            self._receive_all()  # those that came together with the end of the handshake
             while True:
                 self._turn()
         except EndedError as error:
@@ -181,7 +176,7 @@ class Link:
         except Exception:  # noqa: BLE001 - ours, then; the link ends for it, and not the thread that dials anew
             logger().exception("the link to %s ends because of a mistake of ours", self)
         finally:
-            self._exchange.leave(self)
+            self._feed.leave()
             self._part(reason)
         return reason
 
@@ -202,26 +197,39 @@ class Link:
         if self._parting is not None:
             raise EndedError(self._parting, orderly=True)
         now = time.monotonic()
-        self._exchange.upkeep(now)
-        self._exchange.ring_all()
-        busy = self._send(now)
+        self._feed.carry_out(now)
+        is_busy = self._send_rest(now)
         connection = self._connection
         self._alarm.watch(connection.socket, writable=connection.wants_write)
-        wait = 0.0 if busy or connection.has_more else self._idle_seconds(time.monotonic())
+        wait = 0.0 if is_busy or connection.has_more else self._idle_seconds()
         ready = self._alarm.wait(wait).get(connection.socket.fileno(), 0)
+        self._require_awake()
         if ready & READABLE or connection.has_more:
             self._read()
         elif time.monotonic() - self._heard_at > self._silence_seconds:
-            # Only when nothing waits to be read: after a pause of our own it is we who were silent.
+            # Only when nothing waits to be read: who reads late has no reason to blame the other side.
             raise EndedError(f"nothing came from it for {self._silence_seconds:.3g} s", by_us=False)
 
-    def _idle_seconds(self, now: float) -> float:
-        due = min(self._ping_at, self._heard_at + self._silence_seconds, self._exchange.next_upkeep)
-        if self._linger_until is not None:
-            due = min(due, self._linger_until)
-        if self._seen_at is not None and not self._connection.wants_write:
-            due = min(due, self._seen_at)  # else it waits for the socket like everything else, which may be minutes
-        return max(0.0, due - now)
+    def _idle_seconds(self) -> float:
+        due = min(self._ping_due(), self._heard_at + self._silence_seconds, self._feed.due())
+        return max(0.0, due - time.monotonic())
+
+    def _ping_due(self) -> float:
+        return min(self._sent_at + self._ping_seconds, self._pinged_at + max(MEASURE_SECONDS, self._ping_seconds))
+
+    def _require_awake(self) -> None:
+        """End the link if this process stood still for as long as makes a neighbour dead.
+
+        The life that a value has left is told when it is sent, and counts from when it is received. So what has waited
+        here meanwhile would live too long. It is not read; the next link's resync tells what is still alive.
+        """
+        now = uptime()
+        stood_still, self._awake_at = now - self._awake_at, now
+        if stood_still > self._silence_seconds:
+            raise EndedError(
+                f"this process stood still for {stood_still:.3g} s, so what came meanwhile is dropped unread, "
+                "and a new link is made"
+            )
 
     # Reading.
 
@@ -232,57 +240,62 @@ class Link:
         else:
             self._connection.fill()
         self._heard_at = time.monotonic()
-        self._take_bodies()
+        self._receive_all()
 
-    def _take_bodies(self) -> None:
-        took = False
+    def _receive_all(self) -> None:
+        body = None
         for body in self._connection.bodies:
-            took = True
-            message = self._exchange.received(self, body)
+            self._require_awake()
+            message = self._feed.received(body)
             if isinstance(message, Ping):
                 self._pong = message.number
             elif isinstance(message, Pong) and message.number == self._pings:
                 self.round_trip = time.monotonic() - self._pinged_at
-                self._exchange.measured(self)
+                self._feed.measured(self.round_trip / 2)
             elif isinstance(message, Goodbye):
                 raise EndedError(f"it said goodbye: {printable(message.reason)}", by_us=False, orderly=True)
-        if took:
-            self._exchange.spread(self)
+        if body is not None:
+            self._feed.pass_on()
 
     # Sending.
 
-    def _send(self, now: float) -> bool:
-        """Send what is due. True if there is more, and room for it."""
-        lingered = self._linger_until is not None and now >= self._linger_until
-        if lingered:
-            self._linger_until = None  # before looking at what there is: what comes after that rings
-        news, seen = self._exchange.waiting(self)
-        if news and not lingered and now - self._hurried_at < BURST_SECONDS and self._linger_until is None:
-            self._linger_until = now + LINGER_SECONDS
-        news = news and self._linger_until is None
-        if not seen:
-            self._seen_at = None
-        elif self._seen_at is None:
-            self._seen_at = now + SEEN_WITHIN_SECONDS
-        is_due = self._seen_at is not None and now >= self._seen_at
+    def _send_rest(self, now: float) -> bool:
+        """Send what others have not sent, and what keeps the link alive. True if there is more, and room for it."""
+        connection, feed = self._connection, self._feed
+        is_owed, self._is_owed = self._is_owed, False  # before looking at what there is
         urgent = self._urgent(now)
-        if not (news or is_due or urgent or self._connection.wants_write):
+        if not (urgent or connection.wants_write or self._is_due(is_owed, now)):
             return False
         with self._send_lock:
-            self._connection.flush()
+            connection.flush()
             if urgent:
-                self._connection.send(urgent)
-            if not self._connection.wants_write and (news or is_due):
-                bodies = self._next_bodies()
-                self._seen_at = None
+                self._sent_at = now
+                connection.send(urgent)
+            if connection.wants_write:
+                self._is_owed = self._is_owed or is_owed
+                return False
+            is_owed = is_owed or self._is_owed  # by who came while the socket was full
+            if self._is_due(is_owed, now):
+                bodies = self._next_bodies(now)
                 if bodies:
-                    self._connection.send(bodies)
-            return self._exchange.has_to_send(self) and not self._connection.wants_write and self._linger_until is None
+                    self._sent_at = now
+                    connection.send(bodies)
+            return not connection.wants_write and feed.has_news and not feed.is_held_back
 
-    def _next_bodies(self) -> list[bytes]:
+    def _is_due(self, is_owed: bool, now: float) -> bool:
+        """Whether this thread is to send news, or else changes of our `seen`."""
+        feed = self._feed
+        if feed.has_news:
+            return is_owed or not feed.is_held_back
+        waiting = feed.seen_waits()
+        if waiting == Seen.NEWS:
+            return is_owed  # else all links are told together, when `Pace` says so
+        return waiting == Seen.IDLE and now - feed.sent_at >= SEEN_WHEN_IDLE_SECONDS
+
+    def _next_bodies(self, now: float) -> list[bytes]:
         bodies: list[bytes] = []
         size = 0
-        while size < SEND_BYTES and (slice_ := self._exchange.to_send(self, SLICE_BYTES)):
+        while size < SEND_BYTES and (slice_ := self._feed.next_messages(SLICE_BYTES, now)):
             bodies += slice_
             size += sum(map(len, slice_))
         return bodies
@@ -293,32 +306,39 @@ class Link:
         if self._pong is not None:
             bodies.append(messages.encode(Pong(self._pong)))
             self._pong = None
-        if now >= self._ping_at:
-            self._ping_at = now + self._ping_seconds
+        if now >= self._ping_due():
+            self._feed.heartbeat(now)
             self._pings += 1
             self._pinged_at = now
             bodies.append(messages.encode(Ping(self._pings)))
         return bodies
 
-    def _send_directly(self) -> bool:
+    def _send_directly(self, batches: int, now: float) -> bool:
         """Send from another thread. False if there is something left for the link's own."""
-        connection = self._connection
+        connection, feed = self._connection, self._feed
         if self._over or self._failure is not None:
             return False
         if connection.wants_write:
             connection.flush()
             if connection.unsent:
                 return False
-        for _ in range(BURST_BATCHES):
-            bodies = self._exchange.to_send_directly(self)
-            if not bodies:
-                return bodies is not None
-            connection.send(bodies)
-            if connection.unsent:
-                return False
-            if not self._exchange.has_to_send(self):
-                return True
-        return self._linger_until is not None
+        bodies = feed.next_at_once(now)
+        if not bodies:
+            return bodies is not None
+        if batches > 1:
+            self._add_batches(bodies, batches - 1, now)
+        self._sent_at = now
+        connection.send(bodies)
+        return not (connection.unsent or feed.has_more)
+
+    def _add_batches(self, bodies: list[bytes], batches: int, now: float) -> None:
+        size = sum(map(len, bodies))
+        for _ in range(batches):
+            more = self._feed.next_at_once(now) if size < SEND_BYTES else None
+            if not more:
+                return
+            bodies += more
+            size += sum(map(len, more))
 
     # The end.
 
@@ -346,7 +366,7 @@ class Link:
                 connection.finish_sending()
                 closing = True
             self._alarm.watch(connection.socket, writable=connection.wants_write)
-            if self._alarm.wait(left).get(connection.socket.fileno(), 0) & select.POLLOUT:
+            if self._alarm.wait(left).get(connection.socket.fileno(), 0) & WRITABLE:
                 connection.flush()
             else:
                 connection.discard()

@@ -14,7 +14,8 @@ class Peer:
     role: str | None
     """What it is in its network: "server", "client" or "both"."""
     state: str
-    """"connected"; "greeting" just before that; "connecting", "unreachable" or "refused" while there is no link."""
+    """"connected"; "greeting" just before that; "connecting", "unreachable" or "refused" while there is no link. "this
+    is myself" where an address leads to this very node, and to no other."""
     rtt: float | None
     """Seconds that a message takes to it and back."""
     lag: float | None

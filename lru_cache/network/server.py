@@ -16,12 +16,13 @@ from lru_cache.errors import AddressError, ProtocolError
 from lru_cache.log import logger
 from lru_cache.network.address import Address, shown
 from lru_cache.network.alarm import Alarm
-from lru_cache.network.connection import Connection
+from lru_cache.network.connection import ClosedError, Connection
 from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Greeting, Terms
 from lru_cache.network.handshake import FRAME_LIMIT_BYTES, RefusedError, Side
-from lru_cache.network.lines import Lines
+from lru_cache.network.limited_log import LimitedLog
 from lru_cache.network.link import Link
+from lru_cache.network.peer import Peer
 from lru_cache.replication import Goodbye, encode_frame, messages
 
 MOST_STRANGERS = 64  # connections whose greeting is not over; a newcomer takes the place of the oldest
@@ -39,7 +40,7 @@ class Server:
         self._sockets, self.address = _listen(address)
         self._exchange = exchange
         self._terms = terms
-        self._lines = Lines()
+        self._log = LimitedLog()
         self._alarm = Alarm()
         self._stopped = False
         self._strangers: dict[int, tuple[Greeting, str]] = {}  # by descriptor, oldest first
@@ -59,9 +60,14 @@ class Server:
 
     def join(self, seconds: float) -> None:
         """Wait for its thread, and those of its links, but for the calling one."""
+        if self._thread.ident is None:
+            self._close_all()
+            return
         deadline = time.monotonic() + seconds
-        for thread in (self._thread, *self._link_threads - {threading.current_thread()}):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._thread.join(seconds)  # first: it starts the others
+        for thread in self._link_threads - {threading.current_thread()}:
+            if thread.ident is not None:  # else it is being started, by a thread that did not end in time
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def abandon(self) -> None:
         """Close what was inherited by a fork: the socket file and the strangers are the parent's."""
@@ -72,10 +78,9 @@ class Server:
             greeting.connection.close()
         self._alarm.abandon()
 
-    def close_at_once(self) -> None:
-        """Undo a construction that was not followed by a start."""
-        self._close_sockets()
-        self._alarm.close()
+    def peers(self) -> list[Peer]:
+        """It looks for nobody."""
+        return []
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -84,10 +89,13 @@ class Server:
             while not self._stopped:
                 self._turn_or_log()
         finally:
-            self._close_sockets()
-            for number in list(self._strangers):
-                self._dismiss(number, ProtocolError("this cache is closed"), quiet=True)
-            self._alarm.close()
+            self._close_all()
+
+    def _close_all(self) -> None:
+        self._close_sockets()
+        for number in list(self._strangers):
+            self._dismiss(number, ProtocolError("this cache is closed"), quiet=True)
+        self._alarm.close()
 
     def _turn_or_log(self) -> None:
         try:
@@ -125,14 +133,14 @@ class Server:
             except OSError as error:
                 # Out of descriptors or memory. The connection stays in the queue, and the poll would return at once.
                 self._accepts_at = time.monotonic() + PAUSE_SECONDS
-                self._lines.warning("accept", f"cannot accept connections at {self.address}: {error.strerror}")
+                self._log.warning("accept", f"cannot accept connections at {self.address}: {error.strerror}")
                 return
             self._welcome(sock, where)
 
     def _welcome(self, sock: socket.socket, where: object) -> None:
         refusal = self._terms.refusal(sock.family, where)
         if refusal is not None:
-            self._lines.warning("outside", f"refused a connection to {self.address}: {refusal}")
+            self._log.warning("outside", f"refused a connection to {self.address}: {refusal}")
             with suppress(OSError):
                 sock.setblocking(False)
                 sock.send(encode_frame(messages.encode(Goodbye(refusal)), FRAME_LIMIT_BYTES))
@@ -155,6 +163,10 @@ class Server:
         greeting, address = self._strangers[number]
         try:
             done = greeting.step()
+        except ClosedError as error:
+            # Without a word: somebody looked whether anybody listens here, as we do before we replace a socket file.
+            self._dismiss(number, error, quiet=greeting.is_unheard)
+            return
         except (OSError, ProtocolError) as error:
             self._dismiss(number, error)
             return
@@ -165,14 +177,15 @@ class Server:
             self._alarm.watch(greeting.connection.socket, greeting.connection.wants_write)
 
     def _admit(self, greeting: Greeting, address: str) -> None:
-        link = Link(self._exchange, greeting, address, self._terms.silence_seconds)
+        feed = self._exchange.feed()
+        link = Link(feed, greeting, address, self._terms.silence_seconds)
         try:
             if len(self._link_threads) >= MOST_LINKS:
                 raise RefusedError(f"there are {MOST_LINKS} links already")
-            self._exchange.join(link)
+            feed.join(link)
         except RefusedError as error:
-            if not self._exchange.is_linked_to(link.peer.node):
-                self._lines.warning("refused", f"refused a link with {link}: {error}")
+            if link.peer.node != self._exchange.node and not self._exchange.is_linked_to(link.peer.node):
+                self._log.warning("refused", f"refused a link with {link}: {error}")
             greeting.part(error)
             link.abandon()
             return
@@ -182,7 +195,7 @@ class Server:
             thread.start()
         except RuntimeError:
             self._link_threads.discard(thread)
-            self._exchange.leave(link)
+            feed.leave()
             greeting.part(RefusedError("this process has no threads left"))
             link.abandon()
 
@@ -193,7 +206,7 @@ class Server:
             if ending.orderly or self._exchange.is_linked_to(link.peer.node):
                 logger().info("the link to %s ended: %s", link, ending)
             elif not self._stopped:
-                self._lines.warning("lost", f"the link to {link} ended: {ending}")
+                self._log.warning("lost", f"the link to {link} ended: {ending}")
         finally:
             self._link_threads.discard(threading.current_thread())
 
@@ -209,7 +222,7 @@ class Server:
         greeting, address = self._strangers[number]
         self._forget(number)
         if not quiet:
-            self._lines.warning(type(error).__name__, f"refused {address}, which connected to {self.address}: {error}")
+            self._log.warning(type(error).__name__, f"refused {address}, which connected to {self.address}: {error}")
         greeting.part(error)
 
     def _forget(self, number: int) -> None:

@@ -229,3 +229,18 @@ def test_unreachable_remotes_are_logged_once_per_change_of_state(cluster: Cluste
     time.sleep(2)  # many attempts: that nothing is logged for them cannot be waited for
     lines = [line for line in node.log.splitlines() if "WARNING" in line or "ERROR" in line]
     assert len(lines) <= 1, lines
+
+
+def test_a_life_does_not_begin_anew_at_a_reader_that_stood_still(cluster: Cluster) -> None:
+    """What had come meanwhile waits in its socket, with the life that it had when it was sent."""
+    cluster.build([(1, 0)])
+    server, reader = cluster.nodes
+    reader.stop()
+    server.set("key", "short-lived", expiration_time=1)
+    until(lambda: server.connected() == [], "the server gives it up")
+    until(lambda: server.lacks("key"), "its life is over")
+    reader.resume()
+    until(lambda: "this process stood still for" in reader.log, "it says so")
+    assert reader.lacks("key")
+    until(lambda: len(reader.connected()) == 1, "it is back")
+    assert reader.lacks("key")

@@ -8,9 +8,7 @@ from msgpack import packb, unpackb
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network.handshake import Handshake, Hello, Side
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Message
-from lru_cache.replication.version import time_of
+from lru_cache.replication import Message, messages, time_of
 from tests.concurrency import PATIENCE
 
 if TYPE_CHECKING:

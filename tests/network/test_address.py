@@ -148,3 +148,9 @@ def test_a_path_object_of_bytes_is_refused() -> None:
 
     with pytest.raises(TypeError, match="local_address: the path of a Unix socket must be a str"):
         parse("local_address", Odd())
+
+
+@pytest.mark.parametrize("value", ["redis://x:1", "tcp://127.0.0.1:5555", "unix:///tmp/cache.sock", ("http://x", 1)])
+def test_a_url_is_an_address_error_that_says_what_is_possible(value: Any) -> None:
+    with pytest.raises(AddressError, match=r"remote_address: .* is a URL.*write \(host, port\)"):
+        parse("remote_address", value)

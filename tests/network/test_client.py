@@ -1,5 +1,6 @@
 """The client's side: dialling again, for ever, at a pace that spares who is dialled."""
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +62,7 @@ def test_a_needless_dialler_stands_still(nodes: Nodes, pauses: list[float]) -> N
     port = server.local_address[1]  # type: ignore[index]
     dialling = nodes(remote_address=[("127.0.0.1", port), ("localhost", port)])
     link(dialling, server)
-    eventually(lambda: all(dialler._peer_node for dialler in dialling._diallers))
+    eventually(lambda: all(dialler._answered for dialler in dialling._transports))  # type: ignore[attr-defined]
     eventually(lambda: len(dialling.peers()) == 1)
     assert len(pauses) < 20
 
@@ -71,3 +72,47 @@ def test_a_peer_is_a_frozen_value() -> None:
     assert peer == Peer(None, None, "h:1", None, "connecting", None, None, 0)
     with pytest.raises(AttributeError):
         peer.state = "connected"  # type: ignore[misc]
+
+
+# -- a name with several addresses -------------------------------------------------------------------------------------
+
+
+def lead_to(*ports: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on each name stands for these ports of this machine."""
+    monkeypatch.setattr(client, "resolve", lambda _: [(socket.AF_INET, ("127.0.0.1", port)) for port in ports])
+
+
+def port_of(cache: Cache) -> int:
+    address = cache.local_address
+    assert isinstance(address, tuple)
+    return address[1]
+
+
+def test_of_several_addresses_its_own_is_passed_over_and_the_log_says_so(
+    nodes: Nodes, free_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = nodes(local_address=("127.0.0.1", 0))
+    lead_to(free_port, port_of(other), monkeypatch=monkeypatch)
+    one = nodes(local_address=("127.0.0.1", free_port), remote_address=("a-name", 1))
+    link(one, other)
+    assert [peer.node for peer in one.peers()] == [other.node]
+    assert "this is myself" in caplog.text
+
+
+def test_who_refuses_does_not_keep_it_from_the_next_address(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = nodes(local_address=("127.0.0.1", 0), cluster="another")
+    other = nodes(local_address=("127.0.0.1", 0))
+    lead_to(port_of(refusing), port_of(other), monkeypatch=monkeypatch)
+    link(nodes(remote_address=("a-name", 1)), other)
+
+
+def test_a_name_that_leads_to_others_later_is_looked_up_again(
+    nodes: Nodes, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of several that are started: for a moment the name stands for it alone."""
+    lead_to(free_port, monkeypatch=monkeypatch)
+    one = nodes(local_address=("127.0.0.1", free_port), remote_address=("a-name", 1), connection_timeout=2_000)
+    eventually(lambda: [peer.state for peer in one.peers()] == [client.MYSELF])
+    other = nodes(local_address=("127.0.0.1", 0))
+    lead_to(free_port, port_of(other), monkeypatch=monkeypatch)
+    link(one, other)

@@ -20,8 +20,7 @@ from lru_cache.network.handshake import (
     RefusedError,
     Side,
 )
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye
+from lru_cache.replication import Goodbye, messages
 
 NODES = {Side.DIALLER: b"dialler.", Side.ACCEPTOR: b"acceptor"}
 Judge = Callable[[Hello, float, float], str | None]

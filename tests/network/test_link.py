@@ -9,9 +9,9 @@ import pytest
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network import link as links
+from lru_cache.network import pace
 from lru_cache.network.link import Link
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye, Ping
+from lru_cache.replication import Goodbye, Ping, messages
 from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
 from tests.network.strangers import NODE
@@ -28,7 +28,12 @@ def link_of(cache: Cache) -> Link:
 
 
 def is_idle(there: Link) -> bool:
-    return there._seen_at is None and not any(there._exchange.waiting(there))
+    return not there._feed.has_more
+
+
+def rested(cache: Cache) -> None:
+    """As if the last write were long ago: the next one is a lone one."""
+    cache._exchange.pace._wrote_at = cache._exchange.pace._hurried_at = -inf
 
 
 def can_be_had(lock: Any) -> bool:
@@ -49,7 +54,7 @@ def test_a_write_that_was_interrupted_anywhere_keeps_no_lock(pair: Pair, start: 
         link(one, other)
         settle(one)
         there = link_of(one)
-        there._told_at = 0.0
+        rested(one)
         interrupted = interrupted_after(lines, lambda lines=lines: one.set("k", lines), "link.py")  # type: ignore[misc]
         assert start(can_be_had, there._send_lock).result(), f"after {lines} lines"
         eventually(lambda there=there: there._failure is None or there not in one._exchange._links)
@@ -69,13 +74,13 @@ def test_a_finalizer_that_writes_amid_a_send_does_not_send_into_it(pair: Pair, m
     def sending(bodies: list[bytes]) -> None:
         depth[0] += 1
         deepest.append(depth[0])
-        there._told_at = 0.0
+        rested(one)
         one.set("from a finalizer", len(deepest))
         send(bodies)
         depth[0] -= 1
 
     monkeypatch.setattr(there._connection, "send", sending)
-    there._told_at = 0.0
+    rested(one)
     one.set("k", 1)
     monkeypatch.setattr(there._connection, "send", send)
     settle(one)
@@ -83,21 +88,21 @@ def test_a_finalizer_that_writes_amid_a_send_does_not_send_into_it(pair: Pair, m
     assert (other.get("k"), other.get("from a finalizer")) == (1, one.get("from a finalizer"))
 
 
-@pytest.mark.parametrize(("writes", "batches"), [(links.BURST_WRITES - 1, 0), (2 * links.BURST_WRITES, 2)])
+@pytest.mark.parametrize(("writes", "batches"), [(pace.BURST_WRITES - 1, 0), (2 * pace.BURST_WRITES, 2)])
 def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, writes: int, batches: int
 ) -> None:
     one, other = pair
     settle(one)
-    monkeypatch.setattr(links, "BURST_SECONDS", 1e9)
+    monkeypatch.setattr(pace, "BURST_SECONDS", 1e9)
     there, asked = link_of(one), []
     direct = there._send_directly
-    monkeypatch.setattr(there, "_send_directly", lambda: asked.append("direct") or direct())
+    monkeypatch.setattr(there, "_send_directly", lambda *much: asked.append("direct") or direct(*much))
 
     def burst() -> int:
         """It does not insist: a batch that is due while the link's own thread is sending is left to that."""
         asked.clear()
-        there._hurried = 0
+        one._exchange.pace._hurried = 0
         for i in range(writes):
             one.set(i, i)
         return len(asked)
@@ -118,7 +123,7 @@ def test_what_was_seen_is_told_also_if_the_news_fills_the_message(
     settle(client, server)
     eventually(lambda: is_idle(link_of(client)) and is_idle(link_of(server)))
     if by == "the link's thread":
-        monkeypatch.setattr(link_of(client), "_send_directly", lambda: False)
+        monkeypatch.setattr(link_of(client), "_send_directly", lambda *_: False)
         monkeypatch.setattr(links, "SEND_BYTES", 1)
         monkeypatch.setattr(links, "SLICE_BYTES", 1)
     client.set("a key", "x" * 60)
@@ -147,7 +152,7 @@ def test_under_tls_nobody_sends_while_the_link_s_thread_reads(
     monkeypatch.setattr(there._connection, "send", lambda bodies: (sends.append(len(bodies)), send(bodies)))
     server.set("a", 1)
     reading.wait_entered()
-    there._told_at = -inf
+    rested(client)
     client.set("b", 2)
     assert sends == []
     reading.open()
@@ -182,9 +187,9 @@ def test_under_tls_a_lone_write_does_not_wait_for_others(
     link(client, server)
     settle(client)
     eventually(lambda: is_idle(link_of(client)))
-    for name in ("BURST_SECONDS", "LINGER_SECONDS", "SEEN_WITHIN_SECONDS"):
-        monkeypatch.setattr(links, name, 1e9)
-    link_of(client)._told_at = link_of(client)._hurried_at = -inf
+    for name in ("BURST_SECONDS", "LINGER_SECONDS", "SEEN_AFTER_NEWS_SECONDS"):
+        monkeypatch.setattr(pace, name, 1e9)
+    rested(client)
     client.set("k", 1)
     eventually(lambda: server.get("k") == 1)
 
@@ -194,9 +199,9 @@ def test_a_round_trip_is_measured_by_pings(nodes: Nodes) -> None:
     client = nodes(remote_address=server.local_address, connection_timeout=2_000)
     link(client, server)
     there = link_of(client)
-    there._ping_at = 0.0
-    there.ring()
-    eventually(lambda: there._pings == 1 and there.round_trip > 0)
+    there._pinged_at = -inf
+    there.wake()
+    eventually(lambda: there._pings >= 1 and there.round_trip > 0)
 
 
 def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes, meet: Meet) -> None:
@@ -246,3 +251,56 @@ def test_the_goodbye_comes_behind_what_was_written(nodes: Nodes, meet: Meet) -> 
     node.close()
     kinds = [message[0] for message in stranger.hear_out()]
     assert kinds[-1] == messages.Type.GOODBYE
+
+
+# -- when this process stood still -------------------------------------------------------------------------------------
+
+
+def test_what_came_while_this_process_stood_still_is_dropped_unread(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The life that it has left counts from when it is read: a value of a second would live that second anew."""
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    settle(client, server)
+    there = link_of(server)
+    received: list[bytes] = []
+    monkeypatch.setattr(there, "_awake_at", links.uptime() - there._silence_seconds - 20)
+    monkeypatch.setattr(there._feed, "received", received.append)
+    client.set("k", 1, expiration_time=1)
+    eventually(lambda: there not in server._exchange._links)
+    assert received == []
+    assert "this process stood still for " in caplog.text
+    link(client, server)
+
+
+def test_a_pause_that_is_shorter_than_the_silence_is_none(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    there = link_of(server)
+    monkeypatch.setattr(there, "_awake_at", links.uptime() - there._silence_seconds / 2)
+    client.set("k", 1)
+    settle(client)
+    assert there in server._exchange._links
+
+
+def test_a_pause_amid_what_was_read_ends_it_there(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nodes(local_address=("127.0.0.1", 0))
+    client = nodes(remote_address=server.local_address)
+    link(client, server)
+    settle(client, server)
+    there = link_of(server)
+    taken: list[bytes] = []
+
+    def stand_still(body: bytes) -> None:
+        taken.append(body)
+        there._awake_at -= 2 * there._silence_seconds
+
+    with monkeypatch.context() as patch:
+        patch.setattr(there._feed, "received", stand_still)
+        patch.setattr(there._connection, "bodies", iter([b"one", b"two", b"three"]))
+        client.set("k", 1)
+        eventually(lambda: there not in server._exchange._links)
+    assert taken == [b"one"]

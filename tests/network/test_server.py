@@ -11,8 +11,7 @@ import pytest
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network import server
-from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye, Ping, Seen
+from lru_cache.replication import Goodbye, Ping, Seen, messages
 from tests.concurrency import eventually, link
 from tests.network.conftest import Meet
 from tests.network.strangers import Stranger, goodbye_of, packed
@@ -31,9 +30,14 @@ def serves_on(nodes: Nodes, node: Cache) -> bool:
     return True
 
 
+def server_of(node: Cache) -> server.Server:
+    (found,) = node._transports
+    assert isinstance(found, server.Server)
+    return found
+
+
 def strangers_of(node: Cache) -> int:
-    assert node._server is not None
-    return len(node._server._strangers)
+    return len(server_of(node)._strangers)
 
 
 @pytest.mark.parametrize(
@@ -259,10 +263,9 @@ def test_a_node_that_runs_out_of_descriptors_goes_on_when_there_are_some(
         def accept(self) -> Any:
             raise OSError(24, "Too many open files")
 
-    assert node._server is not None
-    node._server._accept(Exhausted())  # type: ignore[arg-type]
+    server_of(node)._accept(Exhausted())  # type: ignore[arg-type]
     assert "cannot accept connections at 127.0.0.1" in caplog.text
-    assert node._server._accepts_at > 0
+    assert server_of(node)._accepts_at > 0
     assert serves_on(nodes, node)
 
 

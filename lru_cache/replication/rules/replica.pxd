@@ -64,6 +64,7 @@ cdef class Replica:
     cpdef left(self, object gone)
     @cython.locals(each=tuple)
     cpdef left_for(self, object gone, Stamp stamp)
+    cpdef bint has_work(self, double now) except -1
     cpdef bint work(self, double now) except -1
     cdef _drop_doomed(self, object entry, object stamp, double now)
     cdef object _held(self, object name, double now)

@@ -305,6 +305,10 @@ class Replica:
         """Whether what was written by a clock that was ahead is still being dated anew."""
         return any([repair.is_ahead for repair in self._repairs])
 
+    def has_work(self, now: float) -> bool:
+        """Whether `work` would have something to do."""
+        return len(self._repairs) > 0 or self._sweep.is_due(now)
+
     def work(self, now: float) -> bool:
         """Carry on with what goes through all that is held, for a slice of it. True if there is more to do at once."""
         if self._repairs:

@@ -15,6 +15,7 @@ cdef class Sweep:
     cdef bint _loads, _again
     cdef double _begin_at
     cpdef bint dooms(self, object stamp) except -1
+    cpdef bint is_due(self, double now) except -1
     cpdef object next_slice(self, double now)
     cpdef end_slice(self)
     cdef bint _is_below(self, Stamp stamp, object reach) except -1

@@ -74,6 +74,10 @@ class Sweep:
         reach = self._raised.get(bucket_of(stamp.key))
         return reach is not None and self._is_below(stamp, reach)
 
+    def is_due(self, now: float) -> bool:
+        """Whether `next_slice` would give something."""
+        return self.is_pending and (self._walk is not None or now >= self._begin_at)
+
     def next_slice(self, now: float) -> "list[Entry[Any, Any]] | None":
         """Some more entries to look at, in which there may be none that is doomed; None if there is nothing to do now."""
         if self._walk is None:

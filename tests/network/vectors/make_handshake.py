@@ -14,8 +14,7 @@ from msgpack import packb
 
 from lru_cache.network.handshake import FRAME_LIMIT_BYTES, Handshake, Hello, Side
 from lru_cache.network.security import Seal
-from lru_cache.replication.frames import encode_frame
-from lru_cache.replication.messages import Goodbye, Ping, Pong, Seen, encode
+from lru_cache.replication import Goodbye, Ping, Pong, Seen, encode_frame, messages
 
 VECTORS = Path(__file__).with_name("handshake.json")
 
@@ -37,8 +36,8 @@ CASES = {
 
 # What each end says after the handshake, in order: the seal counts.
 SAID = {
-    Side.DIALLER: [encode(Seen(True, {A: TIME})), encode(Ping(1)), encode(Goodbye("it is closed"))],
-    Side.ACCEPTOR: [encode(Seen(True, {})), encode(Pong(1))],
+    Side.DIALLER: [messages.encode(Seen(True, {A: TIME})), messages.encode(Ping(1)), messages.encode(Goodbye("it is closed"))],
+    Side.ACCEPTOR: [messages.encode(Seen(True, {})), messages.encode(Pong(1))],
 }
 
 
@@ -109,7 +108,7 @@ def refused() -> dict[str, bytes]:
         "no array": packb("hello"),
         "an empty array": packb([]),
         "a proof": packb([1, b""]),
-        "a ping": encode(Ping(0)),
+        "a ping": messages.encode(Ping(0)),
         "bytes after the array": hello_bytes(Side.DIALLER) + b"\xc0",
         "another version": hello_bytes(Side.DIALLER, version=2),
         "a version that is no integer": hello_bytes(Side.DIALLER, version=True),

@@ -1,4 +1,5 @@
-"""Log lines that strangers can cause: at most one of each kind a second, with the number of those left out.
+"""A log that is limited in rate: for lines that strangers can cause. At most one of each kind a second is written, and
+the next one of its kind says how many were left out.
 
 This file must not know what the lines say.
 """
@@ -11,8 +12,8 @@ from lru_cache.log import logger
 SECONDS_BETWEEN_LINES = 1.0
 
 
-class Lines:
-    """Writes to the library's logger."""
+class LimitedLog:
+    """Writes to the library's logger, and not more often than that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # protects the two below

@@ -1,0 +1,167 @@
+"""A hub: what one node with many links pays for each write and link, and for doing nothing.
+
+The hub and its clients are two processes. Figures are processor time of the hub's, beside that of bare sends of as many
+bytes on as many sockets, in the same run and process. This file must not know how links carry.
+"""
+
+import argparse
+import json
+import selectors
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.actors import Actor, ActorError, Role
+from benchmarks.tables import table
+from lru_cache import LRUCacheDistributed
+
+HOST = "127.0.0.1"
+CONNECT_SECONDS = 60.0
+SETTLE_SECONDS = 3.0
+PAUSE_SECONDS = 0.01  # between writes that are to be sent alone
+MOST_SENDS = 2.0  # for a write and link, in bare sends
+MOST_IDLE_SHARE = 0.01  # of a core
+
+
+class Clients(Role):
+    """As many caches, each linked with the hub, and as many bare sockets that are read and forgotten."""
+
+    def link(self, address: Any, count: int) -> None:
+        """Link so many caches with the hub."""
+        self.caches = [LRUCacheDistributed[str, str](remote_address=address) for _ in range(count)]
+        for cache in self.caches:
+            if not cache.wait_connected(timeout=CONNECT_SECONDS):
+                raise TimeoutError("not linked")
+
+    def listen(self) -> Any:
+        """Where bare sockets may connect."""
+        self.listener = socket.create_server((HOST, 0), backlog=512)
+        threading.Thread(target=self._read, daemon=True).start()
+        return self.listener.getsockname()
+
+    def _read(self) -> None:
+        selector = selectors.DefaultSelector()
+        selector.register(self.listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is self.listener:
+                    selector.register(self.listener.accept()[0], selectors.EVENT_READ)
+                elif isinstance(key.fileobj, socket.socket) and not key.fileobj.recv(65_536):
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+
+    def close(self) -> None:
+        """Let go."""
+        for cache in self.caches:
+            cache.close()
+
+
+class Hub(Role):
+    """The node in the middle."""
+
+    def listen(self) -> Any:
+        """Where clients may link."""
+        self.cache: LRUCacheDistributed[str, str] = LRUCacheDistributed(local_address=(HOST, 0))
+        return self.cache.local_address
+
+    def connect(self, address: Any, count: int) -> None:
+        """Wait for the clients, and connect as many bare sockets."""
+        if not self.cache.wait_connected(count, timeout=CONNECT_SECONDS):
+            raise TimeoutError("not linked")
+        self.sockets = [socket.create_connection(address) for _ in range(count)]
+        for sock in self.sockets:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def lone(self, writes: int) -> dict[str, float]:
+        """Processor seconds of a write and link, and of a bare send of as many bytes, each write alone."""
+        links = len(self.sockets)
+        self.cache.flush(timeout=CONNECT_SECONDS)
+        before, began, used = self.cache.stats().bytes_sent, time.process_time(), 0.0
+        for number in range(writes):
+            mark = time.thread_time()
+            self.cache.set(f"key {number % 100}", "x" * 20)
+            used += time.thread_time() - mark
+            time.sleep(PAUSE_SECONDS)
+        self.cache.flush(timeout=CONNECT_SECONDS)
+        whole = time.process_time() - began
+        size = max(1, (self.cache.stats().bytes_sent - before) // (writes * links))
+        return {"writer": used / writes / links, "process": whole / writes / links, "send": self._sends(writes, size)}
+
+    def _sends(self, rounds: int, size: int) -> float:
+        frame, used = bytes(size), 0.0
+        for _ in range(rounds):
+            mark = time.thread_time()
+            for sock in self.sockets:
+                sock.send(frame)
+            used += time.thread_time() - mark
+            time.sleep(PAUSE_SECONDS)
+        return used / rounds / len(self.sockets)
+
+    def burst(self, writes: int) -> float:
+        """Processor seconds of a write and link, of writes that follow each other at once."""
+        began = time.process_time()
+        for number in range(writes):
+            self.cache.set(f"key {number % 1000}", "x" * 20)
+        self.cache.flush(timeout=CONNECT_SECONDS)
+        return (time.process_time() - began) / writes / len(self.sockets)
+
+    def close(self) -> None:
+        """Let go."""
+        self.cache.close()
+
+
+def measure(links: int, writes: int, rounds: int, idle_seconds: float) -> dict[str, Any]:
+    """Rounds over all of it: medians of seconds, and the share of a core when idle."""
+    found: dict[str, list[float]] = {}
+    with Actor(Hub) as hub, Actor(Clients) as clients:
+        clients.ask("link", hub.ask("listen"), links)
+        hub.ask("connect", clients.ask("listen"), links)
+        time.sleep(SETTLE_SECONDS)
+        before = hub.ask("processor_seconds")
+        time.sleep(idle_seconds)
+        idle = (hub.ask("processor_seconds") - before) / idle_seconds
+        for _ in range(rounds):
+            for name, seconds in hub.ask("lone", writes).items():
+                found.setdefault(name, []).append(seconds)
+            found.setdefault("burst", []).append(hub.ask("burst", writes * 10))
+    return {"links": links, "idle": idle, **{name: statistics.median(each) for name, each in found.items()}}
+
+
+def text(figures: dict[str, Any]) -> str:
+    """A table, with what we hold ourselves to."""
+    send = figures["send"]
+    rows = [("a bare send", f"{send * 1e6:.1f} us", "1.00 x", "")]
+    for name, what, limit in (
+        ("writer", "a lone write, its own thread", MOST_SENDS),
+        ("process", "a lone write, with all answers", None),
+        ("burst", "a write of a burst, with all answers", MOST_SENDS),
+    ):
+        seconds = figures[name]
+        verdict = "" if limit is None else ("ok" if seconds <= limit * send else "missed") + f" (at most {limit:g} x)"
+        rows.append((what, f"{seconds * 1e6:.1f} us", f"{seconds / send:.2f} x", verdict))
+    idle = figures["idle"]
+    verdict = ("ok" if idle <= MOST_IDLE_SHARE else "missed") + f" (at most {MOST_IDLE_SHARE:.0%} of a core)"
+    rows.append(("idle", f"{idle:.2%}", "", verdict))
+    title = f"A hub with {figures['links']} links: processor time, per write and link"
+    return "\n".join([title, "", *table(("what", "time", "beside a send", ""), rows)])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; the status says whether it ran, not whether we like the figures."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks hub", description="One node with many links.")
+    options.add_argument("--links", type=int, default=100, help="links of the hub (100)")
+    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
+    options.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = options.parse_args(arguments)
+    links, writes, rounds, idle = (min(given.links, 5), 20, 1, 0.5) if given.quick else (given.links, 100, 3, 10.0)
+    try:
+        figures = measure(links, writes, rounds, idle)
+    except ActorError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(figures, indent=2) if given.json else text(figures))
+    return 0
