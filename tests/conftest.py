@@ -5,13 +5,27 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 import lru_cache
 from lru_cache import TLS, LRUCacheDistributed
 from lru_cache.testing import ManualClock
-from tests import certificates
+from tests import certificates, effort
 from tests.concurrency import PATIENCE, Started, eventually, link
+
+# The same for everybody, whatever the environment says of who runs it (Hypothesis has settings of its own for a CI). No
+# deadlines: they measure the machine. By default the same examples each time; `--long` has more of them, and by chance.
+hypothesis.settings.register_profile(
+    "ours",
+    max_examples=effort.some_or_many(100, 500),
+    deadline=None,
+    derandomize=not effort.is_long,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture

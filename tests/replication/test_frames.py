@@ -81,7 +81,7 @@ def test_need_data_is_no_body_and_says_its_name() -> None:
     assert repr(NEED_DATA) == "NEED_DATA"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(bodies, st.lists(st.integers(0, 2000), max_size=10))
 def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts: list[int]) -> None:
     stream = stream_of(contents)
@@ -93,7 +93,7 @@ def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts
     assert reader.buffered == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(bodies)
 def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -> None:
     reader, found = FrameReader(LIMIT), []
@@ -103,7 +103,7 @@ def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -
     assert found == contents
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bodies, st.integers(1, 50))
 def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes], size: int) -> None:
     reader, stream = FrameReader(LIMIT), stream_of(contents)
@@ -112,7 +112,7 @@ def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes
     assert list(reader) == contents
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bodies, st.binary(max_size=60), st.integers(1, 30))
 def test_random_bytes_give_frames_or_a_protocol_error(contents: list[bytes], junk: bytes, size: int) -> None:
     reader, found, stream = FrameReader(LIMIT), [], stream_of(contents) + junk

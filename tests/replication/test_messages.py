@@ -108,13 +108,13 @@ def packed(*items: Any) -> bytes:
 # -- there and back ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messages)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(messages)
 def test_a_message_comes_back_of_the_same_types(message: Message) -> None:
     assert repr(decode(encode(message))) == repr(message)  # a Ping equals a Pong, as tuples do
@@ -237,7 +237,7 @@ fields = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(messages, st.lists(fields, min_size=1, max_size=3))
 def test_fields_that_follow_the_known_ones_are_ignored(message: Message, more: list[Any]) -> None:
     items = msgpack.unpackb(encode(message), strict_map_key=False)
@@ -273,7 +273,7 @@ def test_an_event_of_an_unknown_kind_takes_its_other_version() -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
     try:
@@ -282,7 +282,7 @@ def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
         pass
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, 8), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
 def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -> None:
     try:
@@ -291,7 +291,7 @@ def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -
         pass
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(messages, st.data())
 def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.DataObject) -> None:
     body = bytearray(encode(message)[:2000])
@@ -303,7 +303,7 @@ def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.Da
         pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(messages, st.data())
 def test_a_truncated_message_is_refused(message: Message, data: st.DataObject) -> None:
     body = encode(message)

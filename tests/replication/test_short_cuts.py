@@ -1,7 +1,6 @@
 """The short cuts lead where the rules lead. Both twins of Stamp, Batch and ShortCuts are held to one contract."""
 
 import gc
-import os
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +21,11 @@ from lru_cache.replication.version import NOTHING, Version, time_of
 from lru_cache.replication.wiring import wire
 from lru_cache.store import Store, implementation
 from lru_cache.testing.simulation import PROFILES, Simulation
+from tests.effort import some_or_many
 from tests.replication.broken import by_the_rules
 
-FEW = os.environ.get("LRU_CACHE_FEW_SEEDS", "") not in ("", "0")
-SEEDS = 20 if FEW else 200
-SEEDS_OF_A_PROFILE = 5 if FEW else 20
+SEEDS = some_or_many(60, 1_000)
+SEEDS_OF_A_PROFILE = some_or_many(10, 100)
 TWINS: list[Any] = [python_short_cuts]
 if implementation == "native":
     from lru_cache.replication import native_short_cuts

@@ -129,7 +129,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 def against_model(name: str) -> type[unittest.TestCase]:
     machine = type(f"{name.title()}StoreAgainstModel", (StoreAgainstModel,), {"make": staticmethod(TWINS[name])})
     case: type[unittest.TestCase] = machine.TestCase  # type: ignore[attr-defined]
-    case.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)  # type: ignore[attr-defined]
+    case.settings = settings(max_examples=100, stateful_step_count=50)  # type: ignore[attr-defined]
     return case
 
 
