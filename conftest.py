@@ -43,3 +43,20 @@ def is_to_be_shared(config: pytest.Config) -> bool:
 def cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """Between processes only what is UTF-8 can be told, and tests print and log what is not."""
+    return in_utf8((yield))
+
+
+def in_utf8(told: object) -> object:
+    """The same, with all texts such that they can be encoded."""
+    if isinstance(told, str):
+        return told.encode(errors="backslashreplace").decode()
+    if isinstance(told, dict):
+        return {key: in_utf8(value) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return type(told)(map(in_utf8, told))
+    return told

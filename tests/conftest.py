@@ -1,6 +1,6 @@
 """What many tests need: a clock that stands still, and threads that cannot outlive their test unseen."""
 
-import socket
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,9 +9,11 @@ import hypothesis
 import pytest
 
 import lru_cache
+from harness import certificates
+from harness.ports import ReservedPort
 from lru_cache import TLS, LRUCacheDistributed
 from lru_cache.testing import ManualClock
-from tests import certificates, effort
+from tests import effort
 from tests.concurrency import PATIENCE, Started, eventually, link
 
 # The same for everybody, whatever the environment says of who runs it (Hypothesis has settings of its own for a CI). No
@@ -98,7 +100,5 @@ def pair(nodes: Nodes, clock: ManualClock) -> tuple[LRUCacheDistributed[Any, Any
 @pytest.fixture
 def free_port() -> Iterator[int]:
     """A port of this machine at which nobody listens, and which the system gives to nobody who does not name it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    with contextlib.closing(ReservedPort()) as held:
+        yield held.number
