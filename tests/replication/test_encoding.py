@@ -37,6 +37,7 @@ from lru_cache.replication.encoding import (
     encode_key,
     encode_value,
 )
+from tests.effort import some_or_many
 from tests.naming import named
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "encoding.json").read_text())
@@ -113,7 +114,7 @@ values = st.recursive(
 # -- values ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=some_or_many(150, 750))
 @given(values)
 @example(math.nan)
 @example(Decimal("sNaN7"))
@@ -429,7 +430,7 @@ def bytes_or_refusal(key: object) -> bytes | None:
         return None
 
 
-@settings(max_examples=500)
+@settings(max_examples=some_or_many(500, 2500))
 @given(keys, keys)
 @example(datetime(2024, 10, 27, 0, 30, tzinfo=timezone.utc), datetime(2024, 10, 27, 1, 30, tzinfo=LONDON))
 @example(Decimal("0.1000000000000000055511151231257827021181583404541015625"), 0.1)
@@ -442,7 +443,7 @@ def test_keys_have_the_same_bytes_if_and_only_if_they_are_equal(one: object, oth
         assert (one == other) == (bytes_of_one == bytes_of_other)
 
 
-@settings(max_examples=300)
+@settings(max_examples=some_or_many(300, 1500))
 @given(near_numbers | st.integers() | st.floats(allow_nan=False))
 def test_a_number_has_the_same_bytes_in_every_form_that_is_equal(number: float) -> None:
     for form in forms:
@@ -453,7 +454,7 @@ def test_a_number_has_the_same_bytes_in_every_form_that_is_equal(number: float) 
             assert encode_key(key) != encode_key(number)
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(st.one_of(hashables, keys))
 def test_a_key_comes_back_as_an_equal_one(key: object) -> None:
     data = bytes_or_refusal(key)
@@ -464,7 +465,7 @@ def test_a_key_comes_back_as_an_equal_one(key: object) -> None:
         assert encode_key(back) == data
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(
     st.timedeltas(timedelta(days=-1000), timedelta(days=1000)), st.sampled_from(["Europe/London", "America/St_Johns"])
 )
@@ -588,7 +589,7 @@ def test_the_deepest_key_comes_back_and_a_deeper_one_is_refused() -> None:
         decode_key(b"\x91" + encode_key(deepest))
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(st.text(max_size=70) | st.sampled_from([31, 32, 255, 256, 65_000]).map(lambda size: "x" * size))
 def test_a_str_has_the_bytes_that_msgpack_gives_it(key: str) -> None:
     assert encode_key(key) == msgpack.packb(key)
@@ -633,13 +634,13 @@ shaped = st.recursive(
 ).map(msgpack.packb)
 
 
-@settings(max_examples=500)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.binary(max_size=60) | shaped)
 def test_random_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
     value_or_refusal(data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(encodings, st.data())
 def test_mutated_bytes_give_a_value_or_a_protocol_error(encoded: bytes, draw: st.DataObject) -> None:
     data = bytearray(encoded)
@@ -657,7 +658,7 @@ def test_mutated_bytes_give_a_value_or_a_protocol_error(encoded: bytes, draw: st
     value_or_refusal(bytes(data))
 
 
-@settings(max_examples=100)
+@settings(max_examples=some_or_many(100, 500))
 @given(encodings, encodings)
 def test_truncated_and_joined_bytes_give_a_protocol_error(one: bytes, other: bytes) -> None:
     for data in (one[:-1], one + other, one + b"\0"):

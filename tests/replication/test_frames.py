@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lru_cache.errors import ProtocolError
 from lru_cache.replication import python_frames
 from lru_cache.replication.frames import HEADER_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
+from tests.effort import some_or_many
 
 try:
     from lru_cache.replication import native_frames
@@ -81,7 +82,7 @@ def test_need_data_is_no_body_and_says_its_name() -> None:
     assert repr(NEED_DATA) == "NEED_DATA"
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(bodies, st.lists(st.integers(0, 2000), max_size=10))
 def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts: list[int]) -> None:
     stream = stream_of(contents)
@@ -93,7 +94,7 @@ def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts
     assert reader.buffered == 0
 
 
-@settings(max_examples=50)
+@settings(max_examples=some_or_many(50, 250))
 @given(bodies)
 def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -> None:
     reader, found = FrameReader(LIMIT), []
@@ -103,7 +104,7 @@ def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -
     assert found == contents
 
 
-@settings(max_examples=100)
+@settings(max_examples=some_or_many(100, 500))
 @given(bodies, st.integers(1, 50))
 def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes], size: int) -> None:
     reader, stream = FrameReader(LIMIT), stream_of(contents)
@@ -112,7 +113,7 @@ def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes
     assert list(reader) == contents
 
 
-@settings(max_examples=300)
+@settings(max_examples=some_or_many(300, 1500))
 @given(bodies, st.binary(max_size=60), st.integers(1, 30))
 def test_random_bytes_give_frames_or_a_protocol_error(contents: list[bytes], junk: bytes, size: int) -> None:
     reader, found, stream = FrameReader(LIMIT), [], stream_of(contents) + junk

@@ -32,6 +32,7 @@ from lru_cache.replication.messages import (
     encode,
 )
 from lru_cache.replication.version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version
+from tests.effort import some_or_many
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 if TYPE_CHECKING:
@@ -108,13 +109,13 @@ def packed(*items: Any) -> bytes:
 # -- there and back ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=some_or_many(300, 1500))
 @given(messages)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
-@settings(max_examples=100)
+@settings(max_examples=some_or_many(100, 500))
 @given(messages)
 def test_a_message_comes_back_of_the_same_types(message: Message) -> None:
     assert repr(decode(encode(message))) == repr(message)  # a Ping equals a Pong, as tuples do
@@ -237,7 +238,7 @@ fields = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=some_or_many(200, 1000))
 @given(messages, st.lists(fields, min_size=1, max_size=3))
 def test_fields_that_follow_the_known_ones_are_ignored(message: Message, more: list[Any]) -> None:
     items = msgpack.unpackb(encode(message), strict_map_key=False)
@@ -273,7 +274,7 @@ def test_an_event_of_an_unknown_kind_takes_its_other_version() -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.binary(max_size=200))
 def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
     try:
@@ -282,7 +283,7 @@ def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
         pass
 
 
-@settings(max_examples=500)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.integers(0, 8), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
 def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -> None:
     try:
@@ -291,7 +292,7 @@ def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -
         pass
 
 
-@settings(max_examples=500)
+@settings(max_examples=some_or_many(500, 2500))
 @given(messages, st.data())
 def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.DataObject) -> None:
     body = bytearray(encode(message)[:2000])
@@ -303,7 +304,7 @@ def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.Da
         pass
 
 
-@settings(max_examples=300)
+@settings(max_examples=some_or_many(300, 1500))
 @given(messages, st.data())
 def test_a_truncated_message_is_refused(message: Message, data: st.DataObject) -> None:
     body = encode(message)
