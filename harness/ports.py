@@ -3,6 +3,7 @@
 Each is bound, with SO_REUSEADDR, and does not listen: who connects is refused, who binds it by its number may.
 """
 
+import atexit
 import socket
 
 
@@ -25,10 +26,8 @@ class ReservedPort:
         self._socket.close()
 
 
-_kept: list[ReservedPort] = []  # until this process ends
-
-
 def free_port() -> int:
     """A port that is this process's and its servers' as long as this process lives."""
-    _kept.append(ReservedPort())
-    return _kept[-1].number
+    port = ReservedPort()
+    atexit.register(port.close)
+    return port.number
