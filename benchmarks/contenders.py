@@ -31,7 +31,7 @@ class Contender(AbstractContextManager["Contender"]):
     distribution: ClassVar[str] = ""  # nothing to install: the standard library
     modules: ClassVar[tuple[str, ...]] = ()  # the first is what its users import
     bounded: ClassVar[bool] = True
-    # What its documentation says of threads; a race in promises.py can refute it but never prove it.
+    # What its documentation says of threads; a race in probes.py can refute it but never prove it.
     claims_threads: ClassVar[bool | None] = None
     # The verbs that it lacks, so that no row is left out in silence.
     lacks: ClassVar[frozenset[str]] = frozenset()

@@ -8,7 +8,6 @@ ENTRIES` prints one contender's bytes per entry as JSON.
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.contenders import CONTENDERS, Contender
+from harness.processes import resident_bytes
 
 PATIENCE_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,16 +33,6 @@ state = ["yes" if name in new else "unknown" if name in before else "no" for nam
 print(elapsed * 1000, *state)
 """
 OUR_IMPORT = "import lru_cache; from lru_cache import LRUCache; cache = LRUCache()"
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now; where that is not told, the most it ever was."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def bytes_of_contents(entries: int) -> float:

@@ -133,14 +133,14 @@ def measure_promises(results: Results, step: Step) -> None:
     for kind in results.contenders:
         step(f"promises: {kind.name}")
         calm = ("calm", kind.name, str(effort.stampedes), str(effort.load_seconds))
-        found, fault = ask_process("benchmarks.promises", *calm, timeout_seconds=PROBE_SECONDS)
+        found, fault = ask_process("benchmarks.probes", *calm, timeout_seconds=PROBE_SECONDS)
         if fault:
             results.problems.append(f"{kind.name}: the probes of its promises: {fault}")
         findings = results.promises[kind.name] = found or {}
         for keys in RACES:
             race = ("race", kind.name, keys, str(effort.race_seconds))
             timeout_seconds = effort.race_seconds + effort.patience_seconds
-            found, fault = ask_process("benchmarks.promises", *race, timeout_seconds=timeout_seconds)
+            found, fault = ask_process("benchmarks.probes", *race, timeout_seconds=timeout_seconds)
             findings[f"race of {keys} keys"] = fault or found
 
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import callers, network_report, propagation
-from benchmarks.actors import ActorError
+from benchmarks import link_costs, network_report, propagation
+from benchmarks.carriers import BASE, CARRIERS, OURS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
 from benchmarks.expectations import Verdict, not_measured
 from benchmarks.propagation import MODES, RAW
-from benchmarks.ways import BASE, OURS, WAYS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
+from harness import certificates
+from harness.remote_objects import RemoteError
+from lru_cache import TLS
 
 Step = Callable[[str], None]  # told the name of what has just been done
 DISTINCT, FEW = "all keys different", "1,000 keys"
@@ -60,22 +62,22 @@ class Results:
     """All that one run found; a list has one item a round. `problems` says why something is missing."""
 
     effort: Effort
-    ways: list[str]
-    absent: dict[str, str]  # way -> what is missing
+    carriers: list[str]
+    absent: dict[str, str]  # carrier -> what is missing
     lines: list[str] = field(default_factory=list)
-    runs: dict[str, dict[str, list[Run]]] = field(default_factory=dict)  # key space -> way
+    runs: dict[str, dict[str, list[Run]]] = field(default_factory=dict)  # key space -> carrier
     propagation: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # mode -> line -> seconds
     callers: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # paced, burst -> kind -> seconds
     idle: list[float] = field(default_factory=list)  # shares of a core
     problems: list[str] = field(default_factory=list)
 
-    def rates(self, space: str, way: str) -> list[float]:
+    def rates(self, space: str, carrier: str) -> list[float]:
         """Events a second in each round."""
-        return [run.rate for run in self.runs.get(space, {}).get(way, [])]
+        return [run.rate for run in self.runs.get(space, {}).get(carrier, [])]
 
-    def against(self, space: str, way: str, other: str) -> float | None:
+    def against(self, space: str, carrier: str, other: str) -> float | None:
         """How many times the other's rate: the median of the rounds' ratios."""
-        pairs = list(zip(self.rates(space, way), self.rates(space, other), strict=False))
+        pairs = list(zip(self.rates(space, carrier), self.rates(space, other), strict=False))
         return median([own / base for own, base in pairs]) if pairs else None
 
     def quantile(self, mode: str, line: str, share: float) -> float | None:
@@ -108,27 +110,17 @@ def at(samples: Sequence[float], share: float) -> float:
     return samples[min(len(samples) - 1, int(len(samples) * share))]
 
 
-def make_certificates(directory: Path) -> tuple[str, str, str] | None:
+def make_certificates(directory: Path) -> TLS | None:
     """A certificate for all nodes, its key, and the authority's certificate; None without the openssl program."""
-    made = {name: str(directory / name) for name in ("ca.pem", "ca.key", "node.pem", "node.key", "node.csr")}
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    commands = [
-        ["req", "-x509", *key, "-keyout", made["ca.key"], "-out", made["ca.pem"], "-days", "2", "-subj", "/CN=all"],
-        ["req", *key, "-keyout", made["node.key"], "-out", made["node.csr"], "-subj", "/CN=node"],
-        ["x509", "-req", "-in", made["node.csr"], "-CA", made["ca.pem"], "-CAkey", made["ca.key"], "-CAcreateserial",
-         "-out", made["node.pem"], "-days", "2"],
-    ]  # fmt: skip
     try:
-        for command in commands:
-            subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60)
+        return certificates.make(directory, "node")["node"]
     except (OSError, subprocess.SubprocessError):
         return None
-    return made["node.pem"], made["node.key"], made["ca.pem"]
 
 
 def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
     """Everything, as far as it is installed."""
-    absent = {name: missing for name in names if (missing := WAYS[name].absence()) is not None}
+    absent = {name: missing for name in names if (missing := CARRIERS[name].absence()) is not None}
     results = Results(effort, [name for name in names if name not in absent], absent)
     with tempfile.TemporaryDirectory(prefix="lru_cache-benchmark-") as directory:
         tls = make_certificates(Path(directory))
@@ -136,7 +128,7 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
         lines: dict[str, dict[str, Any]] = {RAW: {}, PLAIN: {}, SEALED: {"secret": SECRET}}
         if tls is None:
             results.problems.append("the openssl program is not installed: nothing is said of TLS")
-            results.ways = [name for name in results.ways if name != OursTLS.name]
+            results.carriers = [name for name in results.carriers if name != OursTLS.name]
         else:
             options[OursTLS.name] = {"tls": tls}
             lines[ENCRYPTED] = {"tls": tls}
@@ -146,8 +138,8 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
             measure_propagation(results, lines, step)
             measure_callers(results, step)
     try:
-        results.idle = callers.measure_idle(effort.idle_seconds)
-    except ActorError as error:
+        results.idle = link_costs.measure_idle(effort.idle_seconds)
+    except RemoteError as error:
         results.problems.append(f"idle: {error}")
     step("idle")
     return results
@@ -159,14 +151,14 @@ def count_steps(effort: Effort, names: Sequence[str]) -> int:
 
 
 def measure_rates(results: Results, options: dict[str, dict[str, Any]], step: Step) -> None:
-    """One round of every way over both key spaces."""
+    """One round of every carrier over both key spaces."""
     events = results.effort.events
     for space, keys in ((DISTINCT, events), (FEW, FEW_KEYS)):
-        for name in results.ways:
+        for name in results.carriers:
             given = {"maximum_capacity": 2 * events, **options[name]} if name in options else {}
             try:
-                run = WAYS[name](**given).run(events, keys)
-            except (ActorError, RuntimeError, OSError) as error:
+                run = CARRIERS[name](**given).run(events, keys)
+            except (RemoteError, RuntimeError, OSError) as error:
                 results.problems.append(f"{name}, {space}: {error}")
                 continue
             if run.wrong:
@@ -180,7 +172,7 @@ def measure_propagation(results: Results, lines: dict[str, dict[str, Any]], step
     effort = results.effort
     try:
         results.propagation.append(propagation.measure(lines, effort.writes, effort.pause_seconds, list(MODES)))
-    except ActorError as error:
+    except RemoteError as error:
         results.problems.append(f"propagation: {error}")
     step("propagation")
 
@@ -189,8 +181,8 @@ def measure_callers(results: Results, step: Step) -> None:
     """One round of what `set` costs."""
     effort = results.effort
     try:
-        results.callers.append(callers.measure(effort.sets, effort.pause_seconds, effort.bursts, effort.burst))
-    except ActorError as error:
+        results.callers.append(link_costs.measure(effort.sets, effort.pause_seconds, effort.bursts, effort.burst))
+    except RemoteError as error:
         results.problems.append(f"cost of set: {error}")
     step("cost of set")
 
@@ -214,9 +206,9 @@ def judge(results: Results) -> list[Verdict]:
             verdicts.append(at_most(claim, results.propagation_ratio(mode, line), MOST_PROPAGATION_RATIO, "{:.2f} x"))
     for pace in ("paced", "burst"):
         claim = f"a set with a stopped reader, {pace}: at most {MOST_STOPPED_RATIO:g} x with one that reads"
-        ratio = results.caller_ratio(pace, callers.STOPPED, callers.ONE_LINK)
+        ratio = results.caller_ratio(pace, link_costs.STOPPED, link_costs.ONE_LINK)
         verdicts.append(at_most(claim, ratio, MOST_STOPPED_RATIO, "{:.2f} x"))
-    claim = f"idle, a node in a mesh of {callers.MESH}: under {MOST_IDLE_SHARE:.1%} of a core"
+    claim = f"idle, a node in a mesh of {link_costs.MESH}: under {MOST_IDLE_SHARE:.1%} of a core"
     verdicts.append(at_most(claim, max(results.idle, default=None), MOST_IDLE_SHARE, "{:.2%} at most"))
     return verdicts
 
@@ -242,7 +234,7 @@ def machine() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "load": os.getloadavg(),
-        "versions": {way.name: way.versions() for way in WAYS.values() if way.modules},
+        "versions": {carrier.name: carrier.versions() for carrier in CARRIERS.values() if carrier.modules},
     }
 
 
@@ -253,8 +245,8 @@ def as_json(results: Results, verdicts: Sequence[Verdict]) -> dict[str, object]:
         "effort": asdict(results.effort),
         "absent": results.absent,
         "rates": {
-            space: {way: [asdict(run) for run in runs] for way, runs in ways.items()}
-            for space, ways in results.runs.items()
+            space: {carrier: [asdict(run) for run in runs] for carrier, runs in carriers.items()}
+            for space, carriers in results.runs.items()
         },
         "propagation": {
             mode: {
@@ -270,7 +262,7 @@ def as_json(results: Results, verdicts: Sequence[Verdict]) -> dict[str, object]:
         "set": {
             pace: {
                 kind: {"p50": results.caller_seconds(pace, kind), "p99": results.caller_seconds(pace, kind, 0.99)}
-                for kind in callers.KINDS
+                for kind in link_costs.KINDS
             }
             for pace in ("paced", "burst")
         },
@@ -301,9 +293,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--only",
         action="append",
-        choices=list(WAYS),
+        choices=list(CARRIERS),
         metavar="WAY",
-        help=f"send by this way, beside {BASE.name}; may be given again. One of: {', '.join(WAYS)}",
+        help=f"send by this carrier, beside {BASE.name}; may be given again. One of: {', '.join(CARRIERS)}",
     )
     return options
 
@@ -319,7 +311,7 @@ def main(arguments: Sequence[str]) -> int:
     effort = QUICK if options.quick else FULL
     given = {"rounds": options.rounds, "events": options.events}
     effort = Effort(**{**asdict(effort), **{name: value for name, value in given.items() if value}})
-    names = [name for name in WAYS if not options.only or name in (BASE.name, *options.only)]
+    names = [name for name in CARRIERS if not options.only or name in (BASE.name, *options.only)]
     with Progress(count_steps(effort, names)) as progress:
         results = measure(effort, names, progress.step)
     verdicts = judge(results)

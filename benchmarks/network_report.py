@@ -5,17 +5,17 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import callers
+from benchmarks import link_costs
+from benchmarks.carriers import BASE, CARRIERS, VALUE_CHARACTERS
 from benchmarks.propagation import MODES, RAW
 from benchmarks.report import MARKS, NOTHING, table
-from benchmarks.ways import BASE, VALUE_CHARACTERS, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.carriers import Run
     from benchmarks.expectations import Verdict
     from benchmarks.network import Results
-    from benchmarks.ways import Run
 
 PROCESSES = ("writer", "reader", "server")
 
@@ -52,15 +52,15 @@ def header(results: Results, machine: Mapping[str, Any]) -> str:
 def rates(results: Results, space: str) -> str:
     """How many sets a second, until all are applied."""
     rows = []
-    for way in results.ways:
-        runs = results.runs[space].get(way)
+    for carrier in results.carriers:
+        runs = results.runs[space].get(carrier)
         if not runs:
             continue
         figures = sorted(run.rate for run in runs)
-        ratio = results.against(space, way, BASE.name)
+        ratio = results.against(space, carrier, BASE.name)
         rows.append(
             [
-                way,
+                carrier,
                 f"{median(figures):,.0f}",
                 f"{figures[0]:,.0f}-{figures[-1]:,.0f}",
                 NOTHING if ratio is None else f"{ratio:.3f}",
@@ -68,7 +68,7 @@ def rates(results: Results, space: str) -> str:
                 f"{median([sum(run.microseconds.values()) for run in runs]):.1f}",
             ]
         )
-    rows += [[way, f"not installed: {missing}", *[""] * 6] for way, missing in results.absent.items()]
+    rows += [[carrier, f"not installed: {missing}", *[""] * 6] for carrier, missing in results.absent.items()]
     title = f"Sets until applied, {space}"
     columns = [title, "a second", "least-most", f"of {BASE.name}", "us writer", "reader", "server", "all"]
     return "\n".join(table(columns, rows))
@@ -83,12 +83,12 @@ def used(runs: Sequence[Run], process: str) -> str:
 def notes(results: Results) -> str:
     """Say what stands behind the names."""
     lines = [f"  us: of the processor, for each of {results.effort.events:,} events, however busy the machine was"]
-    lines += [f"  {name:<20} {WAYS[name].note}".rstrip() for name in results.ways]
-    for space, ways in results.runs.items():
-        for way, runs in ways.items():
+    lines += [f"  {name:<20} {CARRIERS[name].note}".rstrip() for name in results.carriers]
+    for space, carriers in results.runs.items():
+        for carrier, runs in carriers.items():
             for note in runs[0].notes:
                 counts = ", ".join(str(run.notes[note]) for run in runs)
-                lines.append(f"  {way}, {space}: {note}: {counts}")
+                lines.append(f"  {carrier}, {space}: {note}: {counts}")
     return "\n".join(["Used as", *lines])
 
 
@@ -120,18 +120,18 @@ def propagation(results: Results) -> str:
 def costs(results: Results) -> str:
     """What `set` costs who calls it."""
     rows = []
-    for kind in callers.KINDS:
+    for kind in link_costs.KINDS:
         cells = [kind]
         for pace in ("paced", "burst"):
             p50, p99 = (results.caller_seconds(pace, kind, share) for share in (0.5, 0.99))
-            ratio = results.caller_ratio(pace, kind, callers.NO_LINK)
+            ratio = results.caller_ratio(pace, kind, link_costs.NO_LINK)
             if p50 is None or p99 is None or ratio is None:
                 cells += ["?"] * 2
             else:
                 cells += [f"{microseconds(p50)} / {microseconds(p99)}" if pace == "paced" else microseconds(p50)]
                 cells += [f"{ratio:.2f}"]
         rows.append(cells)
-    none = f"of {callers.NO_LINK}"
+    none = f"of {link_costs.NO_LINK}"
     return "\n".join(
         [
             "What a set costs its caller, in us",
@@ -145,7 +145,7 @@ def costs(results: Results) -> str:
 def idle(results: Results) -> str:
     """What nothing costs."""
     shares = ", ".join(f"{share:.2%}" for share in results.idle) or "?"
-    return f"Idle: shares of a core of the nodes in a mesh of {callers.MESH}, each a process: {shares}"
+    return f"Idle: shares of a core of the nodes in a mesh of {link_costs.MESH}, each a process: {shares}"
 
 
 def microseconds(seconds: float) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 from msgpack import Unpacker, packb  # type: ignore[import-untyped]
 
-from benchmarks.actors import Actor, Role
+from benchmarks.carriers import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
 from benchmarks.servers import HOST
-from benchmarks.ways import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
+from harness.remote_objects import Held, RemoteObject
 from lru_cache import LRUCacheDistributed
 from lru_cache.replication import Type, messages
 from lru_cache.replication.encoding import decode_key
@@ -48,7 +48,7 @@ class Spinner:
                 self._turns += 1
 
 
-class End(Role):
+class End(Held):
     """One of the two processes."""
 
     def __init__(self, lines: Mapping[str, Mapping[str, Any]]) -> None:
@@ -163,15 +163,15 @@ def measure(
     """Seconds of every write: mode -> line -> one for each, sorted. `lines` are names with a cache's options."""
     keys = [f"user:{number}" for number in range(writes)]
     found = {}
-    with Actor(ReadingEnd, lines) as reader, Actor(WritingEnd, lines) as writer:
+    with RemoteObject(ReadingEnd, lines) as reader, RemoteObject(WritingEnd, lines) as writer:
         writer.ask("connect", reader.ask("listen"), keys)
         reader.ask("forget")
         for mode in modes:
-            for actor, busy in zip((writer, reader), MODES[mode], strict=True):
-                actor.ask("spin", busy)
+            for end, busy in zip((writer, reader), MODES[mode], strict=True):
+                end.ask("spin", busy)
             written = writer.ask("write", keys, pause_seconds)
-            for actor in (writer, reader):
-                actor.ask("spin", False)
+            for end in (writer, reader):
+                end.ask("spin", False)
             arrived = reader.ask("take", writes)
             found[mode] = {
                 line: sorted(arrived[line][key] - when for key, when in noted.items())

@@ -3,15 +3,16 @@
 They are found where their packages install them; what is not installed is not measured. Nothing is kept on disk.
 """
 
-import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import TracebackType
+
+from harness.ports import free_port
+from harness.processes import processor_seconds
 
 HOST = "127.0.0.1"
 START_SECONDS = 15.0
@@ -21,14 +22,6 @@ PLACES = "/usr/sbin:/usr/local/sbin"  # where Debian puts servers, and where a u
 def find_program(name: str) -> str | None:
     """Where a server's program is, if it is anywhere."""
     return shutil.which(name) or shutil.which(name, path=PLACES)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Server(AbstractContextManager["Server"]):
@@ -63,11 +56,7 @@ class Server(AbstractContextManager["Server"]):
     def processor_seconds(self) -> float:
         """What it has used of the processor so far; NaN where the system does not tell."""
         assert self._process is not None
-        try:
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return float("nan")
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self._process.pid)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from benchmarks.actors import ROOT, Actor, ActorError
 from benchmarks.expectations import Verdict
 from benchmarks.report import MARKS, table
 from benchmarks.soak_node import KEYS, SILENCE_MILLISECONDS, SoakNode, Write
+from harness.remote_objects import ROOT, RemoteError, RemoteObject
 
 Step = Callable[[str], None]  # told what has just happened
 
@@ -70,7 +70,7 @@ class Ring:
         for port in self._ports:
             stack.callback(port.close)
             self.proxies.append(stack.enter_context(Proxy(port.address)))
-        self.nodes: list[Actor | None] = [None] * NODES
+        self.nodes: list[RemoteObject | None] = [None] * NODES
         stack.callback(self._close)
         for number in range(NODES):
             self.start(number)
@@ -79,7 +79,7 @@ class Ring:
         """Start a node, for the first time or again."""
         self._seed += 1
         before = self.proxies[number - 1].address
-        self.nodes[number] = Actor(
+        self.nodes[number] = RemoteObject(
             SoakNode, self._seed, self._ports[number].address, [before], self._operations_per_second
         )
 
@@ -89,7 +89,7 @@ class Ring:
         if node is not None:
             node.kill()
 
-    def living(self) -> list[tuple[int, Actor]]:
+    def living(self) -> list[tuple[int, RemoteObject]]:
         """Return the nodes that are there, with their numbers."""
         return [(number, node) for number, node in enumerate(self.nodes) if node is not None]
 
@@ -179,7 +179,7 @@ def look(ring: Ring, results: Results, began: float, stopped: int | None) -> Non
             continue
         try:
             figures = node.ask("figures", seconds=ANSWER_SECONDS)
-        except ActorError as error:
+        except RemoteError as error:
             results.problems.append(f"node {number}: {error}")
             ring.kill(number)
             continue

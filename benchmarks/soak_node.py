@@ -4,17 +4,15 @@ Its writes are told apart by when they were made, on the machine's one monotonic
 say which was the newest. What it remembers of them is as large at the start as at the end.
 """
 
-import os
 import random
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks.actors import Role
-from benchmarks.footprint import resident_bytes
+from harness.processes import open_descriptors, resident_bytes
+from harness.remote_objects import Held
 from lru_cache import LRUCacheDistributed
 
 KEYS = 3_000  # that are written, by all nodes
@@ -38,7 +36,7 @@ def load(key: str) -> str:
     return f"what the source has for {key}" * 3
 
 
-class SoakNode(Role):
+class SoakNode(Held):
     """A cache in a ring, and threads that use it."""
 
     def __init__(self, seed: int, local: Any, remotes: Sequence[Any], operations_per_second: float) -> None:
@@ -137,11 +135,3 @@ class SoakNode(Role):
         """Leave."""
         self._working = False
         self.cache.close()
-
-
-def open_descriptors() -> int:
-    """How many files and sockets this process has open; 0 where the system does not tell."""
-    try:
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - Path.iterdir makes an object for each
-    except OSError:
-        return len(list(Path("/dev/fd").iterdir())) if Path("/dev/fd").is_dir() else 0

@@ -1,17 +1,33 @@
 """What many tests need: a clock that stands still, and threads that cannot outlive their test unseen."""
 
-import socket
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 import lru_cache
+from harness import certificates
+from harness.ports import ReservedPort
 from lru_cache import TLS, LRUCacheDistributed
 from lru_cache.testing import ManualClock
-from tests import certificates
+from tests import effort
 from tests.concurrency import PATIENCE, Started, eventually, link
+
+# The same for everybody, whatever the environment says of who runs it (Hypothesis has settings of its own for a CI). No
+# deadlines: they measure the machine. By default the same examples each time; `--long` has more of them, and by chance.
+hypothesis.settings.register_profile(
+    "ours",
+    max_examples=effort.some_or_many(100, 500),
+    deadline=None,
+    derandomize=not effort.is_long,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("ours")
 
 
 @pytest.fixture
@@ -84,7 +100,5 @@ def pair(nodes: Nodes, clock: ManualClock) -> tuple[LRUCacheDistributed[Any, Any
 @pytest.fixture
 def free_port() -> Iterator[int]:
     """A port of this machine at which nobody listens, and which the system gives to nobody who does not name it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    with contextlib.closing(ReservedPort()) as held:
+        yield held.number

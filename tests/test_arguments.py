@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lru_cache import LRUCache
+from lru_cache.testing import ManualClock
 
 pytestmark = pytest.mark.usefixtures("each_cache")
 
@@ -34,8 +35,16 @@ def test_no_duration_may_be_zero_but_the_stale_time(name: str, value: Any) -> No
         LRUCache(**{name: value})
 
 
-def test_the_stale_time_may_be_zero_and_is_by_default() -> None:
-    LRUCache(stale_time=0)
+@pytest.mark.parametrize("options", [{"stale_time": 0}, {}])
+def test_the_stale_time_may_be_zero_and_is_by_default(options: Any, clock: ManualClock) -> None:
+    def fail(key: str) -> int:
+        raise OSError
+
+    cache: LRUCache[str, int] = LRUCache(fail, expiration_time=1, clock=clock, **options)
+    cache.set("a", 1)
+    clock.advance(1)
+    with pytest.raises(OSError):
+        cache.get("a")
 
 
 @pytest.mark.parametrize("name", ["stale_time", "retry_time"])

@@ -21,6 +21,7 @@ from lru_cache.loading.single_flight import Flight
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, CountingLock, Gate, Started, eventually, link, settle
+from tests.naming import named
 
 Cache = LRUCacheDistributed[Any, Any]
 Pair = tuple[Cache, Cache]
@@ -349,7 +350,7 @@ def test_a_load_never_replaces_what_was_set(pair: Pair, clock: ManualClock) -> N
     assert one.get("k") == "set"
 
 
-@pytest.mark.parametrize("odd", [object(), [1, {2: lambda: 3}], type], ids=repr)
+@pytest.mark.parametrize("odd", [object(), [1, {2: lambda: 3}], type], ids=named)
 def test_a_load_that_cannot_be_encoded_is_returned_kept_here_counted_and_logged_once(
     pair: Pair, odd: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -560,7 +561,7 @@ WRITES: dict[str, Callable[[Cache, Any, Any], Any]] = {
 
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize(
-    "value", [object(), lambda: 1, [1, {"a": object()}], type("Own", (dict,), {})(), range(3)], ids=repr
+    "value", [object(), lambda: 1, [1, {"a": object()}], type("Own", (dict,), {})(), range(3)], ids=named
 )
 def test_a_value_that_cannot_be_encoded_is_a_type_error_and_changes_nothing_anywhere(
     pair: Pair, write: str, value: Any
@@ -574,7 +575,7 @@ def test_a_value_that_cannot_be_encoded_is_a_type_error_and_changes_nothing_anyw
 
 
 @pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("key", [object(), float("nan"), ("a", object())], ids=repr)
+@pytest.mark.parametrize("key", [object(), float("nan"), ("a", object())], ids=named)
 def test_a_key_that_cannot_be_encoded_is_a_type_error_and_changes_nothing_anywhere(
     pair: Pair, write: str, key: Any
 ) -> None:

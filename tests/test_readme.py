@@ -1,12 +1,13 @@
 """The README is true: its commands are those that CI runs, and its code runs."""
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from harness.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -27,14 +28,6 @@ def test_ci_runs_the_readme_s_test_command() -> None:
 def test_its_code_runs(snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LRU_CACHE_SECRET", raising=False)  # with one, other machines would be dialled
     exec(compile(snippet.replace('", 5555)', f'", {free_port()})'), "README.md", "exec"), {})
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 # The two programs of the README of 0.0.2, but for the addresses in the second.

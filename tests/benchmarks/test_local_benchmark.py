@@ -95,7 +95,7 @@ def test_a_command_that_makes_no_sense_ends_with_2(arguments):
 
 def test_the_order_probe_tells_lru_from_first_in_first_out():
     from benchmarks.contenders import FunctoolsLru, ItemContender
-    from benchmarks.promises import keeps_exact_order
+    from benchmarks.probes import keeps_exact_order
 
     class FirstInFirstOut(ItemContender):
         name = "fifo"
@@ -114,7 +114,7 @@ def test_the_order_probe_tells_lru_from_first_in_first_out():
 
 def test_the_expiry_probe_tells_whose_lives_are_kept():
     from benchmarks.contenders import Dict, Ours
-    from benchmarks.promises import expiry
+    from benchmarks.probes import expiry
 
     assert expiry(Dict, 0.01) == "no"
     assert expiry(Ours, 0.01) == "per entry"
@@ -122,7 +122,7 @@ def test_the_expiry_probe_tells_whose_lives_are_kept():
 
 def test_the_stampede_probe_counts_every_load():
     from benchmarks.contenders import Dict, Ours
-    from benchmarks.promises import stampede
+    from benchmarks.probes import stampede
 
     assert stampede(Dict, 1, 0.02)["loads"] > 1
     assert stampede(Ours, 1, 0.02)["loads"] == 1
@@ -130,7 +130,7 @@ def test_the_stampede_probe_counts_every_load():
 
 def test_the_race_finds_a_cache_that_mixes_up_its_keys():
     from benchmarks.contenders import Dict
-    from benchmarks.promises import refute_thread_safety
+    from benchmarks.probes import refute_thread_safety
 
     class Muddled(Dict):
         name = "muddled"

@@ -39,27 +39,27 @@ def run(*arguments, program=("-m", "benchmarks")):
 
 @pytest.fixture
 def tiny(network, monkeypatch):
-    from benchmarks import callers
+    from benchmarks import link_costs
 
-    monkeypatch.setattr(callers, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(callers, "FILLERS", 200)
+    monkeypatch.setattr(link_costs, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(link_costs, "FILLERS", 200)
     return network.Effort(**{**vars(network.QUICK), **TINY})
 
 
 @pytest.fixture
 def nothing_installed(monkeypatch, network):
     """A machine without the bench extra."""
-    from benchmarks.ways import WAYS
+    from benchmarks.carriers import CARRIERS
 
-    for way in WAYS.values():
-        if way.modules:
-            monkeypatch.setattr(way, "absence", classmethod(lambda cls: "a thing"))
-    return [name for name, way in WAYS.items() if way.modules]
+    for carrier in CARRIERS.values():
+        if carrier.modules:
+            monkeypatch.setattr(carrier, "absence", classmethod(lambda cls: "a thing"))
+    return [name for name, carrier in CARRIERS.items() if carrier.modules]
 
 
 def test_every_measurement_is_in_the_tables_and_what_is_not_installed_says_so(network, tiny, nothing_installed):
-    from benchmarks import callers, network_report, propagation
-    from benchmarks.ways import BASE
+    from benchmarks import link_costs, network_report, propagation
+    from benchmarks.carriers import BASE
 
     names = [BASE.name, *nothing_installed]
     steps = []
@@ -73,10 +73,10 @@ def test_every_measurement_is_in_the_tables_and_what_is_not_installed_says_so(ne
     for name in nothing_installed:
         assert text.count(f"\n{name} ") == 2
     assert text.count("not installed: a thing") == 2 * len(nothing_installed)
-    for label in (*callers.KINDS, *propagation.MODES, network.DISTINCT, network.FEW, *results.lines):
+    for label in (*link_costs.KINDS, *propagation.MODES, network.DISTINCT, network.FEW, *results.lines):
         assert label in text
     assert "????  more events a second than NATS, 1,000 keys: not measured" in text
-    assert len(results.idle) == callers.MESH
+    assert len(results.idle) == link_costs.MESH
     assert "?" not in text.split("What LRUCacheDistributed is held to")[0]
     document = json.loads(json.dumps(network.as_json(results, verdicts)))
     assert set(document["rates"][network.FEW]) == {BASE.name}
@@ -84,10 +84,10 @@ def test_every_measurement_is_in_the_tables_and_what_is_not_installed_says_so(ne
 
 @pytest.mark.parametrize("name", ["lru_cache", "lru_cache, secret"])
 def test_our_own_rate_is_that_of_sets_which_all_arrived(network, name):
-    from benchmarks.ways import WAYS
+    from benchmarks.carriers import CARRIERS
 
     options = {"secret": network.SECRET} if "secret" in name else {}
-    run = WAYS[name](maximum_capacity=1_000, **options).run(300, 100)
+    run = CARRIERS[name](maximum_capacity=1_000, **options).run(300, 100)
 
     assert run.wrong == 0
     assert run.notes == {"overflows": 0}
@@ -95,11 +95,11 @@ def test_our_own_rate_is_that_of_sets_which_all_arrived(network, name):
 
 
 def test_a_rival_is_judged_by_the_median_of_the_rounds_ratios(network):
-    from benchmarks.ways import OURS, Nats, Run
+    from benchmarks.carriers import OURS, Nats, Run
 
     results = network.Results(network.QUICK, [OURS.name, Nats.name], {})
     rates = {OURS.name: [10.0, 300.0, 30.0], Nats.name: [5.0, 100.0, 60.0]}
-    results.runs[network.FEW] = {way: [Run(rate, {}, 0, {}) for rate in rates[way]] for way in rates}
+    results.runs[network.FEW] = {carrier: [Run(rate, {}, 0, {}) for rate in rates[carrier]] for carrier in rates}
 
     verdict = network.judge_rate("more", results, network.FEW, Nats.name, 1.0)
 
@@ -108,19 +108,19 @@ def test_a_rival_is_judged_by_the_median_of_the_rounds_ratios(network):
 
 @pytest.mark.parametrize("name", ["Redis pub/sub", "Redis SET", "NATS", "pysyncobj"])
 def test_each_rival_that_is_installed_brings_every_last_value_over(network, name):
-    from benchmarks.ways import WAYS
+    from benchmarks.carriers import CARRIERS
 
-    if WAYS[name].absence() is not None:
+    if CARRIERS[name].absence() is not None:
         return  # the command says so, which the test above asks for
 
-    run = WAYS[name]().run(300, 100)
+    run = CARRIERS[name]().run(300, 100)
 
     assert run.wrong == 0
     assert run.rate > 0
 
 
 def test_a_reader_that_lacks_a_value_is_found_out(network):
-    from benchmarks.ways import Reader, final
+    from benchmarks.carriers import Reader, final
 
     reader = Reader()
     reader.held = {**final(10, 4), "user:3": "something older"}
@@ -128,27 +128,27 @@ def test_a_reader_that_lacks_a_value_is_found_out(network):
     assert reader.wrong(10, 4) == 1
 
 
-def test_what_fails_in_an_actor_is_told_with_its_place(network):
-    from benchmarks.actors import Actor, ActorError, Role
+def test_what_fails_in_a_remote_object_is_told_with_its_place(network):
+    from harness.remote_objects import Held, RemoteError, RemoteObject
 
-    with Actor(Role) as actor:
-        with pytest.raises(ActorError, match=r"AttributeError: .*nonsense.* \(actors\.py:\d+\)"):
-            actor.ask("nonsense")
-        assert actor.ask("processor_seconds") >= 0
+    with RemoteObject(Held) as remote:
+        with pytest.raises(RemoteError, match=r"AttributeError: .*nonsense.* \(remote_objects\.py:\d+\)"):
+            remote.ask("nonsense")
+        assert remote.ask("processor_seconds") >= 0
 
 
-def test_an_actor_that_was_killed_is_told_from_a_slow_one(network):
-    from benchmarks.actors import Actor, ActorError, Role
+def test_a_remote_object_that_was_killed_is_told_from_a_slow_one(network):
+    from harness.remote_objects import Held, RemoteError, RemoteObject
 
-    with Actor(Role) as actor:
-        actor.stop()
-        with pytest.raises(ActorError, match="no answer within"):
-            actor.ask("processor_seconds", seconds=0.05)
-        actor.resume()
-        actor.answer()
-        os.kill(actor.pid, signal.SIGKILL)
-        with pytest.raises(ActorError, match=r"it ended with status -9|it is gone"):
-            actor.ask("processor_seconds")
+    with RemoteObject(Held) as remote:
+        remote.stop()
+        with pytest.raises(RemoteError, match="no answer within"):
+            remote.ask("processor_seconds", seconds=0.05)
+        remote.resume()
+        remote.answer()
+        os.kill(remote.pid, signal.SIGKILL)
+        with pytest.raises(RemoteError, match=r"it ended with status -9|it is gone"):
+            remote.ask("processor_seconds")
 
 
 def test_a_server_is_gone_when_its_measurement_is_over(network):

@@ -2,6 +2,8 @@
 
 import socket
 
+from harness.ports import ReservedPort
+
 Address = tuple[str, int] | str  # of TCP, or the path of a Unix socket
 
 
@@ -21,22 +23,6 @@ def connect(address: Address, timeout: float = 10.0) -> socket.socket:
         made.close()
         raise
     return made
-
-
-class ReservedPort:
-    """A free port that the system gives to nobody else until it is closed.
-
-    It is bound, with SO_REUSEADDR, and does not listen: who connects is refused, who binds it by its number may.
-    """
-
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self._socket = socket.socket(family_of((host, 0)))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, 0))
-        self.address: tuple[str, int] = (host, self._socket.getsockname()[1])
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def has_ipv6() -> bool:

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.integration.addresses import Address, ReservedPort
+from harness.ports import ReservedPort
+from harness.processes import processor_seconds, resident_bytes
+from tests.integration.addresses import Address
 from tests.integration.node_process import ABSENT
 from tests.integration.nursery import Child
 from tests.integration.proxy import Proxy
@@ -138,11 +140,10 @@ class Node:
 
     def memory_bytes(self) -> int:
         """What it has of the machine's memory now."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.pid)
 
     # -- what can happen to it ---------------------------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ It must not know what is tested. It ends when stdin does, so that nothing outliv
 import dataclasses
 import json
 import logging
-import os
 import sys
 import threading
 import time
 from collections.abc import Hashable
 from typing import Any
 
+from harness.processes import open_descriptors
 from lru_cache.lru_cache_distributed import LRUCacheDistributed
 from tests.integration.churn import RECORDS, Churn, Journal
 from tests.integration.source import Source
@@ -157,7 +157,7 @@ class Acts:
         return [thread.name for thread in threading.enumerate()]
 
     def act_open_files(self) -> int:
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        return open_descriptors()
 
 
 def main(options: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.integration.addresses import Address, ReservedPort, family_of
+from harness.ports import ReservedPort
+from tests.integration.addresses import Address, family_of
 
 CHUNK_BYTES = 65_536
 HELD_BYTES = 16 << 20  # of one direction of a connection: what a link of 1 Gbit/s holds in 130 ms

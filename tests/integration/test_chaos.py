@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.effort import some_or_many
 from tests.integration.addresses import has_ipv6
 from tests.integration.cluster import SHAPES, Cluster, until
 from tests.integration.ledger import Ledger
@@ -19,7 +20,7 @@ from tests.integration.proxy import BOTH, Way
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", some_or_many(1, 5)))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 ROUND_SECONDS = 3.0
 HEALED_WITHIN = 5.0

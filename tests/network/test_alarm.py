@@ -151,7 +151,15 @@ def test_closing_gives_the_descriptors_back_and_may_be_done_twice(alarm: Alarm) 
 def test_a_ring_after_the_end_writes_nowhere(alarm: Alarm) -> None:
     """The numbers may be somebody's file by then."""
     alarm.close()
-    alarm.ring()
+    reader, writer = os.pipe()  # which get the numbers that are free again
+    try:
+        os.set_blocking(reader, False)
+        alarm.ring()
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_what_a_fork_inherits_is_let_go_though_a_thread_that_is_gone_holds_the_lock(alarm: Alarm) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lru_cache import LRUCacheDistributed
+from lru_cache.network import client
 from lru_cache.network import link as links
 from lru_cache.network import pace
 from lru_cache.network.link import Link
@@ -44,6 +45,13 @@ def can_be_had(lock: Any) -> bool:
     return had
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes that dial again soon, however often the last link has ended."""
+    monkeypatch.setattr(client, "LONGEST_PAUSE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_write_that_was_interrupted_anywhere_keeps_no_lock(pair: Pair, start: Start) -> None:
     """As by Ctrl-C: the link may end for it, since half a frame may be out, but nothing hangs."""
     one, other = pair

@@ -37,6 +37,8 @@ from lru_cache.replication.encoding import (
     encode_key,
     encode_value,
 )
+from tests.effort import some_or_many
+from tests.naming import named
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "encoding.json").read_text())
 NAMES = {
@@ -112,7 +114,7 @@ values = st.recursive(
 # -- values ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some_or_many(150, 750))
 @given(values)
 @example(math.nan)
 @example(Decimal("sNaN7"))
@@ -428,7 +430,7 @@ def bytes_or_refusal(key: object) -> bytes | None:
         return None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some_or_many(500, 2500))
 @given(keys, keys)
 @example(datetime(2024, 10, 27, 0, 30, tzinfo=timezone.utc), datetime(2024, 10, 27, 1, 30, tzinfo=LONDON))
 @example(Decimal("0.1000000000000000055511151231257827021181583404541015625"), 0.1)
@@ -441,7 +443,7 @@ def test_keys_have_the_same_bytes_if_and_only_if_they_are_equal(one: object, oth
         assert (one == other) == (bytes_of_one == bytes_of_other)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some_or_many(300, 1500))
 @given(near_numbers | st.integers() | st.floats(allow_nan=False))
 def test_a_number_has_the_same_bytes_in_every_form_that_is_equal(number: float) -> None:
     for form in forms:
@@ -452,7 +454,7 @@ def test_a_number_has_the_same_bytes_in_every_form_that_is_equal(number: float) 
             assert encode_key(key) != encode_key(number)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(st.one_of(hashables, keys))
 def test_a_key_comes_back_as_an_equal_one(key: object) -> None:
     data = bytes_or_refusal(key)
@@ -463,7 +465,7 @@ def test_a_key_comes_back_as_an_equal_one(key: object) -> None:
         assert encode_key(back) == data
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(
     st.timedeltas(timedelta(days=-1000), timedelta(days=1000)), st.sampled_from(["Europe/London", "America/St_Johns"])
 )
@@ -528,7 +530,7 @@ def test_an_instance_of_any_supported_type_s_subclass_has_the_bytes_of_its_base(
         datetime(2024, 3, 31, 1, 30, tzinfo=LONDON), datetime(2024, 1, 1, tzinfo=Zone()), time(1, tzinfo=Zone()),
         time(1, tzinfo=timezone(timedelta(microseconds=1))), enum.Enum("E", "A").A, timezone.utc,  # type: ignore[attr-defined]
     ],
-    ids=ascii,
+    ids=named,
 )  # fmt: skip
 def test_what_is_no_key_is_refused_with_its_place(key: object) -> None:
     with pytest.raises(TypeError, match=r"^key (is|has) "):
@@ -587,7 +589,7 @@ def test_the_deepest_key_comes_back_and_a_deeper_one_is_refused() -> None:
         decode_key(b"\x91" + encode_key(deepest))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(st.text(max_size=70) | st.sampled_from([31, 32, 255, 256, 65_000]).map(lambda size: "x" * size))
 def test_a_str_has_the_bytes_that_msgpack_gives_it(key: str) -> None:
     assert encode_key(key) == msgpack.packb(key)
@@ -632,13 +634,13 @@ shaped = st.recursive(
 ).map(msgpack.packb)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.binary(max_size=60) | shaped)
 def test_random_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
     value_or_refusal(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(encodings, st.data())
 def test_mutated_bytes_give_a_value_or_a_protocol_error(encoded: bytes, draw: st.DataObject) -> None:
     data = bytearray(encoded)
@@ -656,7 +658,7 @@ def test_mutated_bytes_give_a_value_or_a_protocol_error(encoded: bytes, draw: st
     value_or_refusal(bytes(data))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some_or_many(100, 500))
 @given(encodings, encodings)
 def test_truncated_and_joined_bytes_give_a_protocol_error(one: bytes, other: bytes) -> None:
     for data in (one[:-1], one + other, one + b"\0"):
@@ -861,3 +863,32 @@ def test_a_key_of_as_many_bytes_as_a_message_takes_is_encoded() -> None:
 def test_a_key_longer_than_a_message_takes_is_refused(key: object) -> None:
     with pytest.raises(ValueError, match=str(MAXIMUM_KEY_BYTES)):
         encode_key(key)
+
+
+WITHOUT_ZONES = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "zoneinfo":  # as CPython 3.12 fails in an interpreter with a lock of its own
+            raise AttributeError("module 'datetime' has no attribute 'datetime_CAPI'")
+sys.meta_path.insert(0, Finder())
+from datetime import datetime, timezone
+from lru_cache import LRUCacheDistributed
+from lru_cache.replication.encoding import decode_value, encode_key, encode_value
+LRUCacheDistributed().set(datetime.now(timezone.utc), 1)
+moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
+assert decode_value(encode_value(moment)) == moment
+try:
+    decode_value(bytes.fromhex(sys.argv[1]))
+except Exception as error:
+    print(error)
+"""
+
+
+def test_an_interpreter_that_cannot_import_zoneinfo_does_without_named_zones() -> None:
+    named_zone = encode_value(datetime(2024, 1, 1, tzinfo=ZoneInfo("Europe/London")))
+    shown = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ZONES, named_zone.hex()], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "this interpreter has no zoneinfo" in shown.stdout

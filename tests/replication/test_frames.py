@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication import HEADER_BYTES
+from tests.effort import some_or_many
 from tests.replication.build import BUILDS, part_of
 
 FrameReader: Any
@@ -73,7 +74,7 @@ def test_need_data_is_no_body_and_says_its_name() -> None:
     assert repr(NEED_DATA) == "NEED_DATA"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(bodies, st.lists(st.integers(0, 2000), max_size=10))
 def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts: list[int]) -> None:
     stream = stream_of(contents)
@@ -85,7 +86,7 @@ def test_a_stream_cut_anywhere_gives_the_same_bodies(contents: list[bytes], cuts
     assert reader.buffered == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=some_or_many(50, 250))
 @given(bodies)
 def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -> None:
     reader, found = FrameReader(LIMIT), []
@@ -95,7 +96,7 @@ def test_a_stream_of_single_bytes_gives_the_same_bodies(contents: list[bytes]) -
     assert found == contents
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some_or_many(100, 500))
 @given(bodies, st.integers(1, 50))
 def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes], size: int) -> None:
     reader, stream = FrameReader(LIMIT), stream_of(contents)
@@ -104,7 +105,7 @@ def test_chunks_may_be_received_before_the_frames_are_taken(contents: list[bytes
     assert list(reader) == contents
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some_or_many(300, 1500))
 @given(bodies, st.binary(max_size=60), st.integers(1, 30))
 def test_random_bytes_give_frames_or_a_protocol_error(contents: list[bytes], junk: bytes, size: int) -> None:
     reader, found, stream = FrameReader(LIMIT), [], stream_of(contents) + junk

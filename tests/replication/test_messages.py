@@ -27,6 +27,7 @@ from lru_cache.replication import (
     Version,
 )
 from lru_cache.replication.encoding import MAXIMUM_KEY_BYTES
+from tests.effort import some_or_many
 from tests.replication.build import event, messages, version
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
@@ -108,13 +109,13 @@ def packed(*items: Any) -> bytes:
 # -- there and back ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some_or_many(300, 1500))
 @given(any_message)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert decode(encode(message)) == message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some_or_many(100, 500))
 @given(any_message)
 def test_a_message_comes_back_of_the_same_types(message: Message) -> None:
     assert repr(decode(encode(message))) == repr(message)  # a Ping equals a Pong, as tuples do
@@ -237,7 +238,7 @@ fields = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(any_message, st.lists(fields, min_size=1, max_size=3))
 def test_fields_that_follow_the_known_ones_are_ignored(message: Message, more: list[Any]) -> None:
     items = msgpack.unpackb(encode(message), strict_map_key=False)
@@ -273,7 +274,7 @@ def test_an_event_of_an_unknown_kind_takes_its_other_version() -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.binary(max_size=200))
 def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
     try:
@@ -282,7 +283,7 @@ def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
         pass
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some_or_many(500, 2500))
 @given(st.integers(0, 8), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
 def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -> None:
     try:
@@ -291,7 +292,7 @@ def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -
         pass
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=some_or_many(500, 2500))
 @given(any_message, st.data())
 def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.DataObject) -> None:
     body = bytearray(encode(message)[:2000])
@@ -303,7 +304,7 @@ def test_a_mutated_message_is_a_message_or_refused(message: Message, data: st.Da
         pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=some_or_many(300, 1500))
 @given(any_message, st.data())
 def test_a_truncated_message_is_refused(message: Message, data: st.DataObject) -> None:
     body = encode(message)

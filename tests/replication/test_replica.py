@@ -36,6 +36,7 @@ from lru_cache.replication import (
 )
 from lru_cache.replication.encoding import encode_key
 from lru_cache.store import Entry, RemovalCause, Store
+from tests.effort import some_or_many
 from tests.replication.build import event as events
 from tests.replication.build import messages, version
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
@@ -502,7 +503,7 @@ def merged(events: list[Event]) -> Machine:
     return machine
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(orders_of(authorities))
 def test_the_same_news_in_any_order_and_repeated_gives_the_same_sets(
     orders: tuple[list[Event], list[Event], list[Event]],
@@ -511,7 +512,7 @@ def test_the_same_news_in_any_order_and_repeated_gives_the_same_sets(
     assert merged(first).set_versions() == merged(second).set_versions()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(orders_of(authorities | loads))
 def test_nothing_but_the_newest_set_is_held_whatever_the_order(
     orders: tuple[list[Event], list[Event], list[Event]],
@@ -521,7 +522,7 @@ def test_nothing_but_the_newest_set_is_held_whatever_the_order(
         assert version == max(e.version for e in told if e.key == encode_key(key) and e.kind != Kind.LOAD)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=some_or_many(200, 1000))
 @given(orders_of(authorities | loads))
 def test_no_load_is_held_that_began_before_a_write_or_a_hold_after_it(
     orders: tuple[list[Event], list[Event], list[Event]],
@@ -535,7 +536,7 @@ def test_no_load_is_held_that_began_before_a_write_or_a_hold_after_it(
                 assert stamp.version.time > event.version.time + span_of(HOLD)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=some_or_many(100, 500))
 @given(orders_of(authorities | loads))
 def test_what_was_merged_changes_nothing_when_it_comes_again(
     orders: tuple[list[Event], list[Event], list[Event]],
@@ -1343,7 +1344,7 @@ def test_seen_goes_behind_what_it_covers(network: Network, pair: tuple[Machine, 
                     assert message.times.get(a.id, 0) <= max(v.time for v in b.set_versions().values())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=some_or_many(50, 250))
 @given(st.lists(st.sampled_from(["set", "carry", "resync"]), max_size=60))
 def test_seen_never_precedes_what_it_covers(acts: list[str]) -> None:
     network = Network()

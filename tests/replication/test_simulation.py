@@ -1,20 +1,18 @@
 """The rules hold whatever happens, and the simulator that says so would notice if they did not."""
 
 import io
-import os
 from contextlib import redirect_stdout
 from itertools import count
 
 import pytest
 
 from lru_cache.testing.simulation import PROFILES, Simulation, Violation
+from tests.effort import some_or_many
 from tests.replication.broken import BROKEN, broken
 
-# LRU_CACHE_FEW_SEEDS=1 is for a run on the other store, where one on this store has tried them all.
-FEW = os.environ.get("LRU_CACHE_FEW_SEEDS", "") not in ("", "0")
-SEEDS = 200 if FEW else 1_000
-SEEDS_OF_A_PROFILE = 20 if FEW else 100
-SEEDS_OF_WHOLE_CACHES = 40 if FEW else 200
+SEEDS = some_or_many(300, 5_000)
+SEEDS_OF_A_PROFILE = some_or_many(40, 500)
+SEEDS_OF_WHOLE_CACHES = some_or_many(200, 1_000)
 
 # Within how many seeds each broken replica is caught, of which profile. The figures are some five times what it takes.
 CAUGHT_WITHIN: dict[str, tuple[int, str | None]] = {

@@ -31,11 +31,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find_chromium() -> str:
-    """Its path. Without one there is nothing to test with; on CI that is a failure."""
+    """Its path. Without one there is nothing to test with; where one is said to be there, that is a failure."""
     for name in PROGRAMS:
         if found := shutil.which(name):
             return found
-    if os.environ.get("CI"):
+    if os.environ.get("LRU_CACHE_REQUIRE_CHROMIUM", "") not in ("", "0"):
         pytest.fail("no Chromium: apt-get install chromium")
     pytest.skip("no Chromium: apt-get install chromium")
 

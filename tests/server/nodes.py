@@ -127,10 +127,3 @@ def processes() -> Iterator[Any]:
             if node.process.poll() is None:
                 node.process.kill()
             node.process.communicate()
-
-
-def free_port() -> int:
-    """A port that is free now, for a node that must come back at the same one."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

@@ -201,8 +201,8 @@ def test_a_uuid_that_is_not_held_is_404_with_a_message(node: ThreadNode) -> None
     "key",
     [
         "abc", "", UUID4[:-1], f"{UUID4}\n", f"{{{UUID4}}}", f"urn:uuid:{UUID4}", UUID4.replace("-", ""), f" {UUID4}",
-        UUID4.replace("-4", "-1", 1), str(uuid.uuid1()), str(uuid.UUID(int=0)), UUID4.replace("-8875", "-0875"),
-        UUID4.replace("8", "\uff18"),
+        UUID4.replace("-4", "-1", 1), "c2d29867-3d0b-11f0-9e14-325096b39f47", str(uuid.UUID(int=0)),
+        UUID4.replace("-8875", "-0875"), UUID4.replace("8", "\uff18"),
     ],
 )  # fmt: skip
 def test_what_is_no_version_4_uuid_is_refused_with_a_message(node: ThreadNode, key: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from harness.ports import free_port
 from lru_cache.server import page
 from lru_cache.server.app import Settings
 from tests.server.browser import Browser
-from tests.server.nodes import ThreadNode, free_port
+from tests.server.nodes import ThreadNode
 
 StartNode = Callable[..., ThreadNode]
 

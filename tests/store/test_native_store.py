@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lru_cache.store
@@ -77,7 +77,6 @@ def test_the_size_of_a_crowd_is_counted_up_to_a_limit() -> None:
         store.crowd([])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1.0, 5.0, 5.5, 60.0, 1e9, inf])), max_size=150),
     st.integers(1, 30),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lru_cache.store import RemovalCause
+from tests.effort import some_or_many
 from tests.store.twins import TWINS, check_whole
 
 CAPACITY, RETENTION = 4, 3
@@ -151,7 +152,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 def against_model(name: str) -> type[unittest.TestCase]:
     machine = type(f"{name.title()}StoreAgainstModel", (StoreAgainstModel,), {"make": staticmethod(TWINS[name])})
     case: type[unittest.TestCase] = machine.TestCase  # type: ignore[attr-defined]
-    case.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)  # type: ignore[attr-defined]
+    case.settings = settings(max_examples=some_or_many(100, 500), stateful_step_count=50)  # type: ignore[attr-defined]
     return case
 
 

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority and what it has signed, made by the openssl program that the machine has."""
+"""Certificates of an authority of its own, made by the openssl program that the machine has."""
 
 import subprocess
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 from lru_cache import TLS
 
 CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+SECONDS = 60.0
 
 
 def make(folder: Path, *names: str) -> dict[str, TLS]:
-    """An authority of its own in this folder, and a certificate of it for each of these names."""
+    """An authority in this folder, and a certificate of it for each of these names."""
     _openssl(folder, "req", "-x509", *CURVE, "-keyout", "authority.key", "-out", "authority.pem", "-subj", "/CN=ours")
     for name in names:
         _openssl(folder, "req", *CURVE, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
@@ -21,4 +22,4 @@ def make(folder: Path, *names: str) -> dict[str, TLS]:
 
 
 def _openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=SECONDS)

@@ -1,8 +1,8 @@
-"""Ways to bring what one process sets into another: ours, and what people would use instead, driven as documented.
+"""What carries a set from one process into another: ours, and what people would use instead, driven as documented.
 
-A way is a writer and, where the values do not stay in a server, a reader: one process each. A way knows how it is used,
-and nothing of rounds, ratios or tables. All of them carry the same events, whose keys and values exist beforehand; all
-time is the machine's monotonic clock, which is one for all processes.
+A carrier is a writer and, where the values do not stay in a server, a reader: one process each. It knows how it is
+used, and nothing of rounds, ratios or tables. All of them carry the same events, whose keys and values exist
+beforehand; all time is the machine's monotonic clock, which is one for all processes.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 from msgpack import Unpacker, packb, unpackb  # type: ignore[import-untyped]
 
 from benchmarks import servers
-from benchmarks.actors import Actor, Role
 from benchmarks.servers import HOST
+from harness.ports import free_port
+from harness.remote_objects import Held, RemoteObject
 from lru_cache import LRUCacheDistributed
 
 BATCH = 64
@@ -46,7 +47,7 @@ def final(count: int, keys: int) -> dict[str, str]:
     return dict(zip(*events(count, keys), strict=True))
 
 
-class Reader(Role):
+class Reader(Held):
     """The process in which the sets arrive, by default in a dict."""
 
     def __init__(self, **options: Any) -> None:
@@ -93,7 +94,7 @@ class Reader(Role):
         threading.Thread(target=run, daemon=True).start()
 
 
-class Writer(Role):
+class Writer(Held):
     """The process in which the sets happen."""
 
     def __init__(self, **options: Any) -> None:
@@ -124,8 +125,8 @@ class Writer(Role):
         return {}
 
 
-class Way:
-    """One way. A subclass names its parts; an object is one way with its options."""
+class Carrier:
+    """One carrier. A subclass names its parts; an object is one carrier with its options."""
 
     name: ClassVar[str]
     note: ClassVar[str]
@@ -158,17 +159,19 @@ class Way:
         """Start both processes and what they need, let one write, and end everything."""
         count = max(BATCH, int(count * self.share))
         keys = min(keys, count)
-        with self.serve() as server, Actor(self.writer_here, environment=self.environment) as writer:
+        with self.serve() as server, RemoteObject(self.writer_here, environment=self.environment) as writer:
             place = None if server is None else server.port
             if self.reader is None:
                 writer.ask("connect", place)
                 return self._run(server, writer, None, count, keys)
-            with Actor(self.reader_here, environment=self.environment) as reader:
+            with RemoteObject(self.reader_here, environment=self.environment) as reader:
                 writer.ask("connect", reader.ask("listen", place))
                 reader.ask("expect", count, keys)
                 return self._run(server, writer, reader, count, keys)
 
-    def _run(self, server: servers.Server | None, writer: Actor, reader: Actor | None, count: int, keys: int) -> "Run":
+    def _run(
+        self, server: servers.Server | None, writer: RemoteObject, reader: RemoteObject | None, count: int, keys: int
+    ) -> "Run":
         used_by_server = 0.0 if server is None else server.processor_seconds()
         used_by_reader = 0.0 if reader is None else reader.ask("processor_seconds")
         start, end, used = writer.ask("write", count, keys)
@@ -191,7 +194,7 @@ class Way:
 
     @property
     def writer_here(self) -> "Made":
-        """Make the writer with this way's options."""
+        """Make the writer with this carrier's options."""
         return Made(type(self).writer, self.options)
 
     @property
@@ -215,7 +218,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one run of one way."""
+    """What came of one run of one carrier."""
 
     rate: float  # events a second, from the first set to the last that was applied
     microseconds: dict[str, float]  # of the processor, for each event, in each process
@@ -276,7 +279,7 @@ class CacheWriter(Writer):
         self.cache.close()
 
 
-class Ours(Way):
+class Ours(Carrier):
     """LRUCacheDistributed."""
 
     name = "lru_cache"
@@ -344,7 +347,7 @@ class TcpWriter(Writer):
             self.socket.sendall(packb((keys[first:behind], values[first:behind])))
 
 
-class Tcp(Way):
+class Tcp(Carrier):
     """The least that could be done: no cache, no order, no recovery."""
 
     name = "raw TCP"
@@ -399,7 +402,7 @@ class RedisPublisher(RedisWriter):
             pipeline.execute()
 
 
-class RedisPubSub(Way):
+class RedisPubSub(Carrier):
     """Redis as a bus between caches."""
 
     name = "Redis pub/sub"
@@ -428,7 +431,7 @@ class RedisSetter(RedisWriter):
         )
 
 
-class RedisSet(Way):
+class RedisSet(Carrier):
     """Redis as the cache itself: every read elsewhere costs a round trip."""
 
     name = "Redis SET"
@@ -497,7 +500,7 @@ class NatsWriter(Writer):
         await self.client.flush(timeout=int(APPLY_SECONDS))
 
 
-class Nats(Way):
+class Nats(Carrier):
     """NATS as a bus between caches."""
 
     name = "NATS"
@@ -535,7 +538,7 @@ class SyncObjReader(Reader):
 
     def listen(self, place: Any) -> Any:  # noqa: ARG002 - there is no server
         """Join a cluster of two."""
-        addresses = [f"{HOST}:{servers.free_port()}" for _ in range(2)]
+        addresses = [f"{HOST}:{free_port()}" for _ in range(2)]
         self.end = SyncObjEnd()
         self.end.start(*addresses)
         return addresses[::-1]
@@ -575,7 +578,7 @@ class SyncObjWriter(Writer):
             raise TimeoutError("not committed")
 
 
-class SyncObj(Way):
+class SyncObj(Carrier):
     """Consensus: it promises more than a cache asks for, and less speed."""
 
     name = "pysyncobj"
@@ -586,6 +589,7 @@ class SyncObj(Way):
 
 
 OURS, BASE = Ours, Tcp
-WAYS: dict[str, type[Way]] = {
-    way.name: way for way in (Tcp, Ours, OursPure, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
+CARRIERS: dict[str, type[Carrier]] = {
+    carrier.name: carrier
+    for carrier in (Tcp, Ours, OursPure, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
 }

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.actors import Actor, Role
+from benchmarks.carriers import APPLY_SECONDS, CONNECT_SECONDS, VALUE_CHARACTERS
 from benchmarks.servers import HOST
-from benchmarks.ways import APPLY_SECONDS, CONNECT_SECONDS, VALUE_CHARACTERS
+from harness.remote_objects import Held, RemoteObject
 from lru_cache import LRUCache, LRUCacheDistributed
 
 MANY_LINKS = 8
@@ -23,7 +23,7 @@ MESH = 5
 SETTLE_SECONDS = 3.0
 
 
-class Listeners(Role):
+class Listeners(Held):
     """Caches that listen, in one process."""
 
     def __init__(self, caches: int, connection_timeout: float = 3600) -> None:
@@ -42,7 +42,7 @@ class Listeners(Role):
             cache.close()
 
 
-class Caller(Role):
+class Caller(Held):
     """Calls `set`, and takes the time."""
 
     def __init__(self) -> None:
@@ -100,14 +100,14 @@ class Caller(Role):
 def measure(rounds: int, pause_seconds: float, bursts: int, burst: int) -> dict[str, dict[str, list[float]]]:
     """Seconds of a set: paced or burst -> kind -> samples, sorted."""
     with (
-        Actor(Listeners, 1) as one,
-        Actor(Listeners, MANY_LINKS) as many,
-        Actor(Listeners, 1, PATIENT_MILLISECONDS) as stopped,
-        Actor(Caller) as caller,
+        RemoteObject(Listeners, 1) as one,
+        RemoteObject(Listeners, MANY_LINKS) as many,
+        RemoteObject(Listeners, 1, PATIENT_MILLISECONDS) as stopped,
+        RemoteObject(Caller) as caller,
     ):
         caller.ask("link", NO_LINK, [])
-        for kind, actor in ((ONE_LINK, one), (MANY, many), (STOPPED, stopped)):
-            caller.ask("link", kind, actor.ask("places"))
+        for kind, listeners in ((ONE_LINK, one), (MANY, many), (STOPPED, stopped)):
+            caller.ask("link", kind, listeners.ask("places"))
         stopped.stop()
         try:
             caller.ask("fill", STOPPED)
@@ -126,11 +126,11 @@ def measure(rounds: int, pause_seconds: float, bursts: int, burst: int) -> dict[
 
 def measure_idle(seconds: float) -> list[float]:
     """Shares of a core that the nodes of a mesh use while nobody does anything; each a process."""
-    nodes: list[Actor] = []
+    nodes: list[RemoteObject] = []
     try:
         places: list[Any] = []
         for _ in range(MESH):
-            node = Actor(Node)
+            node = RemoteObject(Node)
             nodes.append(node)
             places.append(node.ask("join", list(places)))
         for node in nodes:
@@ -145,7 +145,7 @@ def measure_idle(seconds: float) -> list[float]:
     return [(late - early) / seconds for early, late in zip(before, after, strict=True)]
 
 
-class Node(Role):
+class Node(Held):
     """A node of the mesh."""
 
     def join(self, places: Sequence[Any]) -> Any:

@@ -1,7 +1,7 @@
-"""Processes of a measurement's own: each holds one object, whose methods the measurement calls from outside.
+"""Objects in processes of their own, whose methods are called from here.
 
-This file must not know what is measured. An actor is a fresh interpreter, never a fork of the measurement; it ends when
-it is closed, and by itself when the measurement is gone.
+This file must not know what is measured or tested. Such a process is a fresh interpreter, never a fork of this one; it
+ends when it is closed, and by itself when this one is gone.
 """
 
 import logging
@@ -23,15 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 120.0
 
 
-class ActorError(RuntimeError):
-    """What an actor was asked for failed there; the text is its traceback's last line. Or it is gone, or too slow."""
+class RemoteError(RuntimeError):
+    """What the object was asked for failed there; the text is its traceback's last line. Or it is gone, or too slow."""
 
 
-class Actor:
+class RemoteObject:
     """A process with an object of this kind in it."""
 
     def __init__(self, kind: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] | None = None) -> None:
-        if str(ROOT) not in sys.path:  # which the new process takes over: `benchmarks` is not installed
+        if str(ROOT) not in sys.path:  # which the new process takes over: what it is to hold is not installed
             sys.path.insert(0, str(ROOT))
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -61,19 +61,19 @@ class Actor:
         try:
             self._pipe.send((method, arguments))
         except OSError as error:
-            raise ActorError(f"it is gone: {error}") from None
+            raise RemoteError(f"it is gone: {error}") from None
 
     def answer(self, seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait for what the call that was begun returns."""
         if not self._pipe.poll(seconds):
-            raise ActorError(f"no answer within {seconds:g} s")
+            raise RemoteError(f"no answer within {seconds:g} s")
         try:
             succeeded, result = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join(5)
-            raise ActorError(f"it ended with status {self._process.exitcode}") from None
+            raise RemoteError(f"it ended with status {self._process.exitcode}") from None
         if not succeeded:
-            raise ActorError(result)
+            raise RemoteError(result)
         return result
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class Actor:
         self._process.join(seconds)
         self.kill()
 
-    def __enter__(self) -> "Actor":
+    def __enter__(self) -> "RemoteObject":
         return self
 
     def __exit__(
@@ -106,8 +106,8 @@ class Actor:
         self.close()
 
 
-class Role:
-    """What an actor holds. Kinds of it add methods; those that every measurement asks for are here."""
+class Held:
+    """What such a process holds. Kinds of it add methods; those that everybody asks for are here."""
 
     def processor_seconds(self) -> float:
         """What this process has used of the processor, all threads."""
@@ -122,7 +122,7 @@ def serve(pipe: Connection, kind: Callable[..., Any], arguments: tuple[Any, ...]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the measurement hears it, and closes us
     logging.disable(logging.WARNING)  # that links come and go is what is measured, and no news
     try:
-        role = kind(*arguments)
+        held = kind(*arguments)
     except BaseException as error:  # noqa: BLE001 - the measurement is told, whatever it was
         pipe.send((False, said(error)))
         return
@@ -130,12 +130,12 @@ def serve(pipe: Connection, kind: Callable[..., Any], arguments: tuple[Any, ...]
     while (call := received(pipe)) is not None:
         method, given = call
         try:
-            answer = True, getattr(role, method)(*given)
+            answer = True, getattr(held, method)(*given)
         except Exception as error:  # noqa: BLE001 - likewise
             answer = False, said(error)
         with suppress(OSError):
             pipe.send(answer)
-    role.close()
+    held.close()
     os._exit(0)  # whatever threads some library has left
 
 

@@ -1,7 +1,7 @@
 """What each cache does besides being fast, found out by trying; one cache in one process of its own.
 
 A cache that is not made for threads may crash the process or stop it for ever: that is a finding too, and must
-not end the run. So `python -m benchmarks.promises calm NAME ...` and `... race NAME KEYS ...` print one
+not end the run. So `python -m benchmarks.probes calm NAME ...` and `... race NAME KEYS ...` print one
 contender's findings as JSON, and whoever runs them sets the time limit. Nothing here is timed against a dict;
 only the stampede has a time, in loads.
 
