@@ -37,7 +37,7 @@ from lru_cache.replication.messages import FRAME_MARGIN_BYTES
 from lru_cache.replication.replica import Limits, Replica
 from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.short_cuts import Stamp
-from lru_cache.replication.version import NODE_BYTES
+from lru_cache.replication.version import NODE_BYTES, seconds_of
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
@@ -205,6 +205,15 @@ class LRUCacheDistributed(LRUCache[K, V]):
         """The nodes that it is linked with, and the addresses at which it looks for others."""
         looking = [dialler.peer() for dialler in self._diallers if not self._closed]
         return self._exchange.peers() + [peer for peer in looking if peer is not None]
+
+    def lags(self) -> dict[str, float]:
+        """How many seconds ago all that a node had written was last known here: of every node heard of, also of those
+        behind neighbours.
+        """
+        with self._lock:
+            seen, present = dict(self._replica.seen), self._replica.present(self._monotonic())
+        ours = self._replica.node
+        return {n.hex(): max(0.0, seconds_of(present) - seconds_of(at)) for n, at in seen.items() if n != ours}
 
     def wait_connected(self, count: int = 1, timeout: Duration | None = None) -> bool:
         """Wait until so many nodes are linked with this one; False if they are not in time. None: for ever."""
