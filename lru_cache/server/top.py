@@ -173,7 +173,7 @@ def _confirmed(sample: Sample) -> Text:
 def _charts(sample: Sample, rates: list[list[float]], columns: int) -> Panel:
     names, figures, peaks = 13, 12, 14
     room = max(1, columns - FRAME_COLUMNS - names - figures - peaks - 3)
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True, width=names)
     table.add_column(no_wrap=True, width=figures, justify="right")
     table.add_column(no_wrap=True, width=room)

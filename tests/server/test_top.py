@@ -78,7 +78,7 @@ def test_a_chart_ends_with_the_newest_sample(sample: dict[str, Any], width: int)
     (hits,) = [
         line for line in printed(sample, width=width, rates=rates).splitlines() if " hits" in line and "/s" in line
     ]
-    assert "▁█  peak 100" in hits
+    assert "▁█ peak 100" in hits
 
 
 def test_a_node_with_nothing_to_say_is_in_step(sample: dict[str, Any]) -> None:
