@@ -5,6 +5,7 @@ Only the wiring is here; what is wired lives in `workload/`, and the cache in `l
 
 import dataclasses
 import logging
+import os
 import signal
 import socket
 import sys
@@ -34,12 +35,14 @@ from workload.parent import Parent
 from workload.place import ALONE, Place
 from workload.progress import Progress
 from workload.scenarios import key_names, random_keys
+from workload.screen import Screen
 from workload.sources import Get
 from workload.stacks import Setting, Stack
 from workload.summary import Summary, Tally
 from workload.workers import Answer, Workers
 
 LINK_SECONDS = 5.0  # to wait for those that are to be joined; after that it goes on without them
+FALLBACK_SIZE = os.terminal_size((80, 24))  # of a terminal that no longer says how large it is
 OTHERS_SECONDS = 60.0  # to wait for those that somebody else starts
 
 
@@ -163,23 +166,29 @@ def serve(stack: Stack, options: Options, output: Output) -> Summary:
     """Make all requests of this stack. Raises what failed; an interrupted run has a summary too."""
     tally = Tally()
     progress = Progress(None if options.prints_requests or options.number else sys.stderr, options.total)
+    screen = new_screen(options, output)
 
     def on_answer(answer: Answer) -> None:
         tally.add(answer)
         if options.prints_requests:
-            output.write_line(report.request_line(answer))
+            screen.write_line(report.request_line(answer))
+
+    def show() -> None:
+        progress.show(stack.name, tally.requests)
+        screen.refresh(report.so_far(options.total, tally, stack.database.reads, stack.remote_cache.calls))
 
     workers = Workers(_sequences(options), get=stack.get, holds=stack.holds, on_answer=on_answer, stop=stack.stop)
     complete = True
     began = time.perf_counter()
     try:
-        workers.run(on_tick=lambda: progress.show(stack.name, tally.requests))
+        workers.run(on_tick=show)
     except KeyboardInterrupt:
         complete = False
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # for whoever cannot wait: a second one ends it at once
     finally:
         workers.dismiss()
         progress.clear()
+        screen.clear()
     total_seconds = time.perf_counter() - began
     _raise_failure(workers.error)
     return tally.summary(
@@ -189,6 +198,12 @@ def serve(stack: Stack, options: Options, output: Output) -> Summary:
         total_seconds=total_seconds,
         complete=complete,
     )
+
+
+def new_screen(options: Options, output: Output) -> Screen:
+    """Make what the requests' lines are written to: at a terminal the figures so far stay in view below them."""
+    watched = options.prints_requests and not options.number and output.terminal_size() is not None
+    return Screen(output, (lambda: output.terminal_size() or FALLBACK_SIZE) if watched else None)
 
 
 def new_cache(setting: Setting, load: Get, place: Place = ALONE) -> LRUCacheDistributed[str, str | None]:

@@ -8,7 +8,7 @@ Not part of the library and not in its wheel. From the bottom up:
 - `stacks`: a whole set of stores, with or without a cache in front;
 - `stop`, `workers`: the threads that make the requests, and what ends them early;
 - `summary`, `report`: what was measured, and how it is written;
-- `output`, `progress`: where it is written to;
+- `output`, `screen`, `progress`: where it is written to;
 - `place`: where an instance stands in a cluster;
 - `nodes`, `control`, `parent`: instances that the program starts itself, and what is said between it and them;
 - `journal`, `cluster`, `cluster_report`: what such nodes did, laid side by side.

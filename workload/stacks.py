@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Stack:
-    """Stores on top of each other. `holds` tells whether the cache in front has a key; `stop` ends all waiting in `get`."""
+    """Stores on top of each other. `holds`: whether the cache in front has a key. `stop` ends waiting in `get`."""
 
     name: str
     get: Get
