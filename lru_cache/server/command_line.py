@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 PROGRAM = "python -m lru_cache"
 DEFAULT_NODE = "http://127.0.0.1:8000"
-INSTALL = "pip install 'cf_LRU_cache[server]'"
+INSTALL = "pip install 'cf_LRU_cache[server]' (in a checkout: pip install -e '.[server]')"
 
 _LARGEST_PORT = 65_535
 _MOST_CAPACITY = 1_000_000_000
