@@ -394,7 +394,9 @@ class TestNodes:
             process.stdout.readline()
             children = children_of(process)
             process.stdout.close()
-            assert process.stderr.read() == ""
+            said = process.stderr.read()  # a node that ends later may say that it lost the one that ended first
+            assert "Traceback" not in said
+            assert "main.py" not in said
             assert process.wait() == 141
         assert not any(map(is_running, children))
 
