@@ -5,6 +5,7 @@ Only the wiring is here; what is wired lives in `workload/`, and the cache in `l
 
 import dataclasses
 import logging
+import os
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from lru_cache import AddressError, LRUCacheDistributed
-from workload import cluster_report, report, ways
+from workload import cluster_report, report, stacks
 from workload.cluster import ClusterResult, NodeResult
 from workload.command_line import (
     EXIT_FAILED,
@@ -29,17 +30,19 @@ from workload.control import Channel
 from workload.database import IN_MEMORY, DatabaseError
 from workload.journal import Journal, Load
 from workload.nodes import NodeError, Nodes
-from workload.orders import Orders
 from workload.output import Output, OutputClosedError, OutputError
+from workload.parent import Parent
 from workload.place import ALONE, Place
 from workload.progress import Progress
 from workload.scenarios import key_names, random_keys
+from workload.screen import Screen
 from workload.sources import Get
+from workload.stacks import Setting, Stack
 from workload.summary import Summary, Tally
-from workload.ways import Setting, Way
 from workload.workers import Answer, Workers
 
 LINK_SECONDS = 5.0  # to wait for those that are to be joined; after that it goes on without them
+FALLBACK_SIZE = os.terminal_size((80, 24))  # of a terminal that no longer says how large it is
 OTHERS_SECONDS = 60.0  # to wait for those that somebody else starts
 
 
@@ -79,13 +82,13 @@ def run(options: Options, output: Output) -> int:
     def new_front(setting: Setting, load: Get) -> LRUCacheDistributed[str, str | None]:
         return take_place(new_cache(setting, load, options.place), options.place)
 
-    served = [ways.with_front(options.setting, new_front)]
+    served = [stacks.with_front(options.setting, new_front)]
     if options.compare:
-        served = [ways.database_alone(options.setting), ways.with_remote_cache(options.setting), *served]
+        served = [stacks.database_alone(options.setting), stacks.with_remote_cache(options.setting), *served]
     summaries: dict[str, Summary] = {}
     for opened in served:
-        with opened as way:
-            summaries[way.name] = summary = serve(way, options, output)
+        with opened as stack:
+            summaries[stack.name] = summary = serve(stack, options, output)
         if not summary.complete:
             break
     output.write_line(_report(options, summaries))
@@ -99,7 +102,7 @@ def run_nodes(options: Options, output: Output) -> int:
         setting = dataclasses.replace(
             options.setting, database_path=str(Path(folder) / "shared.db") if path == IN_MEMORY else path
         )
-        with ways.database_alone(setting):
+        with stacks.database_alone(setting):
             pass  # what is wrong with the database is found here, once
         with Nodes(options, __file__, setting.database_path) as nodes:
             nodes.start()
@@ -137,58 +140,70 @@ def run_as_node(options: Options, output: Output) -> int:
 
 
 def _run_as_node(options: Options, output: Output, channel: Channel) -> int:
-    orders = Orders(channel)
-    place = Place("127.0.0.1:0", **orders.next())
+    parent = Parent(channel)
+    place = Place("127.0.0.1:0", **parent.next())
     journal = Journal()
 
     def new_front(setting: Setting, load: Get) -> LRUCacheDistributed[str, str | None]:
         cache = new_cache(setting, journal.noting(load), place)
         channel.send(address=_shown(cache.local_address))
-        others = orders.next()["count"]
+        others = parent.next()["count"]
         if others:
             cache.wait_connected(others, LINK_SECONDS)
         channel.send(linked=_linked(cache))
-        orders.next()  # to begin
+        parent.next()  # to begin
         return cache
 
-    with ways.with_front(options.setting, new_front) as way:
-        summary = serve(way, options, output)
+    with stacks.with_front(options.setting, new_front) as stack:
+        summary = serve(stack, options, output)
         loads = [dataclasses.astuple(load) for load in journal.loads]
         channel.send(done={"summary": dataclasses.asdict(summary), "loads": loads})
-        orders.release()
+        parent.release()
     return 0 if summary.complete else EXIT_INTERRUPTED
 
 
-def serve(way: Way, options: Options, output: Output) -> Summary:
-    """Make all requests in this way. Raises what failed; an interrupted run has a summary too."""
+def serve(stack: Stack, options: Options, output: Output) -> Summary:
+    """Make all requests of this stack. Raises what failed; an interrupted run has a summary too."""
     tally = Tally()
     progress = Progress(None if options.prints_requests or options.number else sys.stderr, options.total)
+    screen = new_screen(options, output)
 
     def on_answer(answer: Answer) -> None:
         tally.add(answer)
         if options.prints_requests:
-            output.write_line(report.request_line(answer))
+            screen.write_line(report.request_line(answer))
 
-    workers = Workers(_sequences(options), get=way.get, holds=way.holds, on_answer=on_answer, stop=way.stop)
+    def show() -> None:
+        progress.show(stack.name, tally.requests)
+        screen.refresh(report.so_far(options.total, tally, stack.database.reads, stack.remote_cache.calls))
+
+    workers = Workers(_sequences(options), get=stack.get, holds=stack.holds, on_answer=on_answer, stop=stack.stop)
     complete = True
     began = time.perf_counter()
     try:
-        workers.run(on_tick=lambda: progress.show(way.name, tally.requests))
+        workers.run(on_tick=show)
     except KeyboardInterrupt:
         complete = False
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # for whoever cannot wait: a second one ends it at once
     finally:
         workers.dismiss()
         progress.clear()
+        screen.clear()
     total_seconds = time.perf_counter() - began
     _raise_failure(workers.error)
     return tally.summary(
-        database_reads=way.database.reads,
-        database_writes=way.database.writes,
-        cache_calls=way.remote_cache.calls,
+        database_reads=stack.database.reads,
+        database_writes=stack.database.writes,
+        cache_calls=stack.remote_cache.calls,
         total_seconds=total_seconds,
         complete=complete,
     )
+
+
+def new_screen(options: Options, output: Output) -> Screen:
+    """Make what the requests' lines are written to: at a terminal the figures so far stay in view below them."""
+    watched = options.prints_requests and not options.number and output.terminal_size() is not None
+    return Screen(output, (lambda: output.terminal_size() or FALLBACK_SIZE) if watched else None)
 
 
 def new_cache(setting: Setting, load: Get, place: Place = ALONE) -> LRUCacheDistributed[str, str | None]:

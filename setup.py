@@ -1,11 +1,13 @@
 """Builds what is compiled, where that is possible: the store, in C, and the rules of replication, by Cython.
 
 Without a compiler, or without Cython where the build is not isolated, the install succeeds all the same, with those in
-Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the sanitizers
-that .ci/memory runs the tests under. Everything else is in pyproject.toml.
+Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the
+sanitizers that .ci/memory runs the tests under. LRU_CACHE_PURE_PYTHON=1 compiles nothing, so that a wheel is one for
+every Python and machine (py3-none-any). It also makes the package's description. Everything else is in pyproject.toml.
 """
 
 import os
+import re
 import shutil
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from setuptools.errors import CompileError
 
 required = os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0")
 sanitized = os.environ.get("LRU_CACHE_SANITIZE", "") not in ("", "0")
+pure = os.environ.get("LRU_CACHE_PURE_PYTHON", "") not in ("", "0")
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "-O1", "-UNDEBUG"] if sanitized else []
 
 RULES = Path("lru_cache/replication/rules")
@@ -106,4 +109,22 @@ in_c = [
 # Without the global interpreter lock only the store and the rules in Python are right.
 free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
-setup(ext_modules=[] if free_threaded and not required else in_c, cmdclass={"build_ext": Build})
+
+def described(text: str) -> str:
+    """The README as a package index can show it: without pictures, and with the names of files in place of links."""
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+
+    def named(link: "re.Match[str]") -> str:
+        words, path = link["words"], link["path"]
+        return f"`{path}`" if words.rstrip("/") in path else f"{words} (`{path}`)"
+
+    text = re.sub(r"\[(?P<words>[^\]]*)\]\((?!https?:|#)(?P<path>[^)#]+)(?:#[^)]*)?\)", named, text)
+    return f"{text}\nFiles that are named here are in the source distribution.\n"
+
+
+setup(
+    cmdclass={"build_ext": Build},
+    ext_modules=[] if pure or (free_threaded and not required) else in_c,
+    long_description=described((Path(__file__).parent / "README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown",
+)

@@ -34,7 +34,7 @@ from lru_cache.network.monkey_patching import GEVENT, has_gevent, refuse_gevent
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
-from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Replica, Stamp, StoreView, Writer, wire
+from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Replica, Stamp, StoreView, Writer, seconds_of, wire
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
 from lru_cache.store import Entry, Gone, RemovalCause
 
@@ -231,6 +231,15 @@ class LRUCacheDistributed(LRUCache[K, V]):
         """The nodes that it is linked with, and the addresses at which it looks for others."""
         looking = [] if self._closed else [peer for transport in self._transports for peer in transport.peers()]
         return self._exchange.peers() + looking
+
+    def lags(self) -> dict[str, float]:
+        """How many seconds ago all that a node had written was last known here: of every node heard of, also of those
+        behind neighbours.
+        """
+        with self._lock:
+            seen, present = self._replica.seen, self._replica.present(self._monotonic())
+        ours = self._replica.node
+        return {n.hex(): max(0.0, seconds_of(present) - seconds_of(at)) for n, at in seen.items() if n != ours}
 
     def wait_connected(self, count: int = 1, timeout: Duration | None = None) -> bool:
         """Wait until so many nodes are linked with this one; False if they are not in time. None: for ever."""

@@ -274,6 +274,15 @@ def test_queued_counts_what_a_peer_is_still_to_be_told(pair: Pair) -> None:
     assert one.peers()[0].queued == 0
 
 
+def test_lags_are_told_of_nodes_behind_neighbours_too(nodes: Nodes) -> None:
+    hub = nodes(local_address=("127.0.0.1", 0))
+    first, second = (nodes(remote_address=hub.local_address) for _ in range(2))
+    link(first, second)
+    second.set("a", 1)
+    eventually(lambda: set(first.lags()) == {hub.node, second.node})
+    assert all(lag >= 0 for lag in first.lags().values())
+
+
 def test_lag_grows_while_nothing_is_heard_of_a_peer(pair: Pair, clock: ManualClock) -> None:
     one, other = pair
     settle(other)

@@ -73,6 +73,17 @@ def test_preforked_server() -> None:
     assert Counter(answers) == {"the same worker answers 'hello'": 1, "another worker answers 'hello'": 2}
 
 
+def test_the_readonly_server_tests_itself_with_what_it_asks_for() -> None:
+    """Its requirements name no plugin of pytest, while the settings of the project around it need one."""
+    folder = EXAMPLES / "readonly_server"
+    assert "pytest-timeout" not in (folder / "requirements.txt").read_text()
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:timeout", "-p", "no:cacheprovider"],
+        capture_output=True, text=True, timeout=100, check=False, cwd=folder,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def listed() -> set[str]:
     return set(re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text()))
 

@@ -4,6 +4,7 @@ With a compiler a wheel holds the store in C; without one the install succeeds a
 """
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -76,6 +77,37 @@ def test_the_source_distribution_holds_every_file(built: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     hidden = {name for name in tracked(".") if name.startswith(".")}
     assert tracked(".") - hidden <= names
+
+
+def description(built: Path) -> str:
+    """What a package index shows, with what stands above it."""
+    (wheel,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    return archive.read(name).decode()
+
+
+def test_the_description_leads_nowhere_that_an_index_does_not_have(built: Path) -> None:
+    """Links and pictures within the project are broken there."""
+    text = description(built)
+    assert "# cf_LRU_cache" in text
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+    assert "`docs/http.md`" in text
+
+
+def test_the_package_says_whose_it_is_and_where_it_lives(built: Path) -> None:
+    text = description(built)
+    assert "Author: the cf_LRU_cache authors\n" in text
+    assert "Project-URL: Homepage, https://" in text
+
+
+def test_a_wheel_for_every_python_can_be_built(built: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    command = ["-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
+    run(sys.executable, *command, "-w", tmp_path, sdist, cwd=tmp_path, LRU_CACHE_PURE_PYTHON="1")
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
 """The README is true: its commands are those that CI runs, and its code runs."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -24,10 +27,37 @@ def test_ci_runs_the_readme_s_test_command() -> None:
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_the_node_is_installed_from_the_checkout_and_its_database_is_made() -> None:
+    """What is published is older, and cannot be imported."""
+    section = README[README.index("## Over HTTP") :]
+    (first, *_) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    install, make, serve = first.splitlines()
+    assert install == "pip install -e '.[server]'"
+    assert make.split()[-1] in serve
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.splitlines()[0][:40])
 def test_its_code_runs(snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LRU_CACHE_SECRET", raising=False)  # with one, other machines would be dialled
     exec(compile(snippet.replace('", 5555)', f'", {free_port()})'), "README.md", "exec"), {})
+
+
+def test_the_node_of_the_readme_serves_what_was_made(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    made = subprocess.run(
+        [sys.executable, "-m", "lru_cache", "make-database", "input.db"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert made.stdout == "input.db: 1,000 pairs\n"
+    with subprocess.Popen(
+        [sys.executable, "-m", "lru_cache", "--preload", "input.db", "--port", "0"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
+    ) as node:  # fmt: skip
+        assert node.stdout is not None
+        url = node.stdout.readline().split()[1].rstrip(",")
+        with urllib.request.urlopen(f"{url}/get/key7", timeout=30) as answer:
+            assert json.load(answer) == {"key": "key7", "val": "value7"}
+        node.terminate()
 
 
 # The two programs of the README of 0.0.2, but for the addresses in the second.

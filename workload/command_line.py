@@ -14,7 +14,7 @@ from typing import NoReturn
 from workload.database import IN_MEMORY
 from workload.place import Place
 from workload.scenarios import POPULATE, SCENARIOS
-from workload.ways import Setting
+from workload.stacks import Setting
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2

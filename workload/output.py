@@ -27,11 +27,25 @@ class Output:
 
     def write_line(self, line: str) -> None:
         """Write one line, or raise `OutputError`."""
+        self.write(f"{self._prefix}{line}\n")
+
+    def terminal_size(self) -> os.terminal_size | None:
+        """How large the terminal is; None if it is none."""
+        try:
+            if self._stream is None or not self._stream.isatty() or os.environ.get("TERM") == "dumb":
+                return None
+            size = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return None
+        return size if size.columns > 1 else None
+
+    def write(self, text: str) -> None:
+        """Write text, or raise `OutputError`."""
         if self._stream is None:  # which is what Python has for an output that was closed before it started
             raise OutputError("cannot write the output: it is closed")
         with self._lock:
             try:
-                self._stream.write(f"{self._prefix}{line}\n")
+                self._stream.write(text)
                 self._stream.flush()
             except BrokenPipeError as error:
                 self.is_broken = True

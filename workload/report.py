@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from workload.command_line import Options
-from workload.summary import Summary
+from workload.summary import Summary, Tally
 from workload.workers import Answer
 
 _HEADINGS = (
@@ -51,6 +51,20 @@ def summary_text(options: Options, summary: Summary) -> str:
     if not summary.complete:
         lines.append("interrupted: this is what was served until then")
     return "\n".join(lines)
+
+
+def so_far(total: int, tally: Tally, database_reads: int, cache_calls: int) -> list[str]:
+    """Return what there is to say while requests are served, in as many lines as the summary has for it."""
+    every, cached = tally.latest_ms()
+    return [
+        "",
+        f"requests                {tally.requests:>12,} of {total:,}",
+        f"distinct keys           {tally.distinct_keys:>12,}",
+        f"database reads          {database_reads:>12,}",
+        f"distributed-cache calls {cache_calls:>12,}",
+        f"p50                     {milliseconds(every):>12} ms",
+        f"cached request          {milliseconds(cached):>12} ms",
+    ]
 
 
 def comparison_text(options: Options, summaries: Mapping[str, Summary]) -> str:

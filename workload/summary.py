@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from workload.workers import Answer
 
+_LATEST = 1_000  # answers that are looked at while there are more to come
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -53,6 +55,18 @@ class Tally:
     def requests(self) -> int:
         """How many answers were counted so far."""
         return len(self._seconds)
+
+    @property
+    def distinct_keys(self) -> int:
+        """How many keys were asked for so far."""
+        return len(self._keys)
+
+    def latest_ms(self) -> tuple[float | None, float | None]:
+        """The medians of the latest requests, and of the latest that the cache in front could answer by itself."""
+        with self._lock:
+            latest = self._seconds[-_LATEST:], self._cached_seconds[-_LATEST:]
+        every, cached = (_milliseconds(statistics.median(each) if each else None) for each in latest)
+        return every, cached
 
     def summary(
         self,

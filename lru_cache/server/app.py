@@ -7,7 +7,7 @@ Nothing here waits: the cache answers from memory, so all of it runs on the even
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -78,14 +78,17 @@ register_url_convertor("key", _KeyConvertor())
 def make_app(cache: "LRUCacheDistributed[str, str]", settings: Settings | None = None) -> FastAPI:
     """Make the application that serves this cache. Its `state.live.stop()` ends the streams."""
     settings = Settings() if settings is None else settings
-    live = Live(cache, {"read_only": settings.read_only, "show_values": settings.show_values})
     requests = Requests()
+    about = {"read_only": settings.read_only, "show_values": settings.show_values}
+    live = Live(cache, about, lambda: requests.counts["POST", "/set", 200])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sampling = asyncio.create_task(live.run())
+        live.confirmations.start()
         yield
         sampling.cancel()
+        await asyncio.to_thread(live.confirmations.stop)
 
     app = FastAPI(
         title="cf_LRU_cache node",
@@ -111,7 +114,7 @@ def make_app(cache: "LRUCacheDistributed[str, str]", settings: Settings | None =
         requests=requests,
     )
     _add_reading(app, cache, settings)
-    _add_writing(app, cache, settings)
+    _add_writing(app, cache, settings, live.confirmations.wrote)
     _add_watching(app, cache, live, metrics.make_registry(cache, requests, installed_version()))
     app.openapi_schema = deepcopy(app.openapi())  # which would share what all nodes describe their keys with
     _describe_keys(app.openapi_schema, settings)
@@ -189,7 +192,9 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
         )
 
 
-def _add_writing(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings: Settings) -> None:
+def _add_writing(
+    app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings: Settings, wrote: Callable[[], None]
+) -> None:
     def refuse_if_read_only() -> None:
         if settings.read_only:
             raise HTTPException(403, "this node is read-only")
@@ -206,6 +211,7 @@ def _add_writing(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
                 cache.set(key, pair.val, expiration_time=pair.expires_in)
         except ValueError:
             raise HTTPException(413, "the value is longer than this node keeps any") from None
+        wrote()
         return _answer({"key": pair.key, "val": pair.val})
 
     @app.delete(
@@ -218,7 +224,9 @@ def _add_writing(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
         """Drop a key on all nodes."""
         refuse_if_read_only()
         key, kept = _key_in_path(request, settings)
-        return _answer({"key": key, "deleted": cache.invalidate(kept)})
+        held = cache.invalidate(kept)
+        wrote()
+        return _answer({"key": key, "deleted": held})
 
 
 def _add_watching(

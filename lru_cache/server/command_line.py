@@ -7,6 +7,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from lru_cache.server.client import Client, NotFoundError
@@ -19,7 +20,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 PROGRAM = "python -m lru_cache"
 DEFAULT_NODE = "http://127.0.0.1:8000"
-INSTALL = "pip install 'cf_LRU_cache[server]'"
+INSTALL = "pip install 'cf_LRU_cache[server]' (in a checkout: pip install -e '.[server]')"
 
 _LARGEST_PORT = 65_535
 _MOST_CAPACITY = 1_000_000_000
@@ -37,6 +38,7 @@ other commands (each with --help):
   set KEY VALUE    set a key, on all nodes
   delete KEY       delete a key, on all nodes
   top              watch a node in the terminal
+  make-database    make a database to preload from
 
 {_EPILOG}"""
 
@@ -121,12 +123,34 @@ def _top(arguments: list[str]) -> int:
     return run(_client(given), given.once)
 
 
+def _make_database(arguments: list[str]) -> int:
+    from lru_cache.server import database
+
+    parser = _Parser(
+        prog=f"{PROGRAM} make-database",
+        description="Make an SQLite database that a node can be preloaded from: of your pairs, or of made-up ones.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", default="input.db", help="default: input.db")
+    parser.add_argument(
+        "--from", dest="source", metavar="PAIRS", help="a CSV file with a key and a value in each row, or a JSON object"
+    )
+    given = parser.parse_args(arguments)
+    pairs = database.made_up() if given.source is None else database.read(Path(given.source))
+    count = database.write(Path(given.file), pairs)
+    print(f"{given.file}: {count:,} pairs")  # noqa: T201
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "get": _get,
     "set": _set,
     "delete": _delete,
     "top": _top,
+    "make-database": _make_database,
 }
 
 

@@ -6,19 +6,22 @@ It must not know who watches, nor how it is shown.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lru_cache.server.confirmations import Confirmations
 from lru_cache.server.neighbourhood import Neighbourhood
 
 if TYPE_CHECKING:
-    from lru_cache import LRUCacheDistributed
+    from lru_cache import DistributedStats, LRUCacheDistributed
 
 SAMPLE_SECONDS = 1.0
 HISTORY_SAMPLES = 300
 MOST_WATCHERS = 64
-RATES = ("hits", "misses", "loads", "evictions")
+RATES = ("hits", "misses", "loads", "evictions", "invalidations", "news_in", "bytes_in", "bytes_out", "sets")
+"""What is shown as so many a second. What comes later is added at the end, since a page knows them by their place."""
+_NAMES_IN_STATS = {"news_in": "news_applied", "bytes_in": "bytes_received", "bytes_out": "bytes_sent"}
 
 Sample = dict[str, Any]
 
@@ -26,14 +29,18 @@ Sample = dict[str, Any]
 class Live:
     """What a node tells of itself, sample by sample. All of it runs on one event loop."""
 
-    def __init__(self, cache: "LRUCacheDistributed[str, str]", about: dict[str, Any]) -> None:
+    def __init__(
+        self, cache: "LRUCacheDistributed[str, str]", about: dict[str, Any], count_sets: Callable[[], int]
+    ) -> None:
         self._cache = cache
         self._about = about
+        self._count_sets = count_sets
+        self.confirmations = Confirmations(cache)
         self._neighbourhood = Neighbourhood()
         self._history: deque[list[float]] = deque(maxlen=HISTORY_SAMPLES)  # time, and each of RATES
         self._began = time.time()
         self._last_time = time.monotonic()
-        self._last = cache.stats()
+        self._last = self._counts(cache.stats())
         self._latest: Sample = {}
         self._changed = asyncio.Event()  # replaced by each sample
         self._watchers = 0
@@ -50,11 +57,13 @@ class Live:
         now, monotonic = time.time(), time.monotonic()
         stats = self._cache.stats()
         seconds = max(monotonic - self._last_time, 1e-3)
-        rates = {name: (getattr(stats, name) - getattr(self._last, name)) / seconds for name in RATES}
+        counts = self._counts(stats)
+        rates = {name: (counts[name] - self._last[name]) / seconds for name in RATES}
         if self._latest:  # the first has nothing to be compared with
             self._history.append([round(now, 2), *(round(rate, 2) for rate in rates.values())])
-        self._last, self._last_time = stats, monotonic
-        peers = self._neighbourhood.update(self._cache.peers(), now)
+        self._last, self._last_time = counts, monotonic
+        peers, lags = self._neighbourhood.update(self._cache.peers(), now), self._cache.lags()
+        peers, others = self._neighbourhood.beyond(peers, lags, now)
         self._latest = {
             "time": now,
             "uptime": now - self._began,
@@ -64,6 +73,8 @@ class Live:
             "stats": asdict(stats),
             "rates": rates,
             "peers": peers,
+            "beyond": others,
+            "confirmed": asdict(self.confirmations.figures()),
             "happenings": [asdict(happening) for happening in self._neighbourhood.happenings],
         }
         self._tell()
@@ -91,6 +102,10 @@ class Live:
                 sample = self._latest
         finally:
             self._watchers -= 1
+
+    def _counts(self, stats: "DistributedStats") -> dict[str, int]:
+        counted = {name: getattr(stats, _NAMES_IN_STATS.get(name, name)) for name in RATES if name != "sets"}
+        return {**counted, "sets": self._count_sets()}
 
     def _tell(self) -> None:
         self._changed.set()

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from lru_cache import DistributedStats, LRUCacheDistributed
+from lru_cache import DistributedStats, LRUCacheDistributed, Peer
 from lru_cache.server.guard import Requests
 
 GAUGES = {
@@ -63,7 +63,7 @@ class CacheCollector(Collector):
         lag = GaugeMetricFamily("lru_cache_peer_lag_seconds", "Since all that it wrote was known here", labels=labels)
         queued = GaugeMetricFamily("lru_cache_peer_queued", "Keys that it is still to be told of", labels=labels)
         for peer in self._cache.peers():
-            values = [peer.node or "", peer.region or "", peer.address]
+            values = [peer.node or "", peer.region or "", _lasting_address(peer)]
             state.add_metric(values, peer.state == "connected")
             queued.add_metric(values, peer.queued)
             if peer.rtt is not None:
@@ -71,6 +71,14 @@ class CacheCollector(Collector):
             if peer.lag is not None:
                 lag.add_metric(values, peer.lag)
         yield from (state, trip, lag, queued)
+
+
+def _lasting_address(peer: Peer) -> str:
+    """What stays the same as long as it is the same neighbour: of one that is linked not the port, since the port of
+    who dialled is another one each time, and each would be one more series for ever.
+    """
+    host, colon, port = peer.address.rpartition(":")
+    return host if peer.node is not None and colon and port.isdigit() else peer.address
 
 
 def make_registry(cache: "LRUCacheDistributed[str, str]", requests: Requests, version: str) -> CollectorRegistry:

@@ -19,6 +19,11 @@ MOST_GONE = 64
 CLAIM_SECONDS = 5.0  # a cache dials again within two, once it has lost the link for which it did not dial
 MOST_ADDRESSES = 1_024
 MOST_EVENTS = 50
+MOST_BEYOND = 64
+SILENT_SECONDS = (
+    120.0  # for which a node that is no neighbour, and silent, is shown: nobody says whether it was stopped
+)
+ON_ITS_WAY_SECONDS = 0.5  # after a link was lost, what had been said before may still come from elsewhere
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Neighbourhood:
         self._gone: dict[str, _Known] = {}  # likewise, the longest gone first
         self._states: dict[str, tuple[str, float]] = {}  # of addresses that are dialled in vain, and since when
         self._regions: dict[str, str | None] = {}  # of addresses, when last there was a link
+        self._lost_at: dict[str, float] = {}  # when the link with a node was lost, the latest last
         self.happenings: deque[Happening] = deque(maxlen=MOST_EVENTS)
 
     def update(self, peers: Iterable[Peer], now: float) -> list[dict[str, Any]]:
@@ -70,6 +76,24 @@ class Neighbourhood:
             if known.peer.address not in vain  # that one is shown already, as an address
         ]
         return rows
+
+    def beyond(
+        self, rows: list[dict[str, Any]], lags: dict[str, float], now: float
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Those rows, and beside them the nodes that are heard of through them: rows with `node`, `region` and `lag`.
+
+        A neighbour that is gone, but of which something newer was heard since, has only lost its link with this node.
+        """
+        heard = {node for node, lag in lags.items() if now - lag > self._lost_at.get(node, 0.0) + ON_ITS_WAY_SECONDS}
+        regions = {row["node"]: row["region"] for row in rows}
+        rows = [row for row in rows if row["state"] != GONE or row["node"] not in heard]
+        near = {row["node"] for row in rows}
+        others = [
+            {"node": node, "region": regions.get(node), "lag": lag}
+            for node, lag in sorted(lags.items(), key=lambda item: item[1])
+            if node in heard and node not in near and lag <= SILENT_SECONDS
+        ]
+        return rows, sorted(others[:MOST_BEYOND], key=lambda row: str(row["node"]))
 
     def _find(self, node: str, peer: Peer, now: float) -> None:
         known = self._linked.get(node)
@@ -97,6 +121,10 @@ class Neighbourhood:
 
     def _lose(self, node: str, now: float) -> None:
         known = self._linked.pop(node)
+        self._lost_at.pop(node, None)
+        self._lost_at[node] = now
+        if len(self._lost_at) > MOST_ADDRESSES:
+            del self._lost_at[next(iter(self._lost_at))]
         self._gone[node] = _Known(known.peer, now)
         if len(self._gone) > MOST_GONE:
             del self._gone[next(iter(self._gone))]

@@ -35,6 +35,8 @@ FLUSH_SECONDS = 1.0  # for what was written to be told to the other nodes
 JOIN_SECONDS = 2.0
 BACKLOG = 2_048
 EXIT_INTERRUPTED = 130
+OPTIONS = {"remote_address": "--join", "local_address": "--listen", "region": "--region"}
+"""The cache's arguments, and the options that they come from."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,16 @@ def make_cache(options: NodeOptions, secret: str | None, preloaded: int) -> "LRU
             secret=secret,
         )
     except (LRUCacheError, ValueError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(_in_options_words(error)) from error
+
+
+def _in_options_words(error: Exception) -> str:
+    """What the cache says of an argument, which it begins with, said of the option that it came from."""
+    said = getattr(error, "strerror", None) or str(error)
+    for argument, option in OPTIONS.items():
+        if said.startswith(argument):
+            said = option + said[len(argument) :]
+    return said.replace("write (host, port), ", "write ")  # which nobody can write on a command line
 
 
 def fill(cache: "LRUCacheDistributed[str, str]", pairs: preload.Pairs) -> None:

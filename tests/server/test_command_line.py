@@ -95,8 +95,8 @@ def test_a_preload_larger_than_usual_has_room(stopping_at_once: list[Any], monke
         (["--token-file", "empty"], "empty is empty"),
         (["--token-file", "spaces"], "spaces must have ASCII without spaces"),
         (["--secret-file", "broken.db"], "broken.db must have one line of text"),
-        (["--listen", "nonsense"], "local_address: 'nonsense' is no address"),
-        (["--join", "nonsense"], "remote_address: 'nonsense' is no address"),
+        (["--listen", "nonsense"], "--listen: 'nonsense' is no address; write \"host:port\", "),
+        (["--join", "nonsense"], "--join: 'nonsense' is no address; write \"host:port\", "),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:"),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_port_in_use_is_said_in_one_line(capsys: Captured) -> None:
 def test_the_cluster_s_port_in_use_is_said_in_one_line(capsys: Captured) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", "0", "--listen", f"127.0.0.1:{taken.getsockname()[1]}"]) == 1
-    assert "Address already in use" in complaint(capsys)
+    assert complaint(capsys).startswith("lru_cache: --listen: cannot listen on 127.0.0.1:")
 
 
 def test_a_node_that_others_can_reach_without_a_token_warns(stopping_at_once: list[Any], capsys: Captured) -> None:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lru_cache.server import live
 from lru_cache.server.client import Client
+from tests.concurrency import eventually
 from tests.server.nodes import ThreadNode
 
 StartNode = Callable[..., ThreadNode]
@@ -95,6 +96,28 @@ def test_metrics_name_the_links(start_node: StartNode) -> None:
     found = families(second)["lru_cache_peer_connected"].samples
     labelled = {(sample.labels["node"], sample.labels["region"]): sample.value for sample in found}
     assert labelled == {(first.cache.node, 'ea"st\\'): 1, ("", ""): 0}
+
+
+def test_a_neighbour_that_links_again_is_the_same_series(start_node: StartNode) -> None:
+    """It comes from another port each time."""
+    node = start_node(local_address=("127.0.0.1", 0))
+    dialler = start_node(region="west", remote_address=node.cache.local_address)
+    assert dialler.cache.wait_connected(timeout=10)
+
+    def series() -> list[tuple[str, str, str]]:
+        found = families(node)["lru_cache_peer_connected"].samples
+        return [(each.labels["node"], each.labels["region"], each.labels["address"]) for each in found]
+
+    (before,), (peer,) = series(), node.cache.peers()
+    assert before == (dialler.cache.node, "west", "127.0.0.1")
+    node.cache._exchange._links[0].end("the test says so")
+    eventually(lambda: [each.address for each in node.cache.peers()] not in ([], [peer.address]))
+    assert series() == [before]
+
+
+def test_an_address_that_is_dialled_in_vain_keeps_its_port(start_node: StartNode) -> None:
+    (sample,) = families(start_node(remote_address="127.0.0.1:1"))["lru_cache_peer_connected"].samples
+    assert sample.labels["address"] == "127.0.0.1:1"
 
 
 def test_two_nodes_in_a_process_have_metrics_of_their_own(start_node: StartNode) -> None:

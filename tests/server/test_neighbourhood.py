@@ -97,3 +97,45 @@ def test_what_happened_is_told_in_order() -> None:
     shown.update([peer("n1")], 1.0)
     shown.update([], 2.0)
     assert [(one.time, one.what, one.node) for one in shown.happenings] == [(1.0, "came", "n1"), (2.0, "left", "n1")]
+
+
+# -- the nodes behind neighbours ---------------------------------------------------------------------------------------
+
+
+def test_a_node_that_is_heard_of_and_is_no_neighbour_is_behind_one() -> None:
+    shown = Neighbourhood()
+    rows = shown.update([peer("n1")], 10.0)
+    rows, behind = shown.beyond(rows, {"n1": 0.1, "n2": 0.5}, 10.0)
+    assert states(rows) == [("n1", "east", "connected")]
+    assert behind == [{"node": "n2", "region": None, "lag": 0.5}]
+
+
+def test_a_neighbour_of_which_nothing_newer_came_since_it_left_is_gone() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 10.0)
+    rows = shown.update([], 20.0)
+    rows, behind = shown.beyond(rows, {"n1": 1.2}, 20.0)
+    assert (states(rows), behind) == ([("n1", "east", "gone")], [])
+
+
+def test_a_neighbour_that_is_heard_of_elsewhere_has_only_lost_its_link() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 10.0)
+    rows = shown.update([], 20.0)
+    rows, behind = shown.beyond(rows, {"n1": 0.3}, 30.0)
+    assert (states(rows), behind) == ([], [{"node": "n1", "region": "east", "lag": 0.3}])
+
+
+def test_who_came_back_with_a_new_id_does_not_leave_the_old_one_behind() -> None:
+    shown = Neighbourhood()
+    shown.update([peer("n1")], 10.0)
+    shown.update([], 20.0)
+    rows = shown.update([peer("n2")], 30.0)
+    rows, behind = shown.beyond(rows, {"n1": 10.5, "n2": 0.1}, 30.0)
+    assert (states(rows), behind) == ([("n2", "east", "connected")], [])
+
+
+def test_a_node_behind_a_neighbour_that_is_silent_is_shown_for_a_while() -> None:
+    shown = Neighbourhood()
+    assert shown.beyond([], {"n1": 60.0}, 1e6)[1]
+    assert not shown.beyond([], {"n1": neighbourhood.SILENT_SECONDS + 1}, 1e6)[1]

@@ -122,7 +122,8 @@ def test_the_charts_move(browser: Browser, start_node: StartNode) -> None:
         work()
         if browser.evaluate(moved):
             break
-    browser.wait_for("document.querySelectorAll('path.curve').length === 4")
+    drawn = "document.querySelectorAll('.figure:not([hidden]) path.curve').length"
+    browser.wait_for(f"{drawn} === 6")  # it has no neighbours, so there is nothing to say of them
     assert "10 of 10" in browser.text("#held")
 
 
@@ -196,6 +197,74 @@ def test_a_node_that_does_not_answer_is_said_and_asked_again(
     browser.wait_for("document.querySelector('#status').innerText.includes('no answer')")
     start_process("--port", port)
     is_live(browser)
+
+
+def test_a_node_without_a_loader_has_charts_that_say_something(browser: Browser, start_node: StartNode) -> None:
+    first = start_node(local_address=("127.0.0.1", 0))
+    second = start_node(remote_address=first.cache.local_address)
+    assert second.cache.wait_connected(timeout=10)
+    browser.open(url(second))
+    browser.wait_for("document.querySelector('[data-state=connected]')")
+    titles = browser.evaluate(
+        "[...document.querySelectorAll('#charts .figure:not([hidden]) h3')].map((e) => e.innerText)"
+    )
+    assert titles == [
+        "Hits", "Misses", "Sets by HTTP", "Invalidations", "News from nodes", "Bytes from nodes", "Bytes to nodes"
+    ]  # fmt: skip
+    for number in range(3):
+        second.ask("POST", "/set", {"key": str(number), "val": "1"})
+        first.ask("DELETE", f"/keys/{number}")
+    for name in ("sets", "news_in", "bytes_out"):
+        browser.wait_for(f"!document.querySelector('#rate-{name}').nextElementSibling.innerText.endsWith('peak 0')")
+    browser.wait_for("document.querySelector('#confirmed').innerText.includes('ms')")
+    assert browser.logged == []
+
+
+def test_a_node_with_nothing_to_say_alarms_nobody(browser: Browser, start_node: StartNode) -> None:
+    """What was last known of it is a second or two old, since it tells that only now and then."""
+    first = start_node(local_address=("127.0.0.1", 0))
+    second = start_node(remote_address=first.cache.local_address)
+    assert second.cache.wait_connected(timeout=10)
+    browser.open(url(first))
+    browser.wait_for("document.querySelector('#peers')?.innerText.includes('in step')")
+    assert browser.text("#missed") == "all reached"
+    assert browser.evaluate("document.querySelectorAll('#main .bad').length") == 0
+
+
+def test_nodes_behind_neighbours_are_shown_and_islands_are_red(browser: Browser, start_node: StartNode) -> None:
+    hub = start_node(local_address=("127.0.0.1", 0))
+    near, far = (start_node(remote_address=hub.cache.local_address) for _ in range(2))
+    assert hub.cache.wait_connected(2, timeout=10)
+    far.cache.set("a", "1")
+    browser.open(url(near))
+    browser.wait_for("document.querySelector('#network')?.textContent.includes('reached through neighbours')")
+    assert far.cache.node[:8] in browser.evaluate("document.querySelector('#network').textContent")
+    browser.evaluate("showNetwork({...latest, beyond: [{node: '0123456789', region: null, lag: 60}]})")
+    assert browser.evaluate("document.querySelectorAll('#network .box.island').length") == 1
+
+
+@pytest.mark.parametrize("width", [390, 980, 1920])
+def test_no_link_runs_through_what_is_said(browser: Browser, start_node: StartNode, width: int) -> None:
+    """Every text of a neighbour stands within a box, and every link ends before one."""
+    node = start_node(local_address=("127.0.0.1", 0))
+    others = [start_node(region=f"region {n}", remote_address=node.cache.local_address) for n in range(3)]
+    assert node.cache.wait_connected(len(others), timeout=10)
+    browser.open(url(node), width)
+    browser.wait_for("document.querySelectorAll('[data-state=connected]').length === 3")
+    assert browser.evaluate(
+        """(() => {
+          const boxes = [...document.querySelectorAll('#network rect')].map((e) => e.getBBox());
+          return [...document.querySelectorAll('#network text')].every((text) => {
+            const {x, y, width, height} = text.getBBox();
+            const around = (b) => b.x <= x && x + width <= b.x + b.width && b.y <= y && y + height <= b.y + b.height;
+            return boxes.some(around);
+          }) && [...document.querySelectorAll('#network path.link')].every((link) => {
+            const end = link.getPointAtLength(link.getTotalLength());
+            const within = (b) => b.x + 1 < end.x && end.x < b.x + b.width && b.y < end.y && end.y < b.y + b.height;
+            return !boxes.some(within);
+          });
+        })()"""
+    )
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1280, True)])

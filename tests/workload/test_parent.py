@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from workload import orders
+from workload import parent as parent_module
 from workload.control import Channel
-from workload.orders import Orders
+from workload.parent import Parent
 
 
 class Process:
@@ -25,10 +25,10 @@ def process():
 
 @pytest.fixture
 def parent(process, monkeypatch):
-    monkeypatch.setattr(orders, "GRACE_SECONDS", 0)
+    monkeypatch.setattr(parent_module, "GRACE_SECONDS", 0)
     ours, theirs = socket.socketpair()
     channel = Channel(ours)
-    channel.orders = Orders(Channel(theirs), process.interrupted.set, process.ended.set)
+    channel.told = Parent(Channel(theirs), process.interrupted.set, process.ended.set)
     yield channel
     channel.close()
     theirs.close()
@@ -37,7 +37,7 @@ def parent(process, monkeypatch):
 def test_messages_come_in_order(parent):
     parent.send(a=1)
     parent.send(b=2)
-    assert [parent.orders.next(), parent.orders.next()] == [{"a": 1}, {"b": 2}]
+    assert [parent.told.next(), parent.told.next()] == [{"a": 1}, {"b": 2}]
 
 
 def test_stop_interrupts(parent, process):
@@ -54,10 +54,10 @@ def test_the_end_of_the_parent_interrupts_and_then_ends(parent, process):
 
 def test_nobody_waits_for_a_parent_that_is_gone(parent):
     parent.close()
-    parent.orders.release()
+    parent.told.release()
 
 
 def test_a_node_that_is_released_goes_its_way(parent, process):
     parent.send(release=True)
-    parent.orders.release()
+    parent.told.release()
     assert not process.interrupted.is_set()

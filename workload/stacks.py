@@ -1,4 +1,4 @@
-"""The ways to serve: a fresh set of stores, and what stands in front of them.
+"""The stacks that serve: a fresh set of stores, and what stands in front of them.
 
 Must not know which cache that is (it gets one that somebody else made), nor who asks and how often.
 """
@@ -16,7 +16,7 @@ from workload.stop import Stop
 
 
 class Front(Protocol):
-    """What a way asks of the cache in front."""
+    """What a stack asks of the cache in front."""
 
     def get(self, key: str, /) -> str | None:
         """Return the value of `key`, loaded if need be."""
@@ -33,7 +33,7 @@ class Front(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What the stores of every way have in common."""
+    """What the stores of every stack have in common."""
 
     scenario: Scenario
     keys: int
@@ -44,8 +44,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to serve. `holds` tells whether the cache in front has a key; `stop` ends all waiting in `get`."""
+class Stack:
+    """Stores on top of each other. `holds`: whether the cache in front has a key. `stop` ends waiting in `get`."""
 
     name: str
     get: Get
@@ -56,28 +56,28 @@ class Way:
 
 
 @contextmanager
-def database_alone(setting: Setting) -> Iterator[Way]:
+def database_alone(setting: Setting) -> Iterator[Stack]:
     """Every request goes to the database."""
     with _stores(setting) as (database, remote_cache, stop):
         source = DatabaseSource(database, setting.scenario.create)
-        yield Way("database alone", source.get, _holds_nothing, database, remote_cache, stop)
+        yield Stack("database alone", source.get, _holds_nothing, database, remote_cache, stop)
 
 
 @contextmanager
-def with_remote_cache(setting: Setting) -> Iterator[Way]:
+def with_remote_cache(setting: Setting) -> Iterator[Stack]:
     """Every request goes to the distributed cache, and to the database if it is not there."""
     with _stores(setting) as (database, remote_cache, stop):
         source = CachedSource(remote_cache, DatabaseSource(database, setting.scenario.create).get)
-        yield Way("with distributed cache", source.get, _holds_nothing, database, remote_cache, stop)
+        yield Stack("with distributed cache", source.get, _holds_nothing, database, remote_cache, stop)
 
 
 @contextmanager
-def with_front(setting: Setting, new_front: Callable[[Setting, Get], Front]) -> Iterator[Way]:
+def with_front(setting: Setting, new_front: Callable[[Setting, Get], Front]) -> Iterator[Stack]:
     """Every request goes to the cache that `new_front` makes, which loads through both stores."""
     with _stores(setting) as (database, remote_cache, stop):
         source = CachedSource(remote_cache, DatabaseSource(database, setting.scenario.create).get)
         with closing(new_front(setting, source.get)) as front:
-            yield Way(f"with {type(front).__name__}", front.get, front.__contains__, database, remote_cache, stop)
+            yield Stack(f"with {type(front).__name__}", front.get, front.__contains__, database, remote_cache, stop)
 
 
 @contextmanager

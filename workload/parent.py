@@ -26,7 +26,7 @@ def end_at_once() -> None:
     os._exit(EXIT_FAILED)
 
 
-class Orders:
+class Parent:
     """Messages from the parent. "stop" among them, and the end of the line, interrupt this process."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Orders:
         self._end = end
         self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._released = False
-        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+        threading.Thread(target=self._listen, name="parent", daemon=True).start()
 
     def next(self) -> dict[str, Any]:
         """Wait for the next message."""
