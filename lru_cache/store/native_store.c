@@ -3439,6 +3439,16 @@ static PyMethodDef short_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* How a class comes by these methods:
+
+   1. `LRUCache` is written in Python, and inherits from ReadPath.
+   2. Its decorator, `with_short_cuts`, puts its Python methods aside under the names in NAMES_AT_LENGTH, gives it those
+      above in their place, and takes its `__getitem__` and the like away, so that ReadPath's slots are inherited.
+   3. Each subclass is given the same methods once more, by `__init_subclass__`: the interpreter specializes the call of a
+      C method only where the object is exactly of the class that the descriptor belongs to, and then a hit costs a
+      fifth less. A method that the subclass, or a class between, has in its own way is left alone.
+   4. A subclass with a `get` of its own has `cache[key]` answered by that. */
+
 static int
 give_method(PyTypeObject *type, PyMethodDef *method)
 {
@@ -3462,7 +3472,7 @@ attribute_of(PyTypeObject *type, const char *name)
     return found;
 }
 
-/* Give a class a method of ours, if it inherits just that one: 1; 0 if it has somebody else's in its place. */
+/* Step 3 for one method: 1 if the class inherits just that and was given its own; 0 if it has somebody else's. */
 static int
 pass_on(PyTypeObject *type, PyMethodDef *method)
 {
@@ -3476,7 +3486,7 @@ pass_on(PyTypeObject *type, PyMethodDef *method)
     return is_ours && give_method(type, method) < 0 ? -1 : is_ours;
 }
 
-/* cache[key] is what `get` answers: a class with a `get` of its own has it asked for items too. */
+/* Step 4, unless the class has a `__getitem__` of its own, too. */
 static int
 let_get_answer_items(State *state, PyTypeObject *type)
 {
@@ -3491,8 +3501,7 @@ let_get_answer_items(State *state, PyTypeObject *type)
     return PyErr_Occurred() ? -1 : status;
 }
 
-/* Each subclass gets descriptors of its own: the interpreter specializes the call of a C method only where the object
-   is exactly of the class that the descriptor belongs to, which makes a hit a fifth cheaper. */
+/* Steps 3 and 4. First what `super().__init_subclass__()` would do. */
 static PyObject *
 read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
 {
@@ -3567,7 +3576,7 @@ static PyType_Spec read_path_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
-/* Let what a class has in Python stand behind what it inherits in C. */
+/* Step 2. */
 static PyObject *
 with_short_cuts(PyObject *module, PyObject *class)
 {
