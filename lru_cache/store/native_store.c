@@ -1035,9 +1035,30 @@ replace(Store *store, Slot slot, const Arrival *arrival, Leaver *leaver)
     make_newest(store, slot);
 }
 
+/* For a walk: the place that an equal of what arrives has just left becomes the first that is free. What one write drops
+   may have been put before it. */
+static RARE void
+prefer_place_of_equal(Store *store, uint32_t hash)
+{
+    Slot *link = &store->free;
+    for (int looked = 0; looked <= REAPED_PER_WRITE && *link != NOBODY; looked++) {
+        Slot slot = *link;
+        if (store->nodes[slot].hash == hash) {
+            *link = store->nodes[slot].newer;
+            store->nodes[slot].newer = store->free;
+            store->free = slot;
+            return;
+        }
+        link = &store->nodes[slot].newer;
+    }
+}
+
 static Slot
 insert(Store *store, const Arrival *arrival)
 {
+    if (UNLIKELY(store->walks != NULL)) {
+        prefer_place_of_equal(store, arrival->hash);
+    }
     Slot slot = store->free;
     if (slot != NOBODY) {
         store->free = store->nodes[slot].newer;
