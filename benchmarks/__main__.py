@@ -13,6 +13,7 @@ MEASUREMENTS = {
     "hub": "one node with many links: what it pays for each write and link, and when idle",
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
     "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
+    "pauses": "how long one call keeps all others out, with a million entries",
     "replication": "the replication core in one process, as ratios to bare msgpack",
     "soak": "five nodes under load and faults for minutes: what grows, and whether they agree in the end",
     "simulate": "the replication simulator over many seeds, on all cores",

@@ -295,28 +295,23 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def stats(self) -> "Stats":
         """Return what happened so far."""
-        while True:
-            with self._lock:
-                now = self._monotonic()
-                if self._store.pass_time(now, SLICE):
-                    return self._stats_locked(now)
-
-    def _stats_locked(self, now: float) -> "Stats":
         from lru_cache.stats import Stats
 
-        return Stats(
-            hits=self._count_hits(),
-            misses=self._misses + self._count_short_misses(),
-            loads=self._loads,
-            load_failures=self._load_failures,
-            fenced_loads=self._fenced_loads,
-            stale_served=self._stale_served,
-            evictions=self._store.evictions,
-            expirations=self._store.expirations,
-            invalidations=self._invalidations + self._count_short_invalidations(),
-            size=self._store.count(now),
-            capacity=self._store.capacity,
-        )
+        size = len(self)  # first, in slices if many have expired meanwhile
+        with self._lock:
+            return Stats(
+                hits=self._count_hits(),
+                misses=self._misses + self._count_short_misses(),
+                loads=self._loads,
+                load_failures=self._load_failures,
+                fenced_loads=self._fenced_loads,
+                stale_served=self._stale_served,
+                evictions=self._store.evictions,
+                expirations=self._store.expirations,
+                invalidations=self._invalidations + self._count_short_invalidations(),
+                size=size,
+                capacity=self._store.capacity,
+            )
 
     def memoize(
         self,

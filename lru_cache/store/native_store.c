@@ -35,10 +35,12 @@ when the node leaves, what it had becomes the handle's. */
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define RARE __attribute__((cold, noinline)) /* kept out of the way of what runs all the time */
+#define INLINE inline __attribute__((always_inline))
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
 #define RARE
+#define INLINE inline
 #endif
 
 #define REAPED_PER_WRITE 16
@@ -46,6 +48,8 @@ when the node leaves, what it had becomes the handle's. */
 #define FEWEST_SLOTS 8
 #define MOST_SLOTS 0x7ffffff0u
 #define SPARSE_SLOTS 32768u  /* up to here the index fits into a processor's cache even if half of it is empty */
+#define SLOTS_INDEXED_AT_ONCE 16384u /* 0.2 ms; a larger index is filled by those who insert, a few cells each */
+#define CELLS_MOVED_PER_INSERT 8  /* done long before the next one: an index has twice as many cells as slots at most */
 #define LARGEST_CROWD 64     /* of keys with one hash: who asks how many there are need not know more than that */
 #define PASSED_PER_LENGTH 4096 /* of the entries that len() finds to have expired: 1 ms at most */
 #define MOST_RESTARTS 10000  /* of one look-up: a key that changes the cache whenever it is compared never ends */
@@ -60,6 +64,7 @@ when the node leaves, what it had becomes the handle's. */
 
 typedef uint32_t Slot;
 #define NOBODY ((Slot)0)
+#define MOVED 0xffffffffu /* of a cell: what was here is in the larger index */
 #define UNDATED 0xffffffffu
 #define IN_HEAP 0xfffffffeu
 #define CONTAINER 0x80000000u
@@ -130,6 +135,8 @@ typedef struct Store {
     Ticket *heap;
     uintptr_t *handles; /* an Entry *, borrowed; or the next free number plus one, shifted, with the last bit set */
     uint32_t cell_count;
+    Cell *former_cells; /* the smaller index, whose cells are not all moved yet; or NULL */
+    uint32_t former_count, former_at;
     uint32_t slots;       /* usable ones: 1 to this */
     uint32_t unused;      /* the first that was never used */
     Slot free;            /* the first that was used and is free */
@@ -209,9 +216,45 @@ fill_cell(Cell *cells, uint32_t cell_count, uint32_t hash, Slot slot)
     cells[at].slot = slot;
 }
 
+/* Take a slot out of the smaller index, where it may be as long as that is not empty: 1 if it was there. Nothing comes
+   into that one any more, so a mark can stand for what left. */
+static RARE int
+empty_former_cell(Store *store, Slot slot)
+{
+    uint32_t at = home_of(store->nodes[slot].hash, store->former_count);
+    while (store->former_cells[at].slot != NOBODY) {
+        if (store->former_cells[at].slot == slot) {
+            store->former_cells[at].slot = MOVED;
+            return 1;
+        }
+        at = at + 1 == store->former_count ? 0 : at + 1;
+    }
+    return 0;
+}
+
+/* Move so many cells more from the smaller index into the larger. */
+static RARE void
+move_cells(Store *store, uint32_t count)
+{
+    for (; count > 0 && store->former_cells != NULL; count--) {
+        Cell *cell = &store->former_cells[store->former_at++];
+        if (cell->slot != NOBODY && cell->slot != MOVED) {
+            fill_cell(store->cells, store->cell_count, cell->hash, cell->slot);
+            cell->slot = MOVED;
+        }
+        if (store->former_at == store->former_count) {
+            PyMem_Free(store->former_cells);
+            store->former_cells = NULL;
+        }
+    }
+}
+
 static void
 empty_cell(Store *store, Slot slot)
 {
+    if (UNLIKELY(store->former_cells != NULL) && empty_former_cell(store, slot)) {
+        return;
+    }
     Cell *cells = store->cells;
     uint32_t cell_count = store->cell_count;
     uint32_t hole = home_of(store->nodes[slot].hash, cell_count);
@@ -233,18 +276,17 @@ empty_cell(Store *store, Slot slot)
 
 enum { ERROR = -1, ABSENT = 0, FOUND = 1, DISTURBED = 2 };
 
-/* Look a key up. DISTURBED: foreign code changed the index meanwhile, so nothing is known. */
-static inline int
-seek(Store *store, PyObject *key, uint32_t hash, Slot *slot)
+/* Look a key up in an index. DISTURBED: foreign code changed it meanwhile, so nothing is known. */
+static INLINE int
+seek_in(Store *store, const Cell *cells, uint32_t cell_count, PyObject *key, uint32_t hash, Slot *slot)
 {
-    uint32_t cell_count = store->cell_count;
     uint32_t at = home_of(hash, cell_count);
     for (;;) {
-        Cell cell = store->cells[at];
+        Cell cell = cells[at];
         if (cell.slot == NOBODY) {
             return ABSENT;
         }
-        if (cell.hash == hash) {
+        if (cell.hash == hash && LIKELY(cell.slot != MOVED)) {
             PyObject *candidate = store->nodes[cell.slot].key;
             *slot = cell.slot;
             if (candidate == key) {
@@ -277,6 +319,22 @@ seek(Store *store, PyObject *key, uint32_t hash, Slot *slot)
         }
         at = at + 1 == cell_count ? 0 : at + 1;
     }
+}
+
+static RARE int
+seek_in_former(Store *store, PyObject *key, uint32_t hash, Slot *slot)
+{
+    return seek_in(store, store->former_cells, store->former_count, key, hash, slot);
+}
+
+static INLINE int
+seek(Store *store, PyObject *key, uint32_t hash, Slot *slot)
+{
+    int outcome = seek_in(store, store->cells, store->cell_count, key, hash, slot);
+    if (outcome == ABSENT && UNLIKELY(store->former_cells != NULL)) {
+        outcome = seek_in_former(store, key, hash, slot);
+    }
+    return outcome;
 }
 
 static int
@@ -602,10 +660,12 @@ reset_nodes(Store *store)
     store->earliest = Py_HUGE_VAL;
 }
 
-/* Let there be so many slots, with an index to match. All or nothing. */
+/* Let there be so many slots, with an index to match. All or nothing. Each insertion fills a bit of a large index, for
+   to fill one for a million entries at once takes 20 ms. */
 static int
 resize(Store *store, uint32_t slots)
 {
+    move_cells(store, store->former_count); /* the rest of the one before, of which there should be none */
     uint32_t cell_count = cells_for(slots);
     Cell *cells = PyMem_Calloc(cell_count, sizeof(Cell));
     if (cells == NULL) {
@@ -623,15 +683,15 @@ resize(Store *store, uint32_t slots)
         }
         store->extras = extras;
     }
-    for (Slot slot = 1; slot < store->unused; slot++) {
-        if (nodes[slot].key != NULL) {
-            fill_cell(cells, cell_count, nodes[slot].hash, slot);
-        }
-    }
-    PyMem_Free(store->cells);
+    store->former_cells = store->cells;
+    store->former_count = store->cell_count;
+    store->former_at = 0;
     store->cells = cells;
     store->cell_count = cell_count;
     store->slots = slots;
+    if (slots <= SLOTS_INDEXED_AT_ONCE) {
+        move_cells(store, store->former_count);
+    }
     store->changes++;
     return 0;
 fail:
@@ -975,9 +1035,30 @@ replace(Store *store, Slot slot, const Arrival *arrival, Leaver *leaver)
     make_newest(store, slot);
 }
 
+/* For a walk: the place that an equal of what arrives has just left becomes the first that is free. What one write drops
+   may have been put before it. */
+static RARE void
+prefer_place_of_equal(Store *store, uint32_t hash)
+{
+    Slot *link = &store->free;
+    for (int looked = 0; looked <= REAPED_PER_WRITE && *link != NOBODY; looked++) {
+        Slot slot = *link;
+        if (store->nodes[slot].hash == hash) {
+            *link = store->nodes[slot].newer;
+            store->nodes[slot].newer = store->free;
+            store->free = slot;
+            return;
+        }
+        link = &store->nodes[slot].newer;
+    }
+}
+
 static Slot
 insert(Store *store, const Arrival *arrival)
 {
+    if (UNLIKELY(store->walks != NULL)) {
+        prefer_place_of_equal(store, arrival->hash);
+    }
     Slot slot = store->free;
     if (slot != NOBODY) {
         store->free = store->nodes[slot].newer;
@@ -997,6 +1078,9 @@ insert(Store *store, const Arrival *arrival)
     node->handle = 0;
     node->after = UNDATED;
     fill_cell(store->cells, store->cell_count, arrival->hash, slot);
+    if (UNLIKELY(store->former_cells != NULL)) {
+        move_cells(store, CELLS_MOVED_PER_INSERT);
+    }
     link_newest(store->nodes, slot);
     store->size++;
     store->changes++;
@@ -1539,7 +1623,8 @@ typedef struct {
     Store *store; /* whose state and counters are used */
     Node *nodes;
     Extra *extras;
-    Cell *cells;  /* these two only to be freed */
+    Cell *cells;  /* these three only to be freed */
+    Cell *former_cells;
     Ticket *heap;
     Slot first;   /* the least recently used that is left */
     Py_ssize_t size, containers;
@@ -1556,6 +1641,7 @@ new_cleared(Store *store)
         cleared->nodes = NULL;
         cleared->extras = NULL;
         cleared->cells = NULL;
+        cleared->former_cells = NULL;
         cleared->heap = NULL;
         cleared->first = NOBODY;
         cleared->size = cleared->containers = 0;
@@ -1570,8 +1656,10 @@ take_cleared(Cleared *cleared, Leaver *leaver)
 {
     if (cleared->cells != NULL) {
         PyMem_Free(cleared->cells);
+        PyMem_Free(cleared->former_cells);
         PyMem_Free(cleared->heap);
         cleared->cells = NULL;
+        cleared->former_cells = NULL;
         cleared->heap = NULL;
     }
     if (cleared->size == 0) {
@@ -1851,6 +1939,7 @@ store_dealloc(PyObject *object)
     PyMem_Free(store->nodes);
     PyMem_Free(store->extras);
     PyMem_Free(store->cells);
+    PyMem_Free(store->former_cells);
     PyMem_Free(store->heap);
     PyMem_Free(store->handles);
     type->tp_free(object);
@@ -1899,19 +1988,30 @@ store_has_due(Store *store, PyObject *now_object)
     return PyBool_FromLong(next_due(store, now) != NOBODY);
 }
 
+static long
+count_hash(const Cell *cells, uint32_t cell_count, uint32_t hash)
+{
+    long found = 0;
+    for (uint32_t at = home_of(hash, cell_count); found < LARGEST_CROWD && cells[at].slot != NOBODY;
+         at = at + 1 == cell_count ? 0 : at + 1) {
+        found += cells[at].hash == hash && cells[at].slot != MOVED;
+    }
+    return found;
+}
+
 static PyObject *
 store_crowd(Store *store, PyObject *key)
 {
     uint32_t hash;
-    long crowd = 0;
+    long crowd;
     if (hash_of(key, &hash) < 0) {
         return NULL;
     }
-    for (uint32_t at = home_of(hash, store->cell_count); crowd < LARGEST_CROWD && store->cells[at].slot != NOBODY;
-         at = at + 1 == store->cell_count ? 0 : at + 1) {
-        crowd += store->cells[at].hash == hash;
+    crowd = count_hash(store->cells, store->cell_count, hash);
+    if (store->former_cells != NULL) {
+        crowd += count_hash(store->former_cells, store->former_count, hash);
     }
-    return PyLong_FromLong(crowd);
+    return PyLong_FromLong(crowd < LARGEST_CROWD ? crowd : LARGEST_CROWD);
 }
 
 static PyObject *
@@ -2238,6 +2338,7 @@ store_clear(Store *store, PyObject *now_object)
     cleared->nodes = store->nodes;
     cleared->extras = store->extras;
     cleared->cells = store->cells;
+    cleared->former_cells = store->former_cells;
     cleared->heap = store->heap;
     cleared->first = oldest(store);
     cleared->size = store->size;
@@ -2252,6 +2353,7 @@ store_clear(Store *store, PyObject *now_object)
     store->extras = NULL;
     store->cells = cells;
     store->cell_count = cells_for(slots);
+    store->former_cells = NULL;
     store->heap = NULL;
     store->heap_room = 0;
     store->slots = slots;
@@ -2266,6 +2368,9 @@ store_sizeof(Store *store, PyObject *Py_UNUSED(ignored))
 {
     size_t bytes = sizeof(Store) + ((size_t)store->slots + 1) * sizeof(Node) + store->cell_count * sizeof(Cell) +
                    store->heap_room * sizeof(Ticket) + store->handle_room * sizeof(uintptr_t);
+    if (store->former_cells != NULL) {
+        bytes += store->former_count * sizeof(Cell);
+    }
     if (store->extras != NULL) {
         bytes += ((size_t)store->slots + 1) * sizeof(Extra);
     }
@@ -2290,29 +2395,39 @@ flaw_in_order(const Store *store)
 }
 
 static const char *
-flaw_in_cells(const Store *store)
+flaw_in_index(const Store *store, const Cell *cells, uint32_t cell_count, Py_ssize_t *filled)
 {
-    Py_ssize_t filled = 0;
-    for (uint32_t at = 0; at < store->cell_count; at++) {
-        Cell cell = store->cells[at];
-        if (cell.slot == NOBODY) {
+    for (uint32_t at = 0; at < cell_count; at++) {
+        Cell cell = cells[at];
+        if (cell.slot == NOBODY || (cell.slot == MOVED && cells == store->former_cells)) {
             continue;
         }
-        filled++;
+        ++*filled;
         if (cell.slot >= store->unused || store->nodes[cell.slot].key == NULL) {
             return "a cell leads to a free node";
         }
         if (store->nodes[cell.slot].hash != cell.hash) {
             return "a cell has another hash than its node";
         }
-        uint32_t on = home_of(cell.hash, store->cell_count);
-        for (; on != at; on = on + 1 == store->cell_count ? 0 : on + 1) {
-            if (store->cells[on].slot == NOBODY) {
+        uint32_t on = home_of(cell.hash, cell_count);
+        for (; on != at; on = on + 1 == cell_count ? 0 : on + 1) {
+            if (cells[on].slot == NOBODY) {
                 return "a cell cannot be reached from its home";
             }
         }
     }
-    return filled == store->size ? NULL : "there are not as many cells as nodes";
+    return NULL;
+}
+
+static const char *
+flaw_in_cells(const Store *store)
+{
+    Py_ssize_t filled = 0;
+    const char *flaw = flaw_in_index(store, store->cells, store->cell_count, &filled);
+    if (flaw == NULL && store->former_cells != NULL) {
+        flaw = flaw_in_index(store, store->former_cells, store->former_count, &filled);
+    }
+    return flaw != NULL || filled == store->size ? flaw : "there are not as many cells as nodes";
 }
 
 static const char *
@@ -2870,7 +2985,7 @@ miss(ReadPath *self, PyObject *key, PyObject *default_value, PyObject *load)
 }
 
 /* What is held for a key and fresh, if there is such a thing: `value`, or NULL. `is_use`: it counts as a hit. */
-static inline int
+static INLINE int
 look_for(ReadPath *self, PyObject *key, int is_use, PyObject **value)
 {
     uint32_t hash;
@@ -3345,6 +3460,16 @@ static PyMethodDef short_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* How a class comes by these methods:
+
+   1. `LRUCache` is written in Python, and inherits from ReadPath.
+   2. Its decorator, `with_short_cuts`, puts its Python methods aside under the names in NAMES_AT_LENGTH, gives it those
+      above in their place, and takes its `__getitem__` and the like away, so that ReadPath's slots are inherited.
+   3. Each subclass is given the same methods once more, by `__init_subclass__`: the interpreter specializes the call of a
+      C method only where the object is exactly of the class that the descriptor belongs to, and then a hit costs a
+      fifth less. A method that the subclass, or a class between, has in its own way is left alone.
+   4. A subclass with a `get` of its own has `cache[key]` answered by that. */
+
 static int
 give_method(PyTypeObject *type, PyMethodDef *method)
 {
@@ -3368,7 +3493,7 @@ attribute_of(PyTypeObject *type, const char *name)
     return found;
 }
 
-/* Give a class a method of ours, if it inherits just that one: 1; 0 if it has somebody else's in its place. */
+/* Step 3 for one method: 1 if the class inherits just that and was given its own; 0 if it has somebody else's. */
 static int
 pass_on(PyTypeObject *type, PyMethodDef *method)
 {
@@ -3382,7 +3507,7 @@ pass_on(PyTypeObject *type, PyMethodDef *method)
     return is_ours && give_method(type, method) < 0 ? -1 : is_ours;
 }
 
-/* cache[key] is what `get` answers: a class with a `get` of its own has it asked for items too. */
+/* Step 4, unless the class has a `__getitem__` of its own, too. */
 static int
 let_get_answer_items(State *state, PyTypeObject *type)
 {
@@ -3397,8 +3522,7 @@ let_get_answer_items(State *state, PyTypeObject *type)
     return PyErr_Occurred() ? -1 : status;
 }
 
-/* Each subclass gets descriptors of its own: the interpreter specializes the call of a C method only where the object
-   is exactly of the class that the descriptor belongs to, which makes a hit a fifth cheaper. */
+/* Steps 3 and 4. First what `super().__init_subclass__()` would do. */
 static PyObject *
 read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
 {
@@ -3473,7 +3597,7 @@ static PyType_Spec read_path_spec = {
 
 /* -- the module ---------------------------------------------------------------------------------------------------- */
 
-/* Let what a class has in Python stand behind what it inherits in C. */
+/* Step 2. */
 static PyObject *
 with_short_cuts(PyObject *module, PyObject *class)
 {

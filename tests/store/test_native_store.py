@@ -51,6 +51,27 @@ def test_both_reap_as_many_with_a_write() -> None:
 Put = tuple[int, float]
 
 
+def test_an_index_that_grows_is_whole_while_its_cells_move() -> None:
+    """A large one is filled a little at each insertion: then a key is in one of two."""
+    store = TWINS["native"](150_000)
+    removed = set()
+    for number in range(150_000):
+        store.put(number, number, NOW)
+        if number % 3 == 0 and number > 16_000:
+            gone = number - 16_000
+            store.remove(store.find(gone), RemovalCause.INVALIDATED, NOW)
+            removed.add(gone)
+            assert store.find(gone) is None
+        if number % 20_011 == 0 or number in (16_385, 16_400, 32_769, 32_800, 65_600, 131_100):
+            store._check()
+            assert store.crowd(number) == 1
+            assert [store.find(key) is None for key in range(0, number, 97)] == [
+                key in removed for key in range(0, number, 97)
+            ]
+    assert len(store.clear(NOW)) == 150_000 - len(removed)
+    store._check()
+
+
 def test_a_crowd_of_keys_with_one_hash_is_counted_without_comparing_them() -> None:
     class Twin:
         def __hash__(self) -> int:

@@ -332,6 +332,18 @@ def test_a_walk_gives_what_took_the_place_of_its_equal(make: Make) -> None:
     assert sorted(walked(walk)) == [0, 1, 2, 3, 4]
 
 
+def test_it_does_so_also_where_others_leave_at_the_same_time(make: Make) -> None:
+    store: Store[int, int] = make(20)
+    store.put(0, 0, NOW)
+    for i in range(1, 11):
+        store.put(i, i, NOW, deadline=NOW + 1)
+    walk = store.walk()
+    store.remove(store.find(0), RemovalCause.REPLACED, NOW)  # type: ignore[arg-type]
+    assert len(store.put(0, -1, NOW + 1)) == 10
+    check_whole(store)
+    assert walked(walk) == [0]
+
+
 def test_a_walk_is_over_when_the_store_is_cleared(make: Make) -> None:
     store: Store[str, int] = make(10)
     for key in "abcd":
