@@ -265,7 +265,10 @@ def _read_events(items: list[Any]) -> list[Event]:
     if lives.count(None) != len(lives):
         _require_numbers([life for life in lives if life is not None], MAXIMUM_LIFE_MS)
     _require_keys(keys)
-    if bytes([type(payload) is bytes for payload in payloads]) != kinds.translate(_HAS_VALUE):
+    has_value = kinds.translate(_HAS_VALUE)
+    if bytes([payload is not None for payload in payloads]) != has_value or any(
+        [type(payload) is not bytes for payload in payloads if payload is not None]
+    ):
         raise ProtocolError("a value is bytes, and only with a set or a load")
     versions = map(version_of, times, map(nodes.__getitem__, origins))
     ends = [NO_END if life is None else life for life in lives]
