@@ -150,9 +150,7 @@ BROKEN: dict[str, Callable[[], list[Patch]]] = {
     "no-floor": lambda: [(Forgotten, "raise_floor", ignore)],
     "no-announce": lambda: [(Resync, "_announcement", lambda self: iter(()))],
     "no-flood": no_flood,
-    "no-fence": lambda: [
-        (StoreView, name, ignore) for name in ("fence", "fence_where", "fence_all")
-    ],
+    "no-fence": lambda: [(StoreView, name, ignore) for name in ("fence", "fence_where", "fence_all")],
     "no-hold": no_hold,
     "no-concurrent": lambda: [(Forgotten, "knows", lambda self, key, version: True)],
     "silent-refusal": silent_refusal,

@@ -14,7 +14,9 @@ PACKAGES = {"python": "lru_cache.replication.rules", "native": "lru_cache.replic
 BUILDS = ["python", "native"] if implementation == "native" else ["python"]
 
 if os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0") and not os.environ.get("LRU_CACHE_PURE_PYTHON"):
-    assert implementation == "native", "the rules were not compiled, and LRU_CACHE_REQUIRE_NATIVE says that they must be"
+    assert implementation == "native", (
+        "the rules were not compiled, and LRU_CACHE_REQUIRE_NATIVE says that they must be"
+    )
 
 
 def part_of(build: str, name: str) -> Any:

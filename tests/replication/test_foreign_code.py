@@ -78,7 +78,6 @@ def test_a_write_while_what_was_evicted_is_looked_up_keeps_the_newer_grave() -> 
     assert node.replica.forgotten.grave(encode_key("k")).node == node.replica.node
 
 
-
 # -- finalizers --------------------------------------------------------------------------------------------------------
 
 
