@@ -1,8 +1,8 @@
 """Builds what is compiled, where that is possible: the store, in C, and the rules of replication, by Cython.
 
 Without a compiler, or without Cython where the build is not isolated, the install succeeds all the same, with those in
-Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the sanitizers
-that .ci/memory runs the tests under. Everything else is in pyproject.toml.
+Python, and a line says so. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install. LRU_CACHE_SANITIZE=1 makes
+one with the sanitizers that .ci/memory runs the tests under. Everything else is in pyproject.toml.
 """
 
 import os
@@ -38,14 +38,16 @@ DIRECTIVES = {
 
 
 class Build(build_ext):
-    """As usual, but that the sources of the rules are made first, and that the files of one extension share the cores."""
+    """As usual, but that the C of the rules is made first, and that the files of one extension share the cores."""
 
     def build_extension(self, extension: Extension) -> None:
+        """Build one, of C that is there or is made here."""
         if extension.name == f"{NATIVE_RULES}._all":
             extension.sources = self.translated()
         super().build_extension(extension)
 
     def build_extensions(self) -> None:
+        """Build all of them."""
         compile_all = self.compiler.compile
 
         def compile_at_once(sources: list[str], *arguments: object, **options: object) -> list[str]:

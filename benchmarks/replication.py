@@ -115,9 +115,7 @@ class Node:
         self.id = number.to_bytes(NODE_BYTES, "big")
         self.store: Store[str, bytes] = Store(capacity)
         limits = Limits(graves=capacity, outbox=capacity if outbox is None else outbox)
-        self.view, self.replica = wire(
-            self.store, self.id, time.now, WALL + time.now, limits, loading={}, fence=ignore
-        )
+        self.view, self.replica = wire(self.store, self.id, time.now, WALL + time.now, limits, loading={}, fence=ignore)
         self.readers: dict[int, FrameReader] = {}
 
     def set(self, key: str, payload: bytes) -> None:

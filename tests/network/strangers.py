@@ -4,13 +4,13 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
+from lru_cache.replication.messages import Message
+from lru_cache.replication.version import time_of
 from msgpack import packb, unpackb
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network.handshake import Handshake, Hello, Side
 from lru_cache.replication import messages
-from lru_cache.replication.messages import Message
-from lru_cache.replication.version import time_of
 from tests.concurrency import PATIENCE
 
 if TYPE_CHECKING:

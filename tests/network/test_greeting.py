@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from lru_cache.replication.messages import FRAME_MARGIN_BYTES
+from lru_cache.replication.replica import Limits
+from lru_cache.replication.version import time_of
 
 from lru_cache import TLS, ProtocolError
 from lru_cache.network.connection import ClosedError, Connection
 from lru_cache.network.greeting import Greeting, Terms
 from lru_cache.network.handshake import FRAME_LIMIT_BYTES, Hello, RefusedError, Side
 from lru_cache.network.security import Contexts, read_tls
-from lru_cache.replication.messages import FRAME_MARGIN_BYTES
-from lru_cache.replication.replica import Limits
-from lru_cache.replication.version import time_of
 from lru_cache.testing import ManualClock
 from tests.concurrency import eventually
 

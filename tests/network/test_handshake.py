@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lru_cache.replication.messages import Goodbye
 from msgpack import packb, unpackb
 
 from lru_cache import ProtocolError
@@ -21,7 +22,6 @@ from lru_cache.network.handshake import (
     Side,
 )
 from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye
 
 NODES = {Side.DIALLER: b"dialler.", Side.ACCEPTOR: b"acceptor"}
 Judge = Callable[[Hello, float, float], str | None]

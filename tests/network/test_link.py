@@ -6,12 +6,12 @@ from math import inf
 from typing import Any
 
 import pytest
+from lru_cache.replication.messages import Goodbye, Ping
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network import link as links
 from lru_cache.network.link import Link
 from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye, Ping
 from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
 from tests.network.strangers import NODE

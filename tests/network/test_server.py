@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from lru_cache.replication.messages import Goodbye, Ping, Seen
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.network import server
 from lru_cache.replication import messages
-from lru_cache.replication.messages import Goodbye, Ping, Seen
 from tests.concurrency import eventually, link
 from tests.network.conftest import Meet
 from tests.network.strangers import Stranger, goodbye_of, packed

@@ -1,4 +1,4 @@
-"""Any events, for properties: some of keys, versions and lives that meet each other often, some at the ends of all ranges."""
+"""Any events, for properties: some whose keys and versions often meet, some at the ends of all ranges."""
 
 from collections.abc import Callable
 from typing import Any

@@ -121,7 +121,7 @@ def test_any_order_is_that_of_a_list(acts: list[tuple[str, int]], build: str) ->
             assert all_of(order) == graves
 
 
-# -- the graveyard, beside one that is simple ----------------------------------------------------------------------------
+# -- the graveyard, beside one that is simple --------------------------------------------------------------------------
 
 
 class PlainForgotten:

@@ -1,4 +1,4 @@
-"""The codec of the two common messages, beside messages.py, which is the contract: it writes the same and reads no more."""
+"""The codec of the common messages beside messages.py, the contract: it writes the same and reads no more."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication import MAXIMUM_EVENTS, Event, Kind, Seen, Version
+from lru_cache.replication import MAXIMUM_EVENTS, Event, Kind, Version
 from tests.replication.any_events import any_times, any_versions, events, nodes, of_build, wide_events
 from tests.replication.build import BUILDS, part_of
 from tests.replication.events import invalidate_event, set_event, touch_event

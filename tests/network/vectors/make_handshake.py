@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from lru_cache.replication.frames import encode_frame
+from lru_cache.replication.messages import Goodbye, Ping, Pong, Seen, encode
 from msgpack import packb
 
 from lru_cache.network.handshake import FRAME_LIMIT_BYTES, Handshake, Hello, Side
 from lru_cache.network.security import Seal
-from lru_cache.replication.frames import encode_frame
-from lru_cache.replication.messages import Goodbye, Ping, Pong, Seen, encode
 
 VECTORS = Path(__file__).with_name("handshake.json")
 
