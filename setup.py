@@ -13,7 +13,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 required = os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0")
 sanitized = os.environ.get("LRU_CACHE_SANITIZE", "") not in ("", "0")
@@ -21,6 +21,7 @@ sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "
 
 RULES = Path("lru_cache/replication/rules")
 NATIVE_RULES = "lru_cache.replication.native_rules"
+RULES_EXTENSION = f"{NATIVE_RULES}._all"
 UNCOMPILED = {"__init__", "uncompiled"}  # of the rules
 DIRECTIVES = {
     "language_level": 3,
@@ -37,14 +38,28 @@ DIRECTIVES = {
 }
 
 
+class TranslationError(CompileError):
+    """There is no C of the rules."""
+
+
 class Build(build_ext):
-    """As usual, but that the C of the rules is made first, and that the files of one extension share the cores."""
+    """As usual, but that the C of the rules is made first, and that the files of one extension share the cores.
+
+    What cannot be built is one line, or where it is required one error.
+    """
 
     def build_extension(self, extension: Extension) -> None:
         """Build one, of C that is there or is made here."""
-        if extension.name == f"{NATIVE_RULES}._all":
-            extension.sources = self.translated()
-        super().build_extension(extension)
+        try:
+            if extension.name == RULES_EXTENSION:
+                extension.sources = self.translated()
+            super().build_extension(extension)
+        except (BaseError, CCompilerError) as error:
+            why = str(error) if isinstance(error, TranslationError) else "the compiler failed, as it says above"
+            what = "the rules of replication" if extension.name == RULES_EXTENSION else "the store in C"
+            if required:
+                raise CompileError(f"LRU_CACHE_REQUIRE_NATIVE is set, and {what} could not be built: {why}") from None
+            self.warn(f"{what} could not be built: {why}. What stands in its place is Python, and some times slower.")
 
     def build_extensions(self) -> None:
         """Build all of them."""
@@ -63,7 +78,7 @@ class Build(build_ext):
         try:
             from Cython.Build import cythonize
         except ImportError:
-            raise CompileError("Cython is not installed") from None
+            raise TranslationError("Cython is not installed") from None
         types = Path(self.build_temp).resolve() / "types"
         package = types.joinpath(*NATIVE_RULES.split("."))
         shutil.rmtree(types, ignore_errors=True)
@@ -79,14 +94,19 @@ class Build(build_ext):
             for file in sorted(RULES.glob("*.py"))
             if file.stem not in UNCOMPILED
         ]
-        translated = cythonize(
-            modules,
-            compiler_directives=DIRECTIVES,
-            include_path=[str(types)],
-            build_dir=str(Path(self.build_temp) / "translated"),
-            force=True,
-            quiet=True,
-        )
+        try:
+            translated = cythonize(
+                modules,
+                compiler_directives=DIRECTIVES,
+                include_path=[str(types)],
+                build_dir=str(Path(self.build_temp) / "translated"),
+                force=True,
+                quiet=True,
+            )
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - another version may fail in any way
+            from Cython import __version__
+
+            raise TranslationError(f"Cython {__version__} does not translate them ({type(error).__name__})") from None
         return [source for module in translated for source in module.sources]
 
 

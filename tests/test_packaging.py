@@ -24,7 +24,7 @@ PLAIN = {name: value for name, value in os.environ.items() if not name.startswit
 BUILT = "native" if "native" in TWINS else "python"
 EXTENSIONS = {
     f"lru_cache/{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    for name in ("store/native_store", "replication/native_frames", "replication/native_short_cuts")
+    for name in ("store/native_store", "replication/native_rules/_all")
 }
 
 
