@@ -1,4 +1,4 @@
-"""A replicated cache works in each interpreter of a process. Compiled modules belong to one; the others run Python's."""
+"""A replicated cache works in each interpreter of a process. Compiled modules belong to one; others run the source."""
 
 import subprocess
 import sys
