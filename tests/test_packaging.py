@@ -1,7 +1,7 @@
 """What is uploaded is whole: 0.0.2 could not be imported, since its sub-package was not in the upload.
 
-With a compiler a wheel holds the store in C and the compiled rules. Without one, or without Cython, the install succeeds
-all the same, on what stands in their place in Python.
+With a compiler a wheel holds the store in C and the compiled rules. Without one, or without Cython, the install
+succeeds all the same, on what stands in their place in Python.
 """
 
 import os
@@ -196,9 +196,8 @@ def test_where_what_is_compiled_is_required_to_lack_cython_fails_the_build(
     )  # fmt: skip
     assert done.returncode != 0
     said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if "LRU_CACHE_REQUIRE_NATIVE" in line]
-    assert said == [
-        "error: LRU_CACHE_REQUIRE_NATIVE is set, and the rules of replication could not be built: Cython is not installed"
-    ]
+    what = "the rules of replication could not be built: Cython is not installed"
+    assert said == [f"error: LRU_CACHE_REQUIRE_NATIVE is set, and {what}"]
 
 
 def test_where_what_is_compiled_is_required_a_failing_compiler_fails_the_build(built: Path, tmp_path: Path) -> None:
