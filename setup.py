@@ -1,8 +1,8 @@
 """Builds what is compiled, where that is possible: the store, in C, and the rules of replication, by Cython.
 
 Without a compiler, or without Cython where the build is not isolated, the install succeeds all the same, with those in
-Python. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1 builds with the
-sanitizers that .ci/memory runs the tests under. LRU_CACHE_PURE_PYTHON=1 compiles nothing, so that a wheel is one for
+Python, and a line says so. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1
+builds with the sanitizers that .ci/memory runs the tests under. LRU_CACHE_PURE_PYTHON=1 compiles nothing, so that a wheel is one for
 every Python and machine (py3-none-any). It also makes the package's description. Everything else is in pyproject.toml.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 required = os.environ.get("LRU_CACHE_REQUIRE_NATIVE", "") not in ("", "0")
 sanitized = os.environ.get("LRU_CACHE_SANITIZE", "") not in ("", "0")
@@ -24,6 +24,7 @@ sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "
 
 RULES = Path("lru_cache/replication/rules")
 NATIVE_RULES = "lru_cache.replication.native_rules"
+RULES_EXTENSION = f"{NATIVE_RULES}._all"
 UNCOMPILED = {"__init__", "uncompiled"}  # of the rules
 DIRECTIVES = {
     "language_level": 3,
@@ -40,15 +41,31 @@ DIRECTIVES = {
 }
 
 
+class TranslationError(CompileError):
+    """There is no C of the rules."""
+
+
 class Build(build_ext):
-    """As usual, but that the sources of the rules are made first, and that the files of one extension share the cores."""
+    """As usual, but that the C of the rules is made first, and that the files of one extension share the cores.
+
+    What cannot be built is one line, or where it is required one error.
+    """
 
     def build_extension(self, extension: Extension) -> None:
-        if extension.name == f"{NATIVE_RULES}._all":
-            extension.sources = self.translated()
-        super().build_extension(extension)
+        """Build one, of C that is there or is made here."""
+        try:
+            if extension.name == RULES_EXTENSION:
+                extension.sources = self.translated()
+            super().build_extension(extension)
+        except (BaseError, CCompilerError) as error:
+            why = str(error) if isinstance(error, TranslationError) else "the compiler failed, as it says above"
+            what = "the rules of replication" if extension.name == RULES_EXTENSION else "the store in C"
+            if required:
+                raise CompileError(f"LRU_CACHE_REQUIRE_NATIVE is set, and {what} could not be built: {why}") from None
+            self.warn(f"{what} could not be built: {why}. What stands in its place is Python, and some times slower.")
 
     def build_extensions(self) -> None:
+        """Build all of them."""
         compile_all = self.compiler.compile
 
         def compile_at_once(sources: list[str], *arguments: object, **options: object) -> list[str]:
@@ -64,7 +81,7 @@ class Build(build_ext):
         try:
             from Cython.Build import cythonize
         except ImportError:
-            raise CompileError("Cython is not installed") from None
+            raise TranslationError("Cython is not installed") from None
         types = Path(self.build_temp).resolve() / "types"
         package = types.joinpath(*NATIVE_RULES.split("."))
         shutil.rmtree(types, ignore_errors=True)
@@ -80,14 +97,19 @@ class Build(build_ext):
             for file in sorted(RULES.glob("*.py"))
             if file.stem not in UNCOMPILED
         ]
-        translated = cythonize(
-            modules,
-            compiler_directives=DIRECTIVES,
-            include_path=[str(types)],
-            build_dir=str(Path(self.build_temp) / "translated"),
-            force=True,
-            quiet=True,
-        )
+        try:
+            translated = cythonize(
+                modules,
+                compiler_directives=DIRECTIVES,
+                include_path=[str(types)],
+                build_dir=str(Path(self.build_temp) / "translated"),
+                force=True,
+                quiet=True,
+            )
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - another version may fail in any way
+            from Cython import __version__
+
+            raise TranslationError(f"Cython {__version__} does not translate them ({type(error).__name__})") from None
         return [source for module in translated for source in module.sources]
 
 

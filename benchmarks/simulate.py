@@ -20,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lru_cache.replication import implementation
 from lru_cache.testing.simulation import PROFILES, STEPS, Simulation, Tally, Violation, simulated_keys
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 CLAIM_CHARACTERS = 300  # of why a seed failed; the rest is seen when it is replayed
 BREAKS = "tests.replication.broken"
+BOTH = "tests.replication.both_builds"
 REFRESHES_PER_SECOND = 4
 
 
@@ -40,6 +42,7 @@ class Order:
     missing_rule: str | None = None
     trace: str | None = None
     whole_cache: bool = False
+    both: bool = False
 
     def command(self, seed: int) -> str:
         """The command that runs this seed again."""
@@ -50,6 +53,8 @@ class Order:
             words.append(f"--profile {self.profile}")
         if self.whole_cache:
             words.append("--whole-cache")
+        if self.both:
+            words.append("--both")
         if self.missing_rule is not None:
             words.append(f"--break {self.missing_rule}")
         return " ".join(words)
@@ -88,6 +93,8 @@ Told = Callable[[Summary], None]  # called whenever a seed is done
 
 def run_seed(seed: int, order: Order) -> Outcome:
     """Run one schedule. Whatever it raises is its failure: the simulator's claims, and bugs that no claim is about."""
+    if order.both:
+        return compare_builds(seed, order)
     simulation = Simulation(
         seed, steps=order.steps, profile=order.profile, trace=order.trace, whole_cache=order.whole_cache
     )
@@ -95,6 +102,18 @@ def run_seed(seed: int, order: Order) -> Outcome:
         return Outcome(simulation.run())
     except Exception as error:  # noqa: BLE001 - a core that raises something else has failed as well
         return Outcome(simulation.tally, describe(error))
+
+
+def compare_builds(seed: int, order: Order) -> Outcome:
+    """Run one schedule on the compiled rules and on their source: they must send the same bytes, and end the same."""
+    everything_sent = importlib.import_module(BOTH).everything_sent
+    settings = {"steps": order.steps, "profile": order.profile, "whole_cache": order.whole_cache}
+    try:
+        (native, simulation), (python, _) = (everything_sent(build, seed, **settings) for build in ("native", "python"))
+    except Exception as error:  # noqa: BLE001 - as above
+        return Outcome(failure=describe(error))
+    failure = None if native == python else f"the builds differ: {native} and {python}"[:CLAIM_CHARACTERS]
+    return Outcome(simulation.tally, failure)
 
 
 def describe(error: BaseException) -> str:
@@ -258,6 +277,9 @@ def parser() -> Options:
     options.add_argument("--steps", type=positive, default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
     options.add_argument("--profile", choices=sorted(PROFILES), help="one kind of trouble for all seeds")
     options.add_argument("--whole-cache", action="store_true", help="a whole cache on each node, used as people do")
+    options.add_argument(
+        "--both", action="store_true", help="on the compiled rules and on their source: the same bytes?"
+    )
     options.add_argument("--jobs", type=positive, metavar="J", help="processes (as many as there are cores)")
     options.add_argument("--break", dest="missing_rule", metavar="NAME", help=f"take away a rule of {BREAKS}")
     options.add_argument("--trace", metavar="KEY", help="print what happens to this key; with one seed")
@@ -281,6 +303,8 @@ def check(options: Options, chosen: argparse.Namespace, seeds: range) -> None:
             options.error("--trace follows one key through one seed: give --seed K")
         if chosen.trace not in simulated_keys():
             options.error(f"--trace: no key is called {chosen.trace!r}; there is {', '.join(simulated_keys())}")
+    if chosen.both:
+        check_both(options, chosen)
     if chosen.missing_rule is not None:
         try:
             rules = missing_rules()
@@ -288,6 +312,18 @@ def check(options: Options, chosen: argparse.Namespace, seeds: range) -> None:
             options.error(f"--break: {BREAKS} cannot be imported ({error}); run it from the root of the repository")
         if chosen.missing_rule not in rules:
             options.error(f"--break: no rule is called {chosen.missing_rule!r}; there is {', '.join(rules)}")
+
+
+def check_both(options: Options, chosen: argparse.Namespace) -> None:
+    """Refuse to compare what is not there, or cannot be compared."""
+    if chosen.missing_rule is not None or chosen.trace is not None:
+        options.error("--both compares whole rules: give it without --break and --trace")
+    if implementation != "native":
+        options.error("--both: the rules are not compiled here: pip install -e . with a compiler")
+    try:
+        importlib.import_module(BOTH)
+    except ImportError as error:
+        options.error(f"--both: {BOTH} cannot be imported ({error}); run it from the root of the repository")
 
 
 @contextmanager
@@ -328,7 +364,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.parse_args(arguments)
     seeds = chosen_seeds(options, chosen)
     check(options, chosen, seeds)
-    order = Order(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace, chosen.whole_cache)
+    order = Order(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace, chosen.whole_cache, chosen.both)
     jobs = min(chosen.jobs or usable_cpus(), len(seeds))
     summary = Summary()
     start = perf_counter()

@@ -1,6 +1,7 @@
 """What is uploaded is whole: 0.0.2 could not be imported, since its sub-package was not in the upload.
 
-With a compiler a wheel holds the store in C; without one the install succeeds all the same, on the store in Python.
+With a compiler a wheel holds the store in C and the compiled rules. Without one, or without Cython, the install
+succeeds all the same, on what stands in their place in Python.
 """
 
 import os
@@ -17,15 +18,15 @@ import pytest
 
 from tests.store.twins import TWINS
 
+pytestmark = pytest.mark.timeout(900)  # what is compiled takes 40 s of a processor each time, and there may be one
 ROOT = Path(__file__).parent.parent
-
 
 # What this process was told about stores is not what a user's environment says.
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("LRU_CACHE_")}
 BUILT = "native" if "native" in TWINS else "python"
 EXTENSIONS = {
     f"lru_cache/{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    for name in ("store/native_store", "replication/native_frames", "replication/native_short_cuts")
+    for name in ("store/native_store", "replication/native_rules/_all")
 }
 
 
@@ -132,31 +133,106 @@ def test_the_wheel_works_in_a_clean_environment(clean_python: Path, tmp_path: Pa
     assert run(clean_python, "-c", code, cwd=tmp_path) == "0.1.0.dev0 WORKS\n"
 
 
-IMPLEMENTATION = "from lru_cache.store import implementation; print(implementation)"
+IMPLEMENTATIONS = "from lru_cache import replication, store; print(store.implementation, replication.implementation)"
+REPLICATED = """
+from lru_cache import LRUCacheDistributed
+with LRUCacheDistributed(None, 10, 5.0) as cache:
+    cache["k"] = [1]
+    assert cache["k"] == [1]
+"""
 
 
-def test_the_wheel_says_which_store_it_has(clean_python: Path, tmp_path: Path) -> None:
-    assert run(clean_python, "-c", IMPLEMENTATION, cwd=tmp_path) == f"{BUILT}\n"
+def test_the_wheel_says_which_store_and_rules_it_has(clean_python: Path, tmp_path: Path) -> None:
+    assert run(clean_python, "-c", IMPLEMENTATIONS, cwd=tmp_path) == f"{BUILT} {BUILT}\n"
 
 
-def test_the_store_in_c_can_be_refused(clean_python: Path, tmp_path: Path) -> None:
-    code = f"{IMPLEMENTATION}; import sys; print('lru_cache.store.native_store' in sys.modules)"
-    assert run(clean_python, "-c", code, cwd=tmp_path, LRU_CACHE_PURE_PYTHON="1") == "python\nFalse\n"
+def test_what_is_compiled_can_be_refused(clean_python: Path, tmp_path: Path) -> None:
+    code = (
+        f"{IMPLEMENTATIONS}; import sys; "
+        "print([name for name in sys.modules if name.startswith('lru_cache') and 'native' in name])"
+    )
+    assert run(clean_python, "-c", code, cwd=tmp_path, LRU_CACHE_PURE_PYTHON="1") == "python python\n[]\n"
 
 
-def test_without_a_compiler_it_installs_on_the_store_in_python(built: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(BUILT == "python", reason="nothing is compiled here")
+def test_a_traceback_from_compiled_rules_shows_the_line_of_the_source(clean_python: Path, tmp_path: Path) -> None:
+    code = (
+        "from lru_cache.replication import Version, implementation\n"
+        "assert implementation == 'native'\n"
+        "try:\n"
+        "    Version(1, b'') < None\n"
+        "except AttributeError:\n"
+        "    import traceback\n"
+        "    traceback.print_exc()\n"
+    )
+    done = subprocess.run([clean_python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "rules/version.py" in done.stderr
+
+
+def test_without_a_compiler_it_installs_and_runs_as_python(built: Path, tmp_path: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     home = tmp_path / "clean"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
-    run(
-        python, "-m", "pip", "install", "--quiet", "--no-cache-dir", sdist,
+    said = run(
+        python, "-m", "pip", "install", "--verbose", "--no-cache-dir", sdist,
         cwd=tmp_path, CC="/bin/false", LDSHARED="/bin/false",
     )  # fmt: skip
-    assert run(python, "-c", IMPLEMENTATION, cwd=tmp_path) == "python\n"
+    assert lines_of_failed_builds(said) == [
+        "the rules of replication could not be built: the compiler failed, as it says above.",
+        "the store in C could not be built: the compiler failed, as it says above.",
+    ]
+    assert run(python, "-c", IMPLEMENTATIONS + REPLICATED, cwd=tmp_path) == "python python\n"
 
 
-def test_where_the_store_in_c_is_required_a_failing_compiler_fails_the_build(built: Path, tmp_path: Path) -> None:
+def lines_of_failed_builds(said: str) -> list[str]:
+    """What a build says that failed, without the end, which is the same for all."""
+    end = " What stands in its place is Python, and some times slower."
+    lines = [line.partition("warning: Build: ")[2] for line in said.splitlines() if "could not be built" in line]
+    assert all(line.endswith(end) for line in lines)
+    return sorted(line.removesuffix(end) for line in lines)
+
+
+@pytest.fixture(scope="module")
+def without_cython(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that can build, but for Cython."""
+    home = tmp_path_factory.mktemp("without_cython")
+    venv.create(home, with_pip=True)
+    run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "setuptools>=77", cwd=home)
+    return home / "bin" / "python"
+
+
+def test_without_cython_it_installs_and_runs_the_rules_as_python(
+    built: Path, without_cython: Path, tmp_path: Path
+) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    said = run(
+        without_cython, "-m", "pip", "install", "--verbose", "--no-cache-dir", "--no-build-isolation", sdist,
+        cwd=tmp_path,
+    )  # fmt: skip
+    failed = ["the rules of replication could not be built: Cython is not installed."]
+    if BUILT == "python":
+        failed = sorted([*failed, "the store in C could not be built: the compiler failed, as it says above."])
+    assert lines_of_failed_builds(said) == failed
+    assert run(without_cython, "-c", IMPLEMENTATIONS + REPLICATED, cwd=tmp_path) == f"{BUILT} python\n"
+
+
+def test_where_what_is_compiled_is_required_to_lack_cython_fails_the_build(
+    built: Path, without_cython: Path, tmp_path: Path
+) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    command = [without_cython, "-m", "pip", "wheel", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "-w", str(tmp_path), str(sdist)], env=PLAIN | {"LRU_CACHE_REQUIRE_NATIVE": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if "LRU_CACHE_REQUIRE_NATIVE" in line]
+    what = "the rules of replication could not be built: Cython is not installed"
+    assert said == [f"error: LRU_CACHE_REQUIRE_NATIVE is set, and {what}"]
+
+
+def test_where_what_is_compiled_is_required_a_failing_compiler_fails_the_build(built: Path, tmp_path: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
     variables = {"CC": "/bin/false", "LDSHARED": "/bin/false", "LRU_CACHE_REQUIRE_NATIVE": "1"}

@@ -3,10 +3,14 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from lru_cache.replication import implementation
+from lru_cache.testing.simulation import Simulation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NO_RICH = "benchmarks: rich is not installed: pip install '.[bench]'\n"
@@ -60,6 +64,20 @@ def test_processes_and_none_find_the_same(simulate):
     simulate.run_in_processes(seeds, 2, order, there, lambda summary: None)
 
     assert here == there
+
+
+@pytest.mark.skipif(implementation == "python", reason="there is one build in this process")
+def test_both_builds_of_the_rules_are_compared(simulate, monkeypatch, capsys):
+    without_bar(monkeypatch, simulate)
+    arguments = ["--both", "--seeds", "3", "--steps", "40", "--jobs", "1"]
+    assert simulate.main(arguments) == 0
+    assert "120 steps" in capsys.readouterr().out
+
+    both = import_module(simulate.BOTH)
+    monkeypatch.setattr(both, "everything_sent", lambda build, seed, **_: (f"{build} bytes", Simulation(seed, steps=0)))
+    assert simulate.main(arguments) == 1
+    said = capsys.readouterr().out
+    assert "--first 2 --seeds 1 --steps 40 --both  # the builds differ: native " in said
 
 
 def test_a_failing_seed_is_told_with_the_command_that_replays_it(simulate, monkeypatch, capsys):
@@ -141,6 +159,7 @@ def test_a_trace_says_what_happened_to_its_key(simulate, capsys):
         (["--trace", "nonsense", "--seed", "1"], "nonsense"),
         (["--trace", "nonsense"], "--seed K"),
         (["--seed", "1", "--first", "2"], "either"),
+        (["--both", "--break", "no-fence"], "without --break"),
         (["nonsense"], "nonsense"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Any events, for properties: of keys, versions and lives that meet each other often."""
+"""Any events, for properties: some whose keys and versions often meet, some at the ends of all ranges."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lru_cache.replication import NOTHING, Event, Kind, Version, time_of
 from lru_cache.replication.encoding import encode_key
+from tests.replication.build import event, part_of, version
 from tests.replication.node import X, Y
 
 BASE = time_of(1.7e9)
@@ -30,3 +31,38 @@ def events(draw: Callable[[Any], Any]) -> Event:
         draw(lives) if kind is not Kind.INVALIDATE else None,
         draw(versions) if kind >= Kind.LOAD else NOTHING,
     )
+
+
+nodes = st.sampled_from([bytes([number]) * 8 for number in range(4)]) | st.binary(min_size=8, max_size=8)
+numbers = st.sampled_from([0, 1, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32]) | st.integers(0, 2**63 - 1)
+any_times = numbers | st.just(version.MAXIMUM_TIME)
+any_versions = st.builds(Version, any_times, nodes)
+any_lives = st.none() | st.just(event.MAXIMUM_LIFE_MS) | numbers.filter(lambda life: life <= event.MAXIMUM_LIFE_MS)
+any_keys = st.binary(min_size=1, max_size=300) | st.sampled_from([1, 255, 256, 65_535]).map(lambda count: b"k" * count)
+any_payloads = st.binary(max_size=300) | st.sampled_from([0, 255, 256, 65_535, 65_536]).map(bytes)
+
+
+@st.composite
+def wide_events(draw: Callable[[Any], Any]) -> Event:
+    """Any event that a message can hold."""
+    kind = draw(st.sampled_from(Kind))
+    return Event(
+        kind,
+        draw(any_keys),
+        draw(any_versions),
+        draw(st.integers(0, 255)),
+        draw(any_payloads) if kind in (Kind.SET, Kind.LOAD) else None,
+        draw(any_lives) if kind is not Kind.INVALIDATE else None,
+        draw(any_versions) if kind >= Kind.LOAD else NOTHING,
+    )
+
+
+def of_build(told: Event, build: str) -> Any:
+    """The same event, of that build."""
+    rules = part_of(build, "public")
+
+    def its(one: Version) -> Any:
+        return rules.NOTHING if one is NOTHING else rules.Version(one.time, one.node)
+
+    other = its(told.other)
+    return rules.Event(told.kind, told.key, its(told.version), told.hops, told.payload, told.life_ms, other)

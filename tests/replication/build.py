@@ -1,7 +1,7 @@
 """The build of the rules that tests of their parts are about: the one that caches use in this process.
 
-`lru_cache.replication` has what the rest of the library uses; the parts within are taken from here, so that the same tests
-hold for the rules as Python and compiled. Tests that compare the two ask for `BUILDS`.
+`lru_cache.replication` has what the rest of the library uses. The parts within are taken from here, so that the same
+tests hold for the rules as Python and compiled. Tests that compare the two ask for `BUILDS`.
 """
 
 import os
@@ -25,7 +25,7 @@ def part_of(build: str, name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from lru_cache.replication.rules import (
+    from lru_cache.replication.rules import (  # noqa: F401 - for who imports them from here
         batch,
         burials,
         event,
@@ -48,31 +48,9 @@ if TYPE_CHECKING:
         writer,
     )
 else:
-    (
-        batch,
-        burials,
-        event,
-        forgetting,
-        frames,
-        messages,
-        origins,
-        outbox,
-        public,
-        recent_keys,
-        replica,
-        resync,
-        stamp,
-        store_view,
-        sweep,
-        texts,
-        version,
-        wire,
-        wiring,
-        writer,
-    ) = (
-        part_of(implementation, name)
-        for name in (
-            "batch burials event forgetting frames messages origins outbox public recent_keys replica resync stamp "
-            "store_view sweep texts version wire wiring writer"
-        ).split()
-    )
+
+    def __getattr__(name: str) -> Any:
+        try:
+            return part_of(implementation, name)
+        except ModuleNotFoundError:
+            raise AttributeError(name) from None

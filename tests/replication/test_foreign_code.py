@@ -1,4 +1,4 @@
-"""What runs in the middle of a rule, keys that compare and finalizers, may call the cache; nothing is lost or told wrong."""
+"""Keys that compare and finalizers may call the cache in the middle of a rule; nothing is lost or told wrong."""
 
 import gc
 import weakref

@@ -15,10 +15,10 @@ from lru_cache.replication import HEADER_BYTES
 from tests.effort import some_or_many
 from tests.replication.build import BUILDS, part_of
 
-FrameReader: Any
-encode_frame: Any
-encode_frames: Any
-NEED_DATA: Any
+FrameReader: Any = None  # those of the build that is tested: see `_build`
+encode_frame: Any = None
+encode_frames: Any = None
+NEED_DATA: Any = None
 LIMIT = 1000
 
 
@@ -27,7 +27,7 @@ def _build(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both builds, whichever this process uses."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FrameReader", "encode_frame", "encode_frames", "NEED_DATA"):
-            patch.setattr(sys.modules[__name__], name, getattr(part_of(request.param, "frames"), name), raising=False)
+            patch.setattr(sys.modules[__name__], name, getattr(part_of(request.param, "frames"), name))
         yield
 
 

@@ -4,7 +4,7 @@ What happens in the worst order is the simulator's to find; here is one small ca
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise, permutations
+from itertools import pairwise, permutations
 from math import inf
 from typing import Any
 from zlib import crc32
@@ -38,12 +38,13 @@ from lru_cache.replication.encoding import encode_key
 from lru_cache.store import Entry, RemovalCause, Store
 from tests.effort import some_or_many
 from tests.replication.build import event as events
-from tests.replication.build import messages, version
+from tests.replication.build import messages
+from tests.replication.build import version as versions
 from tests.replication.events import invalidate_event, load_event, set_event, touch_event
 
 FloorRange, Floors = messages.FloorRange, messages.Floors
 decode, encode, MAXIMUM_ORIGINS = messages.decode, messages.encode, messages.MAXIMUM_ORIGINS
-MAXIMUM_LIFE_MS, span_of = events.MAXIMUM_LIFE_MS, version.span_of
+MAXIMUM_LIFE_MS, span_of = events.MAXIMUM_LIFE_MS, versions.span_of
 
 NOW = 1_000.0
 WALL = 1.7e9

@@ -11,8 +11,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 MODULES = (
-    "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys", "outbox",
-    "neighbour", "origins", "store_view", "sweep", "batch", "resync", "clock_errors", "replica", "wiring", "writer", "public",
+    "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys",
+    "outbox", "neighbour", "origins", "store_view", "sweep", "batch", "resync", "clock_errors", "replica", "wiring",
+    "writer", "public",
 )  # fmt: skip
 
 

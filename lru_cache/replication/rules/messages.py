@@ -231,6 +231,7 @@ def _key(item: Any) -> bytes:
 
 
 _HAS_VALUE = bytes(kind in (Kind.SET, Kind.LOAD) for kind in range(256))
+_TYPES_OF_VALUES = {bytes, type(None)}
 
 
 _EVENT_FIELDS = [int, list, bytes, bytes, bytes, list, list, list, list, list]
@@ -265,7 +266,8 @@ def _read_events(items: list[Any]) -> list[Event]:
     if lives.count(None) != len(lives):
         _require_numbers([life for life in lives if life is not None], MAXIMUM_LIFE_MS)
     _require_keys(keys)
-    if bytes([type(payload) is bytes for payload in payloads]) != kinds.translate(_HAS_VALUE):
+    is_valued = bytes([payload is not None for payload in payloads])
+    if is_valued != kinds.translate(_HAS_VALUE) or not {*map(type, payloads)} <= _TYPES_OF_VALUES:
         raise ProtocolError("a value is bytes, and only with a set or a load")
     versions = map(version_of, times, map(nodes.__getitem__, origins))
     ends = [NO_END if life is None else life for life in lives]

@@ -17,7 +17,7 @@ class Writer:
     """One cache's. `lock` is the cache's, `life` how many seconds its entries live."""
 
     __slots__ = (
-        "_acquire", "_is_attended", "_life", "_loading", "_longest_value", "_monotonic", "_release", "_replica", "_store",
+        "_acquire", "_life", "_loading", "_longest_value", "_monotonic", "_release", "_replica", "_store",
         "_written",
     )  # fmt: skip
 

@@ -128,6 +128,7 @@ REFUSED: dict[str, str] = {
     "a set without a value": one_event(kinds="c40100"),
     "a set with a value in text": one_event(kinds="c40100", payloads="91a161"),
     "an invalidation with a value": one_event(payloads="91c400"),
+    "an invalidation with a number for a value": one_event(payloads="9100"),
     "a load without its other version": one_event(kinds="c40102", payloads="91c400"),
     "a touch with half its other version": one_event(kinds="c40103", others="9101"),
     "a touch of a node that is not listed": one_event(kinds="c40103", others="920101"),
