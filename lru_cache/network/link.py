@@ -320,7 +320,7 @@ class Link:
             return False
         if connection.wants_write:
             connection.flush()
-            if connection.unsent:
+            if connection.wants_write:
                 return False
         bodies = feed.next_at_once(now)
         if not bodies:
@@ -329,7 +329,7 @@ class Link:
             self._add_batches(bodies, batches - 1, now)
         self._sent_at = now
         connection.send(bodies)
-        return not (connection.unsent or feed.has_more)
+        return not (connection.wants_write or feed.has_more)
 
     def _add_batches(self, bodies: list[bytes], batches: int, now: float) -> None:
         size = sum(map(len, bodies))

@@ -183,7 +183,7 @@ def test_a_node_that_is_connected_to_itself_by_somebody_else_makes_no_link(clust
     address = cluster.reserve()
     with Proxy(address) as proxy:
         node = cluster.add(local_address=address, remote_address=[proxy.address], secret=OLD).start().wait_started()
-        until(lambda: node.peers() == [], "it has recognised itself")
+        until(lambda: [peer["state"] for peer in node.peers()] == ["this is myself"], "it has recognised itself")
         node.set("key", 1)
         assert node.has("key", 1)
 
