@@ -34,7 +34,17 @@ from lru_cache.network.monkey_patching import GEVENT, has_gevent, refuse_gevent
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
-from lru_cache.replication import FRAME_MARGIN_BYTES, NODE_BYTES, Limits, Replica, Stamp, StoreView, Writer, seconds_of, wire
+from lru_cache.replication import (
+    FRAME_MARGIN_BYTES,
+    NODE_BYTES,
+    Limits,
+    Replica,
+    Stamp,
+    StoreView,
+    Writer,
+    seconds_of,
+    wire,
+)
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
 from lru_cache.store import Entry, Gone, RemovalCause
 

@@ -36,7 +36,11 @@ CASES = {
 
 # What each end says after the handshake, in order: the seal counts.
 SAID = {
-    Side.DIALLER: [messages.encode(Seen(True, {A: TIME})), messages.encode(Ping(1)), messages.encode(Goodbye("it is closed"))],
+    Side.DIALLER: [
+        messages.encode(Seen(True, {A: TIME})),
+        messages.encode(Ping(1)),
+        messages.encode(Goodbye("it is closed")),
+    ],
     Side.ACCEPTOR: [messages.encode(Seen(True, {})), messages.encode(Pong(1))],
 }
 
