@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.actors import Actor, ActorError, Role
+from harness.remote_objects import Held, RemoteError, RemoteObject
 from benchmarks.tables import table
 from lru_cache import LRUCacheDistributed
 
@@ -26,7 +26,7 @@ MOST_SENDS = 2.0  # for a write and link, in bare sends
 MOST_IDLE_SHARE = 0.01  # of a core
 
 
-class Clients(Role):
+class Clients(Held):
     """As many caches, each linked with the hub, and as many bare sockets that are read and forgotten."""
 
     def link(self, address: Any, count: int) -> None:
@@ -57,7 +57,7 @@ class Clients(Role):
             cache.close()
 
 
-class Hub(Role):
+class Hub(Held):
     """The node in the middle."""
 
     def listen(self) -> Any:
@@ -114,7 +114,7 @@ class Hub(Role):
 def measure(links: int, writes: int, rounds: int, idle_seconds: float) -> dict[str, Any]:
     """Rounds over all of it: medians of seconds, and the share of a core when idle."""
     found: dict[str, list[float]] = {}
-    with Actor(Hub) as hub, Actor(Clients) as clients:
+    with RemoteObject(Hub) as hub, RemoteObject(Clients) as clients:
         clients.ask("link", hub.ask("listen"), links)
         hub.ask("connect", clients.ask("listen"), links)
         time.sleep(SETTLE_SECONDS)
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     links, writes, rounds, idle = (min(given.links, 5), 20, 1, 0.5) if given.quick else (given.links, 100, 3, 10.0)
     try:
         figures = measure(links, writes, rounds, idle)
-    except ActorError as error:
+    except RemoteError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(json.dumps(figures, indent=2) if given.json else text(figures))

@@ -721,14 +721,21 @@ class Replica:
             self._own_seen_time = own_time
         return self._own_seen
 
-    def _seen_changed(self, node: bytes) -> None:
+    def _seen_changed(self, node: bytes, time: int) -> None:
+        """What we have seen of a node has risen to this time. A neighbour that has that much itself has no use for it.
+
+        But the node itself has, if it followed news: it waits to hear that the news has arrived.
+        """
         follows_news = node in self._fresh_origins
         if follows_news:
             self._fresh_origins.discard(node)
         for neighbour in self._links:
-            neighbour.seen_changed.add(node)
-            if follows_news:
-                neighbour.seen_follows_news = True
+            theirs = neighbour.seen
+            is_awaited = follows_news and neighbour.node == node
+            if is_awaited or theirs is None or time > theirs.get(node, 0):
+                neighbour.seen_changed.add(node)
+                if follows_news:
+                    neighbour.seen_follows_news = True
 
     def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:
         self.counts.loads_left_out += resync.left_out
@@ -1032,7 +1039,7 @@ class Replica:
             if time > self.origins.seen_of(node) and self._hear(version_of(time, node), now):
                 if node != self.origins.node:
                     self.origins.seen[node] = time
-                    self._seen_changed(node)
+                    self._seen_changed(node, time)
         if len(theirs) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
             for node in theirs.keys() - self.heard.keys():
                 del theirs[node]
