@@ -2,8 +2,9 @@
 
 Without a compiler, or without Cython where the build is not isolated, the install succeeds all the same, with those in
 Python, and a line says so. LRU_CACHE_REQUIRE_NATIVE=1 makes a failed build fail the install; LRU_CACHE_SANITIZE=1
-builds with the sanitizers that .ci/memory runs the tests under. LRU_CACHE_PURE_PYTHON=1 compiles nothing, so that a wheel is one for
-every Python and machine (py3-none-any). It also makes the package's description. Everything else is in pyproject.toml.
+builds with the sanitizers that .ci/memory runs the tests under. LRU_CACHE_PURE_PYTHON=1 compiles nothing, so that a
+wheel is one for every Python and machine (py3-none-any). It also makes the package's description. Everything else is
+in pyproject.toml.
 """
 
 import os

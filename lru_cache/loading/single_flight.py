@@ -96,15 +96,15 @@ class Flight(Generic[K]):
             self._latches.pop(latch, None)
 
     def _wake(self) -> None:
-        """If it has landed, open each latch. May be called again, by whoever is not sure that it was done to the end."""
+        """If it has landed, open each latch. May be called again, by whoever is not sure that it was done."""
         if self.landing is None:
             return
         if self._latches:
             for latch in list(self._latches):
                 try:
                     latch.release()
-                except RuntimeError:
-                    pass  # it is open
+                except RuntimeError:  # noqa: PERF203 - each by itself: one that is open must not keep others shut
+                    pass
         self.over = True
 
     def __repr__(self) -> str:

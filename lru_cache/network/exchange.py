@@ -192,7 +192,7 @@ class Exchange:
                 self._replica.link_down(link)
             self._replica.redate(os.urandom(NODE_BYTES), self._clock.monotonic())
         logger().warning(
-            "the wall clock was ahead and has been set right: what was written meanwhile is dated anew, and this node is "
+            "the wall clock was ahead and has been set right: what was written meanwhile is dated anew, and this is "
             "node %s from here on",
             self._replica.node.hex(),
         )

@@ -410,7 +410,7 @@ class Simulation:
         node.pass_time()
 
     def redate(self, node: Node) -> None:
-        """Its clock was ahead, and it has learned that. It goes on as another node, which dates anew what it has written."""
+        """Its clock was ahead, and it has learned that: it goes on as another node, which dates anew what it wrote."""
         for edge in [edge for edge in self.up if node.name in edge]:
             self.cut(edge)
         self.incarnations[node.name] += 1

@@ -15,9 +15,10 @@ from lru_cache.replication.rules.forgetting import Forgotten
 from lru_cache.replication.rules.messages import Seen, encode
 from lru_cache.replication.rules.origins import Origins
 from lru_cache.replication.rules.outbox import Outbox
-from lru_cache.replication.rules.replica import MAXIMUM_HOPS, Replica
+from lru_cache.replication.rules.replica import Replica
 from lru_cache.replication.rules.resync import Resync
 from lru_cache.replication.rules.store_view import StoreView
+from lru_cache.replication.rules.telling import MAXIMUM_HOPS
 from lru_cache.replication.rules.version import Version
 from lru_cache.store import RemovalCause
 from lru_cache.testing import simulation
@@ -187,6 +188,6 @@ def broken(name: str) -> Iterator[None]:
         for target, attribute, replacement in BROKEN[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
-            stack.enter_context(patch("lru_cache.replication.rules.replica.MAXIMUM_HOPS", 1 << 30))
-            stack.enter_context(patch("lru_cache.replication.rules.replica._MOST_HOPS", 1 << 30))
+            stack.enter_context(patch("lru_cache.replication.rules.believing.MAXIMUM_HOPS", 1 << 30))
+            stack.enter_context(patch("lru_cache.replication.rules.telling._MOST_HOPS", 1 << 30))
         yield

@@ -12,8 +12,8 @@ from pathlib import Path
 
 MODULES = (
     "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys",
-    "outbox", "neighbour", "origins", "store_view", "sweep", "batch", "resync", "clock_errors", "replica", "wiring",
-    "writer", "public",
+    "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors", "telling",
+    "believing", "replica", "wiring", "writer", "public",
 )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ class Behind:
             return True
         graves, self._grave = self._forgotten.slice(self._grave)
         for grave in graves:
-            if any([self._is_misdated(version) for version in self._forgotten.versions(grave.key)]):
+            if any(map(self._is_misdated, self._forgotten.versions(grave.key))):
                 entry = self._store.find(grave.key)
                 if entry is not None:
                     self._store.drop(entry, now)

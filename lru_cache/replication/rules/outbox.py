@@ -1,8 +1,8 @@
 """What one neighbour is still to be told: keys, each once, in the order in which they first became news.
 
 A key's value is that which is held when it is sent, so a hot key takes one slot. Between the keys stand encoded
-*messages* that must not overtake what was queued before them, nor be overtaken: what was seen, and floors. This file must
-not know what a value or a link is, nor what is in a message.
+*messages* that must not overtake what was queued before them, nor be overtaken: what was seen, and floors. This file
+must not know what a value or a link is, nor what is in a message.
 """
 
 try:

@@ -7,10 +7,12 @@ from . import messages
 from .event import MAXIMUM_EVENTS, Event, Kind
 from .forgetting import BUCKETS, bucket_of
 from .frames import HEADER_BYTES, LARGEST_LIMIT_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
+from .limits import Limits
 from .messages import FRAME_MARGIN_BYTES, Goodbye, Message, Ping, Pong, Seen, Type
-from .replica import MAXIMUM_HOPS, Limits, Replica
+from .replica import Replica
 from .stamp import Stamp
 from .store_view import StoreView
+from .telling import MAXIMUM_HOPS
 from .version import NODE_BYTES, NOTHING, Version, seconds_of, span_of, time_of
 from .wiring import wire
 from .writer import Writer

@@ -103,8 +103,11 @@ class Resync:
         while self._todo:
             stamp = self._todo.popleft()
             yield self._notice_of(stamp, len(self._todo) < self._peer_capacity)
-        if not self.is_whole:
-            return
+        if self.is_whole:
+            yield from self._of_graves()
+            yield from self._announcement()
+
+    def _of_graves(self) -> Iterator[Notice | None]:
         number = 0
         while number >= 0:
             graves, number = self._forgotten.slice(number)
@@ -113,7 +116,6 @@ class Resync:
                 if notice is not None:
                     yield notice
             yield None
-        yield from self._announcement()
 
     def _is_doomed(self, stamp: Stamp) -> bool:
         return self._sweep.is_pending and self._sweep.dooms(stamp)

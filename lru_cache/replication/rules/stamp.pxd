@@ -17,3 +17,5 @@ cdef class Stamp:
 
 @cython.locals(stamp=Stamp)
 cpdef Stamp stamp_of(bytes key, Version version, bint is_set, bytes payload, Version told)
+@cython.locals(stamp=object)
+cpdef Stamp stamp_in(object entry)

@@ -1,11 +1,16 @@
 """What replication knows of a value that the store holds; the store's `version`. State, no rules."""
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import cython
 except ImportError:
     from . import uncompiled as cython
 
 from .version import NOTHING, Version
+
+if TYPE_CHECKING:
+    from lru_cache.store import Entry
 
 
 @cython.no_gc
@@ -14,7 +19,7 @@ from .version import NOTHING, Version
 class Stamp:
     """`deadline` and `held_in` say where it is, for who put it there: then it need not be looked up to be told.
 
-    `held_in` is the number that the store's view had then, or 0. It is not that number any more once the value has left.
+    `held_in` is the number that the store's view had then, or 0. Once the value has left, it is another.
     """
 
     __slots__ = ("deadline", "held_in", "is_set", "key", "life_version", "payload", "told", "version")
@@ -47,3 +52,11 @@ def stamp_of(key: bytes, version: Version, is_set: bool, payload: bytes | None, 
     stamp.deadline = 0.0
     stamp.held_in = 0
     return stamp
+
+
+def stamp_in(entry: "Entry[Any, Any] | None") -> Stamp | None:
+    """What replication knows of what is held, if it knows anything."""
+    if entry is None:
+        return None
+    stamp = entry.version
+    return stamp if isinstance(stamp, Stamp) else None

@@ -3,8 +3,8 @@
 A key is known here by its *name*, which is how the cache knows it, or by its bytes: to decode them costs as much as all
 that a look-up does, so whoever has the name passes it on.
 
-Removals that a replica causes are collected here for the cache to tell its listener of. This file must not know links or
-messages, nor decide what is kept.
+Removals that a replica causes are collected here for the cache to tell its listener of. This file must not know links
+or messages, nor decide what is kept.
 """
 
 from collections.abc import Callable

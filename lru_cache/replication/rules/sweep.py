@@ -1,4 +1,4 @@
-"""What newly raised floors doom, or a clock that was set: to be dropped from the store, which may hold a million entries.
+"""What newly raised floors doom, or a clock that was set: to be dropped from the store, which may hold a million.
 
 So it goes through the store in slices, and until it is over whoever meets an entry asks whether it is doomed. What is
 raised meanwhile is doomed at once, too, and the sweep goes through the store once more. This file must not know links,
@@ -79,7 +79,7 @@ class Sweep:
         return self.is_pending and (self._walk is not None or now >= self._begin_at)
 
     def next_slice(self, now: float) -> "list[Entry[Any, Any]] | None":
-        """Some more entries to look at, in which there may be none that is doomed; None if there is nothing to do now."""
+        """Some more entries to look at, of which perhaps none is doomed; None if there is nothing to do now."""
         if self._walk is None:
             if not self.is_pending or now < self._begin_at:
                 return None

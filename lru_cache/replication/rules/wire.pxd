@@ -30,8 +30,14 @@ cdef class Reader:
     cdef int64_t _big_endian(self, int count)
 
 
-@cython.locals(reader=Reader, listed=int64_t, nodes=list, node=bytes, count=int64_t, kinds=Py_ssize_t, hops=Py_ssize_t, origins=Py_ssize_t, events=list, i=Py_ssize_t, kind=int, origin=int64_t, time=int64_t, event=Event)
+@cython.locals(reader=Reader, nodes=list, count=int64_t, events=list)
 cpdef list read_events(bytes data, bytes last_node)
+@cython.locals(listed=int64_t, nodes=list, node=bytes)
+cdef list _read_nodes(Reader reader, bytes last_node)
+@cython.locals(kinds=Py_ssize_t, hops=Py_ssize_t, origins=Py_ssize_t, listed=Py_ssize_t, events=list, i=Py_ssize_t, kind=int, origin=int64_t, time=int64_t, event=Event)
+cdef list _read_versions(Reader reader, Py_ssize_t count, list nodes)
+@cython.locals(i=Py_ssize_t, event=Event)
+cdef bint _read_keys(Reader reader, list events, Py_ssize_t count) except -1
 @cython.locals(i=Py_ssize_t, event=Event)
 cdef bint _read_values(Reader reader, list events, Py_ssize_t count) except -1
 @cython.locals(i=Py_ssize_t, event=Event, time=int64_t)
@@ -41,8 +47,12 @@ cdef bint _read_others(Reader reader, list events, Py_ssize_t count, list nodes)
 @cython.locals(reader=Reader, count=int64_t, found=list, time=int64_t)
 cpdef list read_seen(bytes data)
 
-@cython.locals(count=Py_ssize_t, nodes=list, size=Py_ssize_t, others=Py_ssize_t, last=bytes, i=Py_ssize_t, event=Event, version=Version, room='unsigned char*', at=Py_ssize_t)
+@cython.locals(count=Py_ssize_t, nodes=list, others=Py_ssize_t, i=Py_ssize_t, event=Event, room='unsigned char*', at=Py_ssize_t)
 cpdef bytes pack_events(list events)
+@cython.locals(size=Py_ssize_t, event=Event)
+cdef Py_ssize_t _size_of(list events) except -1
+@cython.locals(others=Py_ssize_t, last=bytes, event=Event, version=Version)
+cdef Py_ssize_t _list_nodes(list events, list nodes) except -1
 @cython.locals(count=Py_ssize_t, room='unsigned char*', at=Py_ssize_t, i=Py_ssize_t)
 cpdef bytes pack_seen(list nodes, list times)
 @cython.locals(i=Py_ssize_t)
@@ -51,6 +61,8 @@ cdef Py_ssize_t _put_nodes(unsigned char *room, Py_ssize_t at, list nodes) excep
 cdef Py_ssize_t _put_small_columns(unsigned char *room, Py_ssize_t at, list events, list nodes) except -1
 @cython.locals(count=Py_ssize_t, i=Py_ssize_t, event=Event)
 cdef Py_ssize_t _put_times_and_keys(unsigned char *room, Py_ssize_t at, list events) except -1
+@cython.locals(count=Py_ssize_t, i=Py_ssize_t, event=Event)
+cdef Py_ssize_t _put_values_and_lives(unsigned char *room, Py_ssize_t at, list events) except -1
 @cython.locals(code=int, count=int, i=int)
 cdef Py_ssize_t _put_number(unsigned char *room, Py_ssize_t at, int64_t number) noexcept
 cdef Py_ssize_t _put_array(unsigned char *room, Py_ssize_t at, Py_ssize_t length) noexcept

@@ -121,6 +121,19 @@ def read_events(data: bytes, last_node: bytes) -> list[Event] | None:
     reader = Reader(data)
     if reader.array() != 10 or reader.number(255) != _EVENTS:
         return None
+    nodes = _read_nodes(reader, last_node)
+    if nodes is None or not reader.binary() or not 0 < reader.length <= _MOST_EVENTS:
+        return None
+    count = reader.length
+    events = _read_versions(reader, count, nodes)
+    if events is None or not _read_keys(reader, events, count) or not _read_values(reader, events, count):
+        return None
+    if not _read_lives(reader, events, count) or not _read_others(reader, events, count, nodes):
+        return None
+    return events if reader.is_over() else None
+
+
+def _read_nodes(reader: Reader, last_node: bytes) -> list[bytes] | None:
     listed = reader.array()
     if not 0 < listed <= _MOST_NODES:
         return None
@@ -130,9 +143,12 @@ def read_events(data: bytes, last_node: bytes) -> list[Event] | None:
             return None
         node = reader.taken()
         nodes.append(last_node if node == last_node else node)
-    if not reader.binary() or not 0 < reader.length <= _MOST_EVENTS:
-        return None
-    count, kinds = reader.length, reader.start
+    return nodes
+
+
+def _read_versions(reader: Reader, count: int, nodes: list[bytes]) -> list[Event] | None:
+    """Events with what the first four columns say. The first of them, the kinds, was read last."""
+    kinds = reader.start
     if not reader.binary() or reader.length != count:
         return None
     hops = reader.start
@@ -141,6 +157,7 @@ def read_events(data: bytes, last_node: bytes) -> list[Event] | None:
     origins = reader.start
     if reader.array() != count:
         return None
+    listed = len(nodes)
     events = []
     for i in range(count):
         kind, origin, time = reader.byte_at(kinds + i), reader.byte_at(origins + i), reader.number(_LATEST)
@@ -154,18 +171,18 @@ def read_events(data: bytes, last_node: bytes) -> list[Event] | None:
         event.life = -1
         event.payload = None
         events.append(event)
+    return events
+
+
+def _read_keys(reader: Reader, events: list[Event], count: int) -> bool:
     if reader.array() != count:
-        return None
+        return False
     for i in range(count):
         if not reader.binary() or not 0 < reader.length <= _LONGEST_KEY:
-            return None
+            return False
         event = events[i]
         event.key = reader.taken()
-    if not _read_values(reader, events, count) or not _read_lives(reader, events, count):
-        return None
-    if not _read_others(reader, events, count, nodes):
-        return None
-    return events if reader.is_over() else None
+    return True
 
 
 def _read_values(reader: Reader, events: list[Event], count: int) -> bool:
@@ -241,52 +258,17 @@ def read_seen(data: bytes) -> list[bytes | int] | None:
 def pack_events(events: list[Event]) -> bytes | None:
     """The message of these events; None if it is a large one, or there are too many of them."""
     count = len(events)
-    if not 0 < count <= _MOST_EVENTS:
+    if not 0 < count <= _MOST_EVENTS or _size_of(events) > _ROOM_BYTES:
         return None
     nodes: list[bytes] = []
-    size = _FIXED_BYTES
-    others = 0
-    last = None
-    for i in range(count):
-        event = events[i]
-        version = event.version
-        if version.node is not last:
-            last = version.node
-            _number_of(nodes, last)
-        size += len(event.key)
-        if event.payload is not None:
-            size += len(event.payload)
-        if event.other is not NOTHING:
-            others += 1
-    if others:
-        for i in range(count):
-            event = events[i]
-            if event.other is not NOTHING:
-                _number_of(nodes, event.other.node)
-    if size > _ROOM_BYTES:
-        return None
+    others = _list_nodes(events, nodes)
     room = _ROOM
     room[0] = 0x9A
     room[1] = _EVENTS
     at = _put_nodes(room, 2, nodes)
     at = _put_small_columns(room, at, events, nodes)
     at = _put_times_and_keys(room, at, events)
-    at = _put_array(room, at, count)
-    for i in range(count):
-        event = events[i]
-        if event.payload is None:
-            room[at] = 0xC0
-            at += 1
-        else:
-            at = _put_binary(room, at, event.payload)
-    at = _put_array(room, at, count)
-    for i in range(count):
-        event = events[i]
-        if event.life < 0:
-            room[at] = 0xC0
-            at += 1
-        else:
-            at = _put_number(room, at, event.life)
+    at = _put_values_and_lives(room, at, events)
     at = _put_array(room, at, 2 * others)
     if others:
         for i in range(count):
@@ -295,6 +277,34 @@ def pack_events(events: list[Event]) -> bytes | None:
                 at = _put_number(room, at, event.other.time)
                 at = _put_number(room, at, _number_of(nodes, event.other.node))
     return _made(room, at)
+
+
+def _size_of(events: list[Event]) -> int:
+    """How many bytes they take at most."""
+    size = _FIXED_BYTES
+    for event in events:
+        size += len(event.key)
+        if event.payload is not None:
+            size += len(event.payload)
+    return size
+
+
+def _list_nodes(events: list[Event], nodes: list[bytes]) -> int:
+    """List the nodes in the order in which they appear, first those of versions. How many other versions there are."""
+    others = 0
+    last = None
+    for event in events:
+        version = event.version
+        if version.node is not last:
+            last = version.node
+            _number_of(nodes, last)
+        if event.other is not NOTHING:
+            others += 1
+    if others:
+        for event in events:
+            if event.other is not NOTHING:
+                _number_of(nodes, event.other.node)
+    return others
 
 
 def pack_seen(nodes: list[bytes], times: list[int]) -> bytes | None:
@@ -352,6 +362,27 @@ def _put_times_and_keys(room: bytearray, at: int, events: list[Event]) -> int:
     for i in range(count):
         event = events[i]
         at = _put_binary(room, at, event.key)
+    return at
+
+
+def _put_values_and_lives(room: bytearray, at: int, events: list[Event]) -> int:
+    count = len(events)
+    at = _put_array(room, at, count)
+    for i in range(count):
+        event = events[i]
+        if event.payload is None:
+            room[at] = 0xC0
+            at += 1
+        else:
+            at = _put_binary(room, at, event.payload)
+    at = _put_array(room, at, count)
+    for i in range(count):
+        event = events[i]
+        if event.life < 0:
+            room[at] = 0xC0
+            at += 1
+        else:
+            at = _put_number(room, at, event.life)
     return at
 
 

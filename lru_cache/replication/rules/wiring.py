@@ -6,7 +6,8 @@ This file must not know who that is: a cache, a simulated machine, a measurement
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .replica import Limits, Replica
+from .limits import Limits
+from .replica import Replica
 from .store_view import StoreView
 
 if TYPE_CHECKING:

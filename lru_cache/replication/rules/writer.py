@@ -1,14 +1,13 @@
 """The whole of a cache's plain `set`: a value is encoded, kept and queued for the links in one step.
 
-It does what `LRUCacheDistributed` does for any write, for the one that comes by the thousand: with the cache's own life,
-no listener, and no load of that key on its way. This file must not know what a link or a socket is.
+It does what `LRUCache._set` does for any write, for the one that comes by the thousand: with the cache's own life, no
+listener, and no load of that key on its way. This file must not know what a link or a socket is.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from .replica import Replica
-from .stamp import Stamp
 from .store_view import StoreView
 from .texts import bytes_of_key, bytes_of_value
 

@@ -1,0 +1,59 @@
+import cython
+from libc.stdint cimport int64_t
+from .event cimport Event
+from .neighbour cimport Neighbour
+from .stamp cimport Stamp, stamp_in, stamp_of
+from .telling cimport Teller
+from .texts cimport key_of
+from .version cimport Version, version_of
+
+cdef int _SET, _INVALIDATE, _LOAD, _TOUCH
+cdef double _FOREVER
+cdef object _REPLACED
+
+@cython.locals(event=Event, version=Version, newest=Version)
+cdef Version _newest_of(list events)
+@cython.locals(event=Event, version=Version)
+cdef bint _are_of(bytes node, list events) except -1
+
+
+cdef class Believer(Teller):
+    cdef _require_present(self, int64_t newest, Neighbour neighbour, double now)
+    @cython.locals(i=Py_ssize_t)
+    cdef _require_all_present(self, list times, Neighbour neighbour, double now)
+    @cython.locals(event=Event, newest=Version, seen=int64_t, told=Version)
+    cdef _receive_events(self, list events, Neighbour source, double now)
+    @cython.locals(event=Event, version=Version, newest=dict)
+    cdef _hear_all(self, list events, double now)
+    @cython.locals(is_known=bint)
+    cdef bint _hear(self, Version version, double now) except -1
+    @cython.locals(held=int64_t, grave=int64_t)
+    cdef int64_t _authority(self, bytes key, Stamp stamp) except? -1
+    @cython.locals(told=Version)
+    cdef _merge(self, Event event, Neighbour source, double now)
+    @cython.locals(kind=int, applied=bint, stamp=Stamp)
+    cdef _merge_news(self, Event event, Neighbour source, double now)
+    @cython.locals(kept=Stamp, deadline=double)
+    cdef bint _merge_load(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    cdef bint _merge_touch(self, Event event, object _name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    @cython.locals(key=bytes, version=Version, newest=Version, held=Version, grave=Version)
+    cdef bint _merge_invalidate(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
+    cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    cdef bint _has_passed(self, Stamp load, Version version, bytes payload) except -1
+    cdef Version _held_set(self, Stamp stamp)
+    cdef bint _is_concurrent(self, bytes key, Version version, Version newest) except -1
+    cdef bint _are_near(self, Version older, Version newer) except -1
+    cdef _drop_unless_newer(self, object entry, Stamp stamp, Version version, double now)
+    cdef bint _drop_load_before(self, object entry, Stamp stamp, Version version, Neighbour source, int hops, double now) except -1
+    cdef bint _safely_after(self, Stamp load, Version version) except -1
+    cdef double _deadline(self, Event event, Neighbour source, double now) except? -1
+    @cython.locals(gone=list)
+    cdef _keep(self, object entry, object name, Stamp stamp, double deadline, double now)
+    cdef _bury_unless_newer(self, Stamp stamp, Version newer)
+    @cython.locals(each=tuple, stamp=object, left=Stamp)
+    cpdef left(self, object gone)
+    @cython.locals(each=tuple)
+    cpdef left_for(self, object gone, Stamp stamp)
+    @cython.locals(theirs=dict, is_ours=bint, i=Py_ssize_t, node=bytes, time=int64_t)
+    cdef _receive_seen(self, list times, Neighbour source, double now)

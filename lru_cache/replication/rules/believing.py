@@ -1,0 +1,354 @@
+"""What to believe: whether what came is newer than what is held, buried, or below a floor, and what it makes dead.
+
+`Believer` is a replica as far as it believes others; docs/protocol.md has the rules in prose. It expects the cache's
+lock held. This file must not know how anything is sent.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from lru_cache.errors import ProtocolError
+from lru_cache.store.removal import RemovalCause
+
+from . import messages
+from .event import Event, Kind
+from .messages import Floors, Seen
+from .neighbour import Neighbour
+from .stamp import Stamp, stamp_in, stamp_of
+from .sweep import raised_by
+from .telling import FOREVER_ALIVE, MAXIMUM_HOPS, Teller
+from .texts import key_of
+from .version import NOTHING, Version, seconds_of, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lru_cache.store import Entry, Gone
+
+# The same as C numbers.
+_SET, _INVALIDATE, _LOAD, _TOUCH = Kind
+_FOREVER = FOREVER_ALIVE
+_REPLACED = RemovalCause.REPLACED
+
+
+class Believer(Teller):
+    """One node, as far as it believes others."""
+
+    __slots__ = ()
+
+    def _require_present(self, newest: int, neighbour: Neighbour, now: float) -> None:
+        """Refuse times from the future before they move our clock, and with it everybody's."""
+        if newest - neighbour.ahead_allowed > self._clock.present(now):
+            ahead = seconds_of(newest) - seconds_of(self._clock.present(now))
+            raise ProtocolError(f"it told a time that is {ahead:.3f} s ahead of our clock")
+
+    def _require_all_present(self, times: list[Any], neighbour: Neighbour, now: float) -> None:
+        """Likewise of nodes and times, in turn."""
+        for i in range(1, len(times), 2):
+            self._require_present(times[i], neighbour, now)
+
+    def _receive_events(self, events: list[Event], source: Neighbour, now: float) -> None:
+        newest = _newest_of(events)
+        if newest is NOTHING:
+            return
+        self._require_present(newest.time, source, now)
+        self._last_node = newest.node
+        if _are_of(newest.node, events):  # then what is known of it need not be looked up for each
+            if self._hear(newest, now):
+                self._fresh_origins.add(newest.node)
+            seen = self.origins.seen_of(newest.node)
+            for event in events:
+                told = event.other if event.kind == _LOAD else event.version
+                if event.kind != _TOUCH and told.time <= seen:
+                    self.counts.repeated += 1
+                else:
+                    self._merge_news(event, source, now)
+        else:
+            self._hear_all(events, now)
+            for event in events:
+                self._merge(event, source, now)
+
+    def _hear_all(self, events: list[Event], now: float) -> None:
+        newest: dict[bytes, Version] = {}
+        for event in events:
+            for version in (event.version, event.other):
+                if version is not NOTHING and version.after(newest.get(version.node, NOTHING)):
+                    newest[version.node] = version
+        for version in sorted(newest.values()):
+            if self._hear(version, now):
+                self._fresh_origins.add(version.node)
+
+    def _hear(self, version: Version, now: float) -> bool:
+        """Take note of a node's time. False if it is one that we would have forgotten by now."""
+        self._clock.hear(version.time)
+        is_known = self.origins.hear(version, self._clock.present(now), self._silence, now)
+        if not is_known:
+            self._forgot_nodes_at = self._write(now).time
+        self._note_forgotten(now)
+        return is_known
+
+    def _authority(self, key: bytes, stamp: Stamp | None) -> int:
+        """The newest time of a set or an invalidation that is known for a key, as far as it is not held as a set."""
+        held = stamp.version.time if stamp is not None and stamp.is_set else self.forgotten.floor(key)
+        return max(self.forgotten.grave(key).time, held)
+
+    def _merge(self, event: Event, source: Neighbour, now: float) -> None:
+        told = event.other if event.kind == _LOAD else event.version
+        if event.kind != _TOUCH and told.time <= self.origins.seen_of(told.node):
+            self.counts.repeated += 1
+        else:
+            self._merge_news(event, source, now)
+
+    def _merge_news(self, event: Event, source: Neighbour, now: float) -> None:
+        name = key_of(event.key)
+        entry = self._held(name, now)
+        stamp = stamp_in(entry)
+        kind = event.kind
+        if kind == _SET:
+            applied = self._merge_set(event, name, entry, stamp, source, now)
+        elif kind == _INVALIDATE:
+            applied = self._merge_invalidate(event, name, entry, stamp, source, now)
+        elif kind == _LOAD:
+            applied = self._merge_load(event, name, entry, stamp, source, now)
+        else:
+            applied = self._merge_touch(event, name, entry, stamp, source, now)
+        self.counts.applied += applied
+
+    def _merge_load(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", stamp: Stamp | None, source: Neighbour,
+        now: float,
+    ) -> bool:  # fmt: skip
+        if stamp is not None and (stamp.is_set or not event.version.after(stamp.version)):
+            return False  # a copy never replaces what was told, nor a younger copy
+        if event.version.time <= self._authority(event.key, stamp) + self.hold:
+            return False
+        deadline = self._deadline(event, source, now)
+        if deadline <= now or (entry is None and self._store.is_crowded(name)):
+            return False
+        kept = stamp_of(event.key, event.version, False, event.payload, event.other)
+        self._keep(entry, name, kept, deadline, now)
+        self._queue(event.key, NOTHING, source, event.hops, None)
+        return True
+
+    def _merge_touch(
+        self, event: Event, _name: object, entry: "Entry[Any, Any] | None", stamp: Stamp | None, source: Neighbour,
+        now: float,
+    ) -> bool:  # fmt: skip
+        if entry is None or stamp is None:
+            return False
+        if stamp.version != event.other or not event.version.after(stamp.life_version):
+            return False
+        stamp.life_version = event.version
+        stamp.held_in = 0  # its deadline is the entry's
+        self._store.prolong(entry, self._deadline(event, source, now))
+        self._queue(event.key, NOTHING, source, event.hops, None)
+        return True
+
+    def _merge_invalidate(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", stamp: Stamp | None, source: Neighbour,
+        now: float,
+    ) -> bool:  # fmt: skip
+        key, version = event.key, event.version
+        self._store.fence(name)
+        held, grave = self._held_set(stamp), self.forgotten.grave(key)
+        newest = held if held.after(grave) else grave
+        if not version.after(newest) and not self._is_concurrent(key, version, newest):
+            if version.time > newest.time - self.hold:
+                return False
+            return self._drop_load_before(entry, stamp, version, source, event.hops, now)
+        self._drop_unless_newer(entry, stamp, version, now)
+        self.forgotten.bury(key, version)
+        self._queue(key, version, source, event.hops, None)
+        return True
+
+    def _merge_set(
+        self, event: Event, name: object, entry: "Entry[Any, Any] | None", stamp: Stamp | None, source: Neighbour,
+        now: float,
+    ) -> bool:  # fmt: skip
+        key, version = event.key, event.version
+        held, grave = self._held_set(stamp), self.forgotten.grave(key)
+        deadline = self._deadline(event, source, now)
+        if held is NOTHING and version.time <= self.forgotten.floor(key) and version.after(grave):
+            # Perhaps superseded by something forgotten. Refuse the value, but let it be known, here and onwards, that
+            # anything older is dead: somebody beyond may hold something older.
+            self.counts.refused += 1
+            return self._merge_invalidate(event, name, entry, stamp, source, now)
+        is_past = stamp is not None and not stamp.is_set and self._has_passed(stamp, version, event.payload)
+        is_past = is_past or deadline <= now or (entry is None and self._store.is_crowded(name))
+        if not version.after(held) or not version.after(grave) or is_past:
+            # The value is past (or one too many), but not that what is older is dead.
+            return self._merge_invalidate(event, name, entry, stamp, source, now)
+        self._store.fence(name)
+        if grave is not NOTHING:
+            self.forgotten.exhume(key, version)
+        kept = stamp_of(key, version, True, event.payload, version)
+        self._keep(entry, name, kept, deadline, now)
+        self._queue(key, version, source, event.hops, kept)
+        return True
+
+    def _has_passed(self, load: Stamp, version: Version, payload: bytes | None) -> bool:
+        """Whether a load that is held has gone past this set: who has read it must not read something older next.
+
+        Of one that began within the hold after the set nobody knows whether it saw it, unless it is the same.
+        """
+        if not load.version.after(version):
+            return False
+        return self._safely_after(load, version) or load.payload != payload
+
+    def _held_set(self, stamp: Stamp | None) -> Version:
+        return stamp.version if stamp is not None and stamp.is_set else NOTHING
+
+    def _is_concurrent(self, key: bytes, version: Version, newest: Version) -> bool:
+        """Whether a write that is not the newest may still be news: a load may have seen the newest and not this one.
+
+        Then others have to be told of both.
+        """
+        return self._are_near(version, newest) and not self.forgotten.knows(key, version)
+
+    def _are_near(self, older: Version, newer: Version) -> bool:
+        """Whether a load may have seen the newer write and not the older one. A node sees its own in order."""
+        return older.time > newer.time - self.hold and older.node != newer.node
+
+    def _drop_unless_newer(
+        self, entry: "Entry[Any, Any] | None", stamp: Stamp | None, version: Version, now: float
+    ) -> None:
+        """A write came: a set that is newer stays, and so does a load that began safely after it."""
+        if entry is None:
+            return
+        if stamp is not None:
+            if stamp.version.after(version) if stamp.is_set else self._safely_after(stamp, version):
+                return
+            if stamp.is_set and self._are_near(stamp.version, version):
+                self.forgotten.bury(stamp.key, stamp.version)
+        self._store.drop(entry, now)
+
+    def _drop_load_before(
+        self,
+        entry: "Entry[Any, Any] | None",
+        stamp: Stamp | None,
+        version: Version,
+        source: Neighbour,
+        hops: int,
+        now: float,
+    ) -> bool:
+        """An old write came. A load that was made here after a newer one may still be older than this one.
+
+        As it is where the newer one was dated by a clock that was ahead.
+        """
+        if entry is None or stamp is None or stamp.is_set or self._safely_after(stamp, version):
+            return False
+        self._store.drop(entry, now)
+        self._queue(stamp.key, version, source, hops, None)
+        return True
+
+    def _safely_after(self, load: Stamp, version: Version) -> bool:
+        """Whether a load began so long after a write that it must have seen it, whatever the clocks."""
+        return load.version.time > version.time + self.hold
+
+    def _deadline(self, event: Event, source: Neighbour, now: float) -> float:
+        return _FOREVER if event.life < 0 else now + event.life / 1000.0 - source.half_trip
+
+    def _keep(self, entry: "Entry[Any, Any] | None", name: object, stamp: Stamp, deadline: float, now: float) -> None:
+        gone = self._store.keep(entry, name, stamp, now, deadline)
+        if gone is not None:
+            self.left_for(gone, stamp)
+
+    def _bury_unless_newer(self, stamp: Stamp, newer: Version) -> None:
+        """A set has left. If a newer set took its place, that one's age says enough, unless the two are concurrent."""
+        if not newer.after(stamp.version) or self._are_near(stamp.version, newer):
+            self.forgotten.bury(stamp.key, stamp.version)
+
+    def left(self, gone: "Iterable[Gone[Any, Any]]") -> None:
+        """Values were evicted or have expired. They go; what is known of their age does not."""
+        for each in gone:
+            stamp = each[2]
+            if isinstance(stamp, Stamp):
+                stamp.held_in = 0
+                if stamp.is_set:
+                    held = self._store.find_named(each[0])
+                    if held is None or held.version is not stamp:
+                        self._bury_unless_newer(stamp, self._held_set(stamp_in(held)))
+
+    def left_for(self, gone: "Iterable[Gone[Any, Any]]", stamp: Stamp) -> None:
+        """Likewise, when this was just put: in the place of what it has replaced, which need not be looked for."""
+        for each in gone:
+            old = each[2]
+            if each[3] is not _REPLACED:
+                self.left([each])
+            elif isinstance(old, Stamp):
+                old.held_in = 0
+                if old.is_set:
+                    self._bury_unless_newer(old, stamp.version if stamp.is_set else NOTHING)
+
+    def _greet(self, message: Seen, source: Neighbour) -> None:
+        """The neighbour says what it has, which is not yet what we have."""
+        if source.seen is not None:
+            raise ProtocolError("a second greeting")
+        source.seen = dict(message.times)
+        self._begin_resync(source, True)
+
+    def _receive_seen(self, times: list[Any], source: Neighbour, now: float) -> None:
+        """The neighbour has told us all that this covers, nodes and times in turn. So it is ours as well."""
+        self._require_all_present(times, source, now)
+        theirs = source.seen
+        assert theirs is not None
+        for i in range(0, len(times), 2):
+            node, time = times[i], times[i + 1]
+            if time > theirs.get(node, 0):
+                theirs[node] = time
+            is_ours = node == self.origins.node
+            if not is_ours and time > self.origins.seen_of(node) and self._hear(version_of(time, node), now):
+                self.origins.seen[node] = time
+                self._seen_changed(node, time)
+        if len(theirs) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
+            for node in theirs.keys() - self.heard.keys():
+                del theirs[node]
+
+    def _receive_floors(self, floors: Floors, source: Neighbour | None, now: float) -> None:
+        if not self._remember_announcement(floors):
+            return
+        for node, time in floors.heard.items():  # a floor may stand for anything that its teller had heard
+            if self._hear(version_of(time, node), now) and node == floors.announcer:
+                self._fresh_origins.add(node)
+        raised, everywhere = raised_by(floors.ranges)
+        if source is not None:  # what is cleared here the cache has dropped
+            self._sweep.add_floors(raised, everywhere)
+        if everywhere is not None:
+            self._store.fence_all()
+            self._clock.hear(everywhere.floor)
+            self.forgotten.raise_all(everywhere.floor)
+        else:
+            self._store.fence_where(raised.__contains__)
+        for bucket, reach in raised.items():
+            self._clock.hear(reach.floor)
+            self.forgotten.raise_floor(bucket, reach.floor)
+        if floors.hops < MAXIMUM_HOPS:
+            body = messages.encode(floors._replace(hops=floors.hops + (source is not None)))
+            for neighbour in self._links:
+                if neighbour is not source and neighbour.seen is not None:
+                    neighbour.outbox.add_message(body)
+        self._work_a_while(now)
+
+
+def _newest_of(events: list[Event]) -> Version:
+    """The newest version in these, or NOTHING."""
+    newest = NOTHING
+    for event in events:
+        version = event.version
+        if version.after(newest):
+            newest = version
+        version = event.other
+        if version is not NOTHING and version.after(newest):
+            newest = version
+    return newest
+
+
+def _are_of(node: bytes, events: list[Event]) -> bool:
+    """Whether this node, and no other, has a version in these."""
+    for event in events:
+        version = event.version
+        if version.node is not node and version.node != node:
+            return False
+        version = event.other
+        if version is not NOTHING and version.node != node:
+            return False
+    return True
