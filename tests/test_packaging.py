@@ -135,6 +135,7 @@ def test_a_traceback_from_compiled_rules_shows_the_line_of_the_source(clean_pyth
     )
     done = subprocess.run([clean_python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "rules/version.py" in done.stderr
+    assert "return other.after(self)" in done.stderr
 
 
 def test_without_a_compiler_it_installs_and_runs_as_python(built: Path, tmp_path: Path) -> None:
