@@ -31,6 +31,11 @@ EXTENSIONS = {
 
 
 def run(*command: object, cwd: Path, **variables: str) -> str:
+    """What it prints."""
+    return completed(*command, cwd=cwd, **variables).stdout
+
+
+def completed(*command: object, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -40,7 +45,7 @@ def run(*command: object, cwd: Path, **variables: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done
 
 
 def tracked(*under: str) -> set[str]:
@@ -167,6 +172,7 @@ def test_a_traceback_from_compiled_rules_shows_the_line_of_the_source(clean_pyth
     )
     done = subprocess.run([clean_python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "rules/version.py" in done.stderr
+    assert "return other.after(self)" in done.stderr
 
 
 def test_without_a_compiler_it_installs_and_runs_as_python(built: Path, tmp_path: Path) -> None:
@@ -174,11 +180,11 @@ def test_without_a_compiler_it_installs_and_runs_as_python(built: Path, tmp_path
     home = tmp_path / "clean"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
-    said = run(
+    done = completed(
         python, "-m", "pip", "install", "--verbose", "--no-cache-dir", sdist,
         cwd=tmp_path, CC="/bin/false", LDSHARED="/bin/false",
     )  # fmt: skip
-    assert lines_of_failed_builds(said) == [
+    assert lines_of_failed_builds(done.stderr) == [
         "the rules of replication could not be built: the compiler failed, as it says above.",
         "the store in C could not be built: the compiler failed, as it says above.",
     ]
@@ -206,14 +212,14 @@ def test_without_cython_it_installs_and_runs_the_rules_as_python(
     built: Path, without_cython: Path, tmp_path: Path
 ) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    said = run(
+    done = completed(
         without_cython, "-m", "pip", "install", "--verbose", "--no-cache-dir", "--no-build-isolation", sdist,
         cwd=tmp_path,
     )  # fmt: skip
     failed = ["the rules of replication could not be built: Cython is not installed."]
     if BUILT == "python":
         failed = sorted([*failed, "the store in C could not be built: the compiler failed, as it says above."])
-    assert lines_of_failed_builds(said) == failed
+    assert lines_of_failed_builds(done.stderr) == failed
     assert run(without_cython, "-c", IMPLEMENTATIONS + REPLICATED, cwd=tmp_path) == f"{BUILT} python\n"
 
 

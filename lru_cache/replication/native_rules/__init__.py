@@ -15,6 +15,16 @@ MODULES = (
     "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors", "telling",
     "believing", "replica", "wiring", "writer", "public",
 )  # fmt: skip
+SOURCES = Path(__file__).parent.parent / "rules"
+
+
+class _Loader(ExtensionFileLoader):
+    """Knows the source of what it loads: so tracebacks show its lines."""
+
+    def get_source(self, fullname: str) -> str | None:  # type: ignore[override]
+        """The rule, as it is written."""
+        file = SOURCES / f"{fullname.rpartition('.')[2]}.py"
+        return file.read_text("utf-8") if file.exists() else None
 
 
 def _load_all() -> None:
@@ -24,7 +34,7 @@ def _load_all() -> None:
         raise ImportError("the rules of replication were not compiled")
     for name in MODULES:
         full_name = f"{__name__}.{name}"
-        spec = spec_from_file_location(full_name, file, loader=ExtensionFileLoader(full_name, str(file)))
+        spec = spec_from_file_location(full_name, file, loader=_Loader(full_name, str(file)))
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)
