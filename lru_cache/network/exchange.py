@@ -357,7 +357,8 @@ class Exchange:
             gone = self._removed()
         self._after_look_at_clock(was_set, gone)
         self._work()
-        self.pace.seen_rose(Seen.IDLE, now)
+        # Of those that were linked with last, one may wait for the first time that it hears of us.
+        self.pace.seen_rose(max([Seen.IDLE, *(feed.seen_waits() for feed in self._feeds[-2:])]), now)
         if was_set:
             self._left = True  # the clock's being set is news, or may be
 

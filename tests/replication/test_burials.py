@@ -10,12 +10,12 @@ from lru_cache.replication import NOTHING, Version
 from tests.replication.build import BUILDS, burials, forgetting, part_of
 
 X, Y = b"x" * 8, b"y" * 8
-CHUNK = part_of("python", "burials")._CHUNK  # a number of C where it is compiled
+CHUNK = 8
 
 
 def buried(count: int) -> tuple[Any, list[Any]]:
     """Burials, and the graves in their order."""
-    order = burials.Burials()
+    order = burials.Burials(CHUNK)
     graves = [burials.Grave(b"%d" % number, Version(number + 1, X)) for number in range(count)]
     for grave in graves:
         order.add(grave)
@@ -106,19 +106,16 @@ steps = st.lists(st.tuples(st.sampled_from(["add", "add", "remove", "pop"]), st.
 def test_any_order_is_that_of_a_list(acts: list[tuple[str, int]], build: str) -> None:
     part = part_of(build, "burials")
     rules = part_of(build, "public")
-    order, graves = part.Burials(), []
-    with pytest.MonkeyPatch.context() as patch:
-        if build == "python":
-            patch.setattr(part, "_CHUNK", 4)
-        for act, number in acts:
-            if act == "add":
-                graves.append(part.Grave(b"%d" % number, rules.Version(number, X)))
-                order.add(graves[-1])
-            elif act == "remove" and graves:
-                order.remove(graves.pop(number % len(graves)))
-            elif act == "pop" and graves:
-                assert order.pop_oldest() is graves.pop(0)
-            assert all_of(order) == graves
+    order, graves = part.Burials(4), []
+    for act, number in acts:
+        if act == "add":
+            graves.append(part.Grave(b"%d" % number, rules.Version(number, X)))
+            order.add(graves[-1])
+        elif act == "remove" and graves:
+            order.remove(graves.pop(number % len(graves)))
+        elif act == "pop" and graves:
+            assert order.pop_oldest() is graves.pop(0)
+        assert all_of(order) == graves
 
 
 # -- the graveyard, beside one that is simple --------------------------------------------------------------------------
@@ -186,7 +183,7 @@ def test_a_graveyard_is_that_of_a_simple_one(sequence: Any, capacity: int, hold:
 
 
 def test_a_full_graveyard_forgets_one_for_each_that_comes() -> None:
-    past = forgetting.Forgotten(3 * CHUNK, 0)
+    past = forgetting.Forgotten(3 * CHUNK, 0, CHUNK)
     for number in range(10 * CHUNK):
         past.bury(b"%d" % number, Version(number + 1, X))
     assert len(past) == 3 * CHUNK

@@ -10,7 +10,7 @@ from lru_cache.store import Store
 from tests.replication.build import messages, part_of, sweep
 
 FloorRange = messages.FloorRange
-SLICE = part_of("python", "sweep")._SLICE
+SLICE = 64
 LARGE, PAUSE = part_of("python", "sweep").LARGE, part_of("python", "sweep").PAUSE_SECONDS
 HOLD, NOW = 100, 50.0
 X, Y = b"x" * 8, b"y" * 8
@@ -21,7 +21,7 @@ class Held:
 
     def __init__(self, sets: int = 0, loads: int = 0, time: int = 1_000) -> None:
         self.store: Store[str, int] = Store(1_000_000)
-        self.sweep = sweep.Sweep(StoreView(self.store, lambda name: None, {}), HOLD)
+        self.sweep = sweep.Sweep(StoreView(self.store, lambda name: None, {}), HOLD, SLICE)
         for number in range(sets):
             self.hold(f"set {number}", time)
         for number in range(loads):

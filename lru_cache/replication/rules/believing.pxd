@@ -40,7 +40,6 @@ cdef class Believer(Teller):
     cdef bint _merge_invalidate(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
     @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
     cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
-    cdef bint _has_passed(self, Stamp load, Version version, bytes payload) except -1
     cdef Version _held_set(self, Stamp stamp)
     cdef bint _is_concurrent(self, bytes key, Version version, Version newest) except -1
     cdef bint _are_near(self, Version older, Version newer) except -1

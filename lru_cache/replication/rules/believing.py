@@ -172,7 +172,7 @@ class Believer(Teller):
             # anything older is dead: somebody beyond may hold something older.
             self.counts.refused += 1
             return self._merge_invalidate(event, name, entry, stamp, source, now)
-        is_past = stamp is not None and not stamp.is_set and self._has_passed(stamp, version, event.payload)
+        is_past = stamp is not None and not stamp.is_set and self._safely_after(stamp, version)
         is_past = is_past or deadline <= now or (entry is None and self._store.is_crowded(name))
         if not version.after(held) or not version.after(grave) or is_past:
             # The value is past (or one too many), but not that what is older is dead.
@@ -184,15 +184,6 @@ class Believer(Teller):
         self._keep(entry, name, kept, deadline, now)
         self._queue(key, version, source, event.hops, kept)
         return True
-
-    def _has_passed(self, load: Stamp, version: Version, payload: bytes | None) -> bool:
-        """Whether a load that is held has gone past this set: who has read it must not read something older next.
-
-        Of one that began within the hold after the set nobody knows whether it saw it, unless it is the same.
-        """
-        if not load.version.after(version):
-            return False
-        return self._safely_after(load, version) or load.payload != payload
 
     def _held_set(self, stamp: Stamp | None) -> Version:
         return stamp.version if stamp is not None and stamp.is_set else NOTHING

@@ -86,5 +86,5 @@ cdef class Teller:
     @cython.locals(own_time=int64_t, is_own_new=bint, changed=set, nodes=list, times=list, known=dict)
     cdef _queue_seen(self, Neighbour neighbour)
     cdef bytes _own_seen_message(self, int64_t own_time)
-    @cython.locals(neighbour=Neighbour, follows_news=bint, is_awaited=bint, theirs=dict)
+    @cython.locals(neighbour=Neighbour, follows_news=bint, theirs=dict)
     cdef _seen_changed(self, bytes node, int64_t time)

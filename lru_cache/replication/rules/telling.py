@@ -489,20 +489,20 @@ class Teller:
         return self._own_seen
 
     def _seen_changed(self, node: bytes, time: int) -> None:
-        """What we have seen of a node has risen to this time. A neighbour that has that much itself has no use for it.
+        """What we have seen of a node has risen to this time.
 
-        But the node itself has, if it followed news: it waits to hear that the news has arrived.
+        If that followed news, all want to hear that the news has arrived. If not, who has seen that much itself does not.
         """
         follows_news = node in self._fresh_origins
         if follows_news:
             self._fresh_origins.discard(node)
         for neighbour in self._links:
             theirs = neighbour.seen
-            is_awaited = follows_news and neighbour.node == node
-            if is_awaited or theirs is None or time > theirs.get(node, 0):
+            if follows_news:
                 neighbour.seen_changed.add(node)
-                if follows_news:
-                    neighbour.seen_follows_news = True
+                neighbour.seen_follows_news = True
+            elif theirs is None or time > theirs.get(node, 0):
+                neighbour.seen_changed.add(node)
 
     def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:
         self.counts.loads_left_out += resync.left_out
@@ -511,6 +511,7 @@ class Teller:
             return []
         neighbour.resync = None
         neighbour.changes_told = resync.changes
+        neighbour.seen_follows_news = True  # it waits for the first time of a node that has written nothing so far
         return [messages.encode(Seen(False, resync.seen))]
 
     def _begin_resync(self, neighbour: Neighbour, whole: bool) -> None:
