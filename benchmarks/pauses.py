@@ -226,13 +226,15 @@ def measure_local(size: int, step: Callable[[str], None]) -> Iterator[Pause]:
 # -- two nodes in one process ------------------------------------------------------------------------------------------
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+def wait_for(cache: Node, condition: Callable[[], bool]) -> None:
+    """Wait until something is so in a cache, and until who has made it so has given its lock back."""
     deadline = monotonic() + PATIENCE_SECONDS
     while not condition():
         if monotonic() > deadline:
             raise TimeoutError("the nodes did not come to it in time")
         sleep(POLL_SECONDS)
+    with cache._lock:
+        pass
 
 
 @contextmanager
@@ -268,14 +270,14 @@ def full_pair(size: int) -> Iterator[tuple[Node, Node]]:
     """Two linked nodes: what the first has written the second holds unread."""
     with listening(size) as one, joined(one, size) as other:
         write(one, size)
-        one.flush(PATIENCE_SECONDS)
+        wait_for(other, lambda: len(other) == size)
         yield one, other
 
 
 def clear_here(size: int) -> float:
     """Clear one of two nodes, as it is seen by both."""
     with full_pair(size) as (one, other):
-        return longest_hold(lambda: (one.clear(), wait_for(lambda: len(other) == 0)))
+        return longest_hold(lambda: (one.clear(), wait_for(other, lambda: len(other) == 0)))
 
 
 def expire_on_both(size: int) -> float:
@@ -302,7 +304,7 @@ def greet_with_graves(size: int) -> float:
         def greet() -> None:
             with joined(one, size) as other:
                 one.set("last", 1)
-                wait_for(lambda: other.peek("last") == 1)
+                wait_for(other, lambda: other.peek("last") == 1)
 
         return longest_hold(greet)
 
@@ -314,7 +316,7 @@ def join(size: int) -> float:
 
         def join_it() -> None:
             with joined(one, size) as other:
-                wait_for(lambda: len(other) == size)
+                wait_for(other, lambda: len(other) == size)
 
         return longest_hold(join_it)
 
@@ -322,15 +324,15 @@ def join(size: int) -> float:
 def floors(size: int) -> float:
     """Meet a node that has forgotten how old what was deleted was, with values that it may have deleted."""
     with listening(size) as one:
-        with joined(one, size):
+        with joined(one, size) as other:
             write(one, size)
-            one.flush(PATIENCE_SECONDS)
+            wait_for(other, lambda: len(other) == size)
         one.invalidate_many(f"deleted {number}" for number in range(2 * size))
 
         def meet() -> None:
             with joined(one, size) as other:
                 one.set("last", 1)
-                wait_for(lambda: other.peek("last") == 1)
+                wait_for(other, lambda: other.peek("last") == 1)
 
         return longest_hold(meet)
 
