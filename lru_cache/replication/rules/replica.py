@@ -134,6 +134,7 @@ class Replica(Believer):
         self.origins.rename(node, now)
         if is_wrong:
             self.origins.forget(old)
+        self.origins.seen.clear()  # news that lost to something from the future is to be told again
         self._fresh_origins.clear()
         self._note_forgotten(now)
         self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
