@@ -23,6 +23,7 @@ from .version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version, version_of
 MAXIMUM_ORIGINS = 4_096  # in one message
 FRAME_MARGIN_BYTES = 1 << 20  # beyond the largest value: keys, columns, a chunk of an announcement
 MAXIMUM_REASON_CHARACTERS = 500
+SMALL_BYTES = 16_384  # whatever so few claim is less than a megabyte; to count takes as long as to decode an event
 LONGEST_BUT_EVENTS_BYTES = FRAME_MARGIN_BYTES  # only events carry values
 MOST_ITEMS = 2 * MAXIMUM_ORIGINS  # in one array
 MOST_ITEMS_OF_FLOORS = 4 * (BUCKETS + 1)
@@ -160,7 +161,11 @@ def decode(body: bytes) -> Message | None:
 
 
 def _unpack(body: bytes) -> object:
-    """What is in a message. A byte may claim to be an array of its own, which takes 56: so they are counted."""
+    """What is in a message. A byte may claim to be an array of its own, which takes 56: so in all but small ones they
+    are counted.
+    """
+    if len(body) <= SMALL_BYTES:
+        return unpackb(body, raw=False, use_list=True, strict_map_key=False)
     kind = body[1] if len(body) > 1 and body[0] & 0xF0 == 0x90 else -1
     if kind != Type.EVENTS and len(body) > LONGEST_BUT_EVENTS_BYTES:
         raise ProtocolError(f"a message of {len(body)} bytes, which only events may have")
