@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from harness.remote_objects import Held, RemoteError, RemoteObject
 from benchmarks.tables import table
+from harness.remote_objects import Held, RemoteError, RemoteObject
 from lru_cache import LRUCacheDistributed
 
 HOST = "127.0.0.1"

@@ -67,7 +67,7 @@ class Results:
     lines: list[str] = field(default_factory=list)
     runs: dict[str, dict[str, list[Run]]] = field(default_factory=dict)  # key space -> carrier
     propagation: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # mode -> line -> seconds
-    callers: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # paced, burst -> kind -> seconds
+    set_costs: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # paced, burst -> kind -> seconds
     idle: list[float] = field(default_factory=list)  # shares of a core
     problems: list[str] = field(default_factory=list)
 
@@ -96,12 +96,12 @@ class Results:
 
     def caller_seconds(self, pace: str, kind: str, share: float = 0.5) -> float | None:
         """Seconds of a set, likewise."""
-        found = [at(each[pace][kind], share) for each in self.callers]
+        found = [at(each[pace][kind], share) for each in self.set_costs]
         return median(found) if found else None
 
     def caller_ratio(self, pace: str, kind: str, base: str) -> float | None:
         """How many times another kind's set, likewise."""
-        found = [at(each[pace][kind], 0.5) / at(each[pace][base], 0.5) for each in self.callers]
+        found = [at(each[pace][kind], 0.5) / at(each[pace][base], 0.5) for each in self.set_costs]
         return median(found) if found else None
 
 
@@ -136,7 +136,7 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
         for number in range(effort.rounds):
             measure_rates(results, options, lambda name, number=number: step(f"round {number + 1}: {name}"))
             measure_propagation(results, lines, step)
-            measure_callers(results, step)
+            measure_set_costs(results, step)
     try:
         results.idle = link_costs.measure_idle(effort.idle_seconds)
     except RemoteError as error:
@@ -177,11 +177,11 @@ def measure_propagation(results: Results, lines: dict[str, dict[str, Any]], step
     step("propagation")
 
 
-def measure_callers(results: Results, step: Step) -> None:
+def measure_set_costs(results: Results, step: Step) -> None:
     """One round of what `set` costs."""
     effort = results.effort
     try:
-        results.callers.append(link_costs.measure(effort.sets, effort.pause_seconds, effort.bursts, effort.burst))
+        results.set_costs.append(link_costs.measure(effort.sets, effort.pause_seconds, effort.bursts, effort.burst))
     except RemoteError as error:
         results.problems.append(f"cost of set: {error}")
     step("cost of set")

@@ -611,7 +611,7 @@ def costs(results: Results) -> list[str]:
 
 
 def time_spent(profile: Profile) -> list[str]:
-    """Say where receiving spends its time, and what native code would change of it."""
+    """Say where receiving spends its time, as far as a profiler sees it."""
     files = [[name, f"{share:.0%}"] for name, share in profile.files.items() if share >= 0.01]
     functions = [[name, f"{share:.0%}", f"{calls:.2f}"] for name, share, calls in profile.functions]
     return [
@@ -619,29 +619,7 @@ def time_spent(profile: Profile) -> list[str]:
         *table(["File", "share"], files),
         "",
         *table(["Function", "share", "calls per event"], functions),
-        "",
-        *native(profile.files),
-    ]
-
-
-def native(files: dict[str, float]) -> list[str]:
-    """Say in words what a native core would take over."""
-    parts = {
-        "reading": ("messages.py", "frames.py", "enum.py"),
-        "deciding": ("replica.py", "forgetting.py", "version.py", "shelf.py", "outbox.py", "neighbour.py", "news.py"),
-        "keeping": ("python_store.py", "deadlines.py"),
-        "keys": ("keys.py", "values.py", "scalars.py"),
-        "c": (BUILT_IN,),
-    }
-    share = {part: f"{sum(files.get(name, 0.0) for name in names):.0%}" for part, names in parts.items()}
-    return [
-        "What a native core would take over is the path of one event:",
-        f"  {share['reading']:>4}  from columns to checked fields, without an object for each event",
-        f"  {share['deciding']:>4}  the look-ups and comparisons of the merge, without a tuple for each version",
-        f"  {share['keeping']:>4}  the store's put, which a native store does where it is built",
-        f"  {share['keys']:>4}  decoding keys, each once",
-        f"  {share['c']:>4}  is {BUILT_IN}: C already, of which only the calls would go",
-        "Links, announcements, the order of a resync and all that is rare would stay Python.",
+        "  What is compiled stands in none of these lines; with LRU_CACHE_PURE_PYTHON=1 each rule has its own.",
     ]
 
 

@@ -34,7 +34,7 @@ REFRESHES_PER_SECOND = 4
 
 
 @dataclass(frozen=True)
-class Order:
+class Task:
     """What is run, but for the seed."""
 
     steps: int = STEPS
@@ -85,18 +85,18 @@ class Summary:
             self.failures[seed] = outcome.failure
 
 
-Told = Callable[[Summary], None]  # called whenever a seed is done
+Show = Callable[[Summary], None]  # called whenever a seed is done
 
 
 # -- one seed ----------------------------------------------------------------------------------------------------------
 
 
-def run_seed(seed: int, order: Order) -> Outcome:
+def run_seed(seed: int, task: Task) -> Outcome:
     """Run one schedule. Whatever it raises is its failure: the simulator's claims, and bugs that no claim is about."""
-    if order.both:
-        return compare_builds(seed, order)
+    if task.both:
+        return compare_builds(seed, task)
     simulation = Simulation(
-        seed, steps=order.steps, profile=order.profile, trace=order.trace, whole_cache=order.whole_cache
+        seed, steps=task.steps, profile=task.profile, trace=task.trace, whole_cache=task.whole_cache
     )
     try:
         return Outcome(simulation.run())
@@ -104,10 +104,10 @@ def run_seed(seed: int, order: Order) -> Outcome:
         return Outcome(simulation.tally, describe(error))
 
 
-def compare_builds(seed: int, order: Order) -> Outcome:
+def compare_builds(seed: int, task: Task) -> Outcome:
     """Run one schedule on the compiled rules and on their source: they must send the same bytes, and end the same."""
     everything_sent = importlib.import_module(BOTH).everything_sent
-    settings = {"steps": order.steps, "profile": order.profile, "whole_cache": order.whole_cache}
+    settings = {"steps": task.steps, "profile": task.profile, "whole_cache": task.whole_cache}
     try:
         (native, simulation), (python, _) = (everything_sent(build, seed, **settings) for build in ("native", "python"))
     except Exception as error:  # noqa: BLE001 - as above
@@ -143,22 +143,22 @@ def without(rule: str | None) -> Iterator[None]:
 # -- many seeds --------------------------------------------------------------------------------------------------------
 
 
-def run_here(seeds: range, order: Order, summary: Summary, told: Told) -> None:
+def run_here(seeds: range, task: Task, summary: Summary, show: Show) -> None:
     """Run them one after another in this process."""
-    with without(order.missing_rule):
+    with without(task.missing_rule):
         for seed in seeds:
-            summary.add(seed, run_seed(seed, order))
-            told(summary)
+            summary.add(seed, run_seed(seed, task))
+            show(summary)
 
 
 class Worker:
     """A process that runs one seed at a time; the only one who knows which is `seed`, should it die over it."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, task: Task) -> None:
         context = multiprocessing.get_context("spawn")
         self.seed: int | None = None
         self.pipe, far_end = context.Pipe()
-        self.process: BaseProcess = context.Process(target=work, args=(far_end, order), daemon=True)
+        self.process: BaseProcess = context.Process(target=work, args=(far_end, task), daemon=True)
         with interrupts_ignored():  # inherited: Ctrl-C is for who hands out the seeds
             self.process.start()
         far_end.close()
@@ -197,14 +197,14 @@ def interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def work(pipe: Connection, order: Order) -> None:
+def work(pipe: Connection, task: Task) -> None:
     """Run the seeds that come, until no more do. In a process of its own."""
-    with without(order.missing_rule), suppress(EOFError):
+    with without(task.missing_rule), suppress(EOFError):
         while True:
-            pipe.send(run_seed(pipe.recv(), order))
+            pipe.send(run_seed(pipe.recv(), task))
 
 
-def run_in_processes(seeds: range, jobs: int, order: Order, summary: Summary, told: Told) -> None:
+def run_in_processes(seeds: range, jobs: int, task: Task, summary: Summary, show: Show) -> None:
     """Run them on so many processes. One that dies has failed its seed, and is replaced."""
     todo = iter(seeds)
     with ExitStack() as stack:
@@ -215,7 +215,7 @@ def run_in_processes(seeds: range, jobs: int, order: Order, summary: Summary, to
             if seed is None:
                 return
             if worker is None:
-                worker = Worker(order)
+                worker = Worker(task)
                 stack.callback(worker.stop)
             workers[worker.pipe] = worker
             worker.run(seed)
@@ -229,7 +229,7 @@ def run_in_processes(seeds: range, jobs: int, order: Order, summary: Summary, to
                 outcome, alive = worker.outcome()
                 assert worker.seed is not None
                 summary.add(worker.seed, outcome)
-                told(summary)
+                show(summary)
                 hand_out(worker if alive else None)
 
 
@@ -327,7 +327,7 @@ def check_both(options: Options, chosen: argparse.Namespace) -> None:
 
 
 @contextmanager
-def bar(total: int) -> Iterator[Told]:
+def bar(total: int) -> Iterator[Show]:
     """A bar on stderr. ImportError without rich."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -337,14 +337,14 @@ def bar(total: int) -> Iterator[Told]:
     with Progress(*columns, console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True) as progress:
         task = progress.add_task("", total=total)
 
-        def told(summary: Summary) -> None:
+        def show(summary: Summary) -> None:
             failed = f"{len(summary.failures):,} failed" if summary.failures else ""
             progress.update(task, completed=summary.schedules, description=failed)
 
-        yield told
+        yield show
 
 
-def text(summary: Summary, seeds: range, order: Order, seconds: float, jobs: int) -> str:
+def text(summary: Summary, seeds: range, task: Task, seconds: float, jobs: int) -> str:
     """What the seeds went through, and a command for each that failed."""
     whole = "" if summary.schedules == len(seeds) else f" of {len(seeds):,}"
     processes = f"{jobs} processes" if jobs > 1 else "one process"
@@ -354,7 +354,7 @@ def text(summary: Summary, seeds: range, order: Order, seconds: float, jobs: int
         counts,
         f"{len(summary.failures):,} failed" if summary.failures else "none failed",
     ]
-    lines += [f"{order.command(seed)}  # {claim}" for seed, claim in sorted(summary.failures.items())]
+    lines += [f"{task.command(seed)}  # {claim}" for seed, claim in sorted(summary.failures.items())]
     return "\n".join(lines)
 
 
@@ -364,17 +364,17 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.parse_args(arguments)
     seeds = chosen_seeds(options, chosen)
     check(options, chosen, seeds)
-    order = Order(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace, chosen.whole_cache, chosen.both)
+    task = Task(chosen.steps, chosen.profile, chosen.missing_rule, chosen.trace, chosen.whole_cache, chosen.both)
     jobs = min(chosen.jobs or usable_cpus(), len(seeds))
     summary = Summary()
     start = perf_counter()
     interrupted = False
     try:
-        with bar(len(seeds)) if len(seeds) > 1 else nullcontext(lambda _: None) as told:
+        with bar(len(seeds)) if len(seeds) > 1 else nullcontext(lambda _: None) as show:
             if jobs == 1:
-                run_here(seeds, order, summary, told)
+                run_here(seeds, task, summary, show)
             else:
-                run_in_processes(seeds, jobs, order, summary, told)
+                run_in_processes(seeds, jobs, task, summary, show)
     except ImportError as error:
         if error.name is None or error.name.split(".")[0] != "rich":
             raise
@@ -382,7 +382,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         interrupted = True
-    print(text(summary, seeds, order, perf_counter() - start, jobs))
+    print(text(summary, seeds, task, perf_counter() - start, jobs))
     if interrupted:
         return INTERRUPTED
     return 1 if summary.failures else 0

@@ -44,6 +44,8 @@ _HOMES = {
     "TLS": "network.security",
 }
 
+__version__ = "0.1.0.dev0"
+
 __all__ = [
     "TLS",
     "AddressError",

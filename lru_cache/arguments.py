@@ -3,8 +3,10 @@
 This file must not know caches: it sees names and values.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from math import inf, isnan
 from typing import Any, Final
 
@@ -73,6 +75,53 @@ def function(name: str, value: Any) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be callable, not {type(value).__name__}")
     return value
+
+
+def loader(name: str, value: Any) -> Any:
+    """Read what loads a value, or None. What it returns is kept and given to many, so it must not run only once."""
+    function(name, value)
+    loading = value.func if isinstance(value, partial) else value
+    kind = _kind_that_runs_once(loading)
+    if kind is not None:
+        called = getattr(loading, "__qualname__", type(loading).__qualname__)
+        raise TypeError(
+            f"{name} must return what is to be kept, and {called}() returns {kind}, which runs only once: "
+            "give a function that waits for the value"
+        )
+    return value
+
+
+def _kind_that_runs_once(value: Any) -> str | None:
+    """By the flags of its code: to import `inspect` takes long."""
+    function = value if hasattr(value, "__code__") else type(value).__call__
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return next((kind for flag, kind in _RUN_ONCE.items() if flags & flag), None)
+
+
+_RUN_ONCE = {0x80: "a coroutine", 0x200: "an asynchronous generator", 0x20: "a generator"}  # as `inspect` has them
+
+
+def pairs(name: str, value: Any) -> list[tuple[Any, Any]]:
+    """Read a mapping, or keys and values in pairs."""
+    found = []
+    for pair in items(name, value.items() if isinstance(value, Mapping) else value):
+        try:
+            key, held = pair
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{name} must be a mapping, or pairs of a key and a value, and got {pair!r}"[:200]
+            ) from None
+        found.append((key, held))
+    return found
+
+
+def items(name: str, value: Any) -> Iterable[Any]:
+    """Read several things."""
+    try:
+        found: Iterable[Any] = iter(value)
+    except TypeError:
+        raise TypeError(f"{name} must be iterable, and {type(value).__name__} is not") from None
+    return found
 
 
 def moment(name: str, value: Any) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Mu
 from datetime import datetime
 from math import inf
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from lru_cache import arguments, fork
 from lru_cache.arguments import MISSING, Duration, Missing
@@ -110,7 +110,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             Store(arguments.count("maximum_capacity", maximum_capacity), freshness.stale_time),
             clock,
             freshness,
-            arguments.function("load_callback", load_callback),
+            arguments.loader("load_callback", load_callback),
             arguments.function("on_removal", on_removal),
         )
         self._wall_time = clock.time
@@ -192,12 +192,17 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
     ) -> None:
-        """Keep all values of a mapping, or of pairs, each as `set` does."""
+        """Keep all values of a mapping, or of pairs, each as `set` does. All of them, or none if one cannot be kept."""
         life = self._life(expire_at, expiration_time)
-        items: list[tuple[K, V]] = list(mapping.items() if isinstance(mapping, Mapping) else mapping)
+        items: list[tuple[K, V]] = arguments.pairs("mapping", mapping)
         if life is not None and life <= 0:
             self.invalidate_many(key for key, _ in items)
             return
+        sharing = self._sharing
+        for key, value in items:  # all, before the first is kept: one may be refused
+            hash(key)
+            if sharing is not None:
+                sharing.prepare(key, value)
         for key, value in items:
             self._set(key, value, life)
 
@@ -207,7 +212,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def invalidate_many(self, keys: Iterable[K]) -> int:
         """Invalidate each of these keys, and count those that were held."""
-        named = [(key, self._name(key)) for key in keys]  # all, before the first is invalidated: one may be refused
+        named = [
+            (key, self._name(key)) for key in arguments.items("keys", keys)
+        ]  # all, before the first is invalidated: one may be refused
         return sum([self._invalidate(key, name) is not None for key, name in named])
 
     def forget(self, key: K) -> bool:
@@ -274,7 +281,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """Get each of these keys; what is missing is loaded, or left out where there is no loader."""
-        values = {key: self.get(key, MISSING) for key in keys}
+        values = {key: self.get(key, MISSING) for key in arguments.items("keys", keys)}
         return {key: value for key, value in values.items() if value is not MISSING}
 
     @overload
@@ -438,6 +445,12 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def ttl(self) -> float | None:
         """The life of an entry in seconds, by the name that cachetools has for it; None: without end."""
         return None if self._freshness.life == inf else self._freshness.life
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} is neither copied nor pickled: it has locks, and others may wait in it. Make "
+            "another one; an object that holds one leaves it out of its state, by a __getstate__ of its own"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} of {self.maxsize} entries>"

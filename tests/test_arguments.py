@@ -1,13 +1,21 @@
 """A wrong argument gets one line that names it."""
 
+import copy
+import pickle
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from lru_cache import LRUCache
+import lru_cache
+from lru_cache import LRUCache, LRUCacheDistributed
 from lru_cache.testing import ManualClock
+from tests.naming import named
 
 pytestmark = pytest.mark.usefixtures("each_cache")
 
@@ -142,3 +150,92 @@ def test_a_stale_time_without_end_is_refused() -> None:
     """Such a value would never have expired."""
     with pytest.raises(ValueError, match="stale_time"):
         LRUCache(stale_time=float("inf"))
+
+
+async def fetch(key: str) -> str:
+    return key
+
+
+async def fetch_each(key: str) -> AsyncIterator[str]:
+    yield key
+
+
+def give_each(key: str) -> Iterator[str]:
+    yield key
+
+
+class Fetching:
+    async def __call__(self, key: str) -> str:
+        return key
+
+    async def fetch(self, key: str) -> str:
+        return key
+
+
+@pytest.mark.parametrize(
+    "loader", [fetch, fetch_each, give_each, Fetching(), Fetching().fetch, partial(fetch)], ids=named
+)
+def test_a_loader_whose_answer_runs_only_once_is_refused(loader: Any) -> None:
+    """Who came second would be given a coroutine that was awaited already."""
+    cache: LRUCache[str, Any] = LRUCache()
+    with pytest.raises(TypeError, match=r"load_callback must return what is to be kept, and .* once: give a"):
+        LRUCache(loader)
+    with pytest.raises(TypeError, match="load must return what is to be kept"):
+        cache.get("a", load=loader)
+    assert "a" not in cache
+
+
+def test_a_coroutine_that_a_plain_loader_returns_is_refused_and_not_kept(recwarn: pytest.WarningsRecorder) -> None:
+    cache: LRUCache[str, Any] = LRUCache(lambda key: fetch(f"user:{key}"))
+    with pytest.raises(TypeError, match="the loader returned a coroutine, which runs only once"):
+        cache.get("a")
+    assert "a" not in cache
+    assert not list(recwarn)  # nor does anybody complain that it was never awaited
+
+
+@pytest.mark.parametrize(
+    "loader", [Mock(), Mock().load, str, "a".__add__, partial(max, "a"), lambda key: key], ids=named
+)
+def test_whatever_can_be_called_is_a_loader(loader: Any) -> None:
+    LRUCache(loader).get("b")
+
+
+@pytest.mark.parametrize("given", [5, [1], "abc", [("a", 1), ("b",)], [("a", 1, 2)], None], ids=named)
+def test_set_many_takes_pairs_and_says_so(given: Any) -> None:
+    cache: LRUCache[Any, Any] = LRUCache()
+    with pytest.raises(TypeError, match=r"^mapping must be "):
+        cache.set_many(given)
+    assert not cache
+
+
+def test_several_keys_are_to_be_iterable() -> None:
+    cache: LRUCache[Any, Any] = LRUCache()
+    for act in (cache.get_many, cache.invalidate_many):
+        with pytest.raises(TypeError, match="keys must be iterable, and int is not"):
+            act(5)  # type: ignore[operator]
+
+
+def test_set_many_keeps_all_or_nothing() -> None:
+    cache: LRUCache[Any, Any] = LRUCache()
+    with pytest.raises(TypeError, match="unhashable"):
+        cache.set_many([("a", 1), ([], 2)])
+    assert not cache
+    with LRUCacheDistributed[Any, Any]() as replicated:
+        with pytest.raises(TypeError, match="cannot be encoded"):
+            replicated.set_many({"a": 1, "b": object()})
+        assert not replicated
+
+
+@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps], ids=named)
+@pytest.mark.parametrize("kind", [LRUCache, LRUCacheDistributed], ids=named)
+def test_a_cache_is_neither_copied_nor_pickled(kind: type[LRUCache[Any, Any]], act: Callable[[Any], object]) -> None:
+    """A copy would share the store, or the locks."""
+    with pytest.raises(
+        TypeError, match=f"a {kind.__name__} is neither copied nor pickled.* Make another one; an object"
+    ):
+        act(kind())
+
+
+def test_the_version_is_the_package_s() -> None:
+    described = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{lru_cache.__version__}"' in described

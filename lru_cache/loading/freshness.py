@@ -2,6 +2,7 @@
 
 import random
 from math import inf, isinf, nextafter
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from lru_cache import arguments
@@ -26,6 +27,12 @@ class Loaded(Generic[V]):
 
 def value_and_life(answer: Any) -> tuple[Any, float | None]:
     """Split what a loader returned. A life of None is the cache's own."""
+    if isinstance(answer, CoroutineType):
+        answer.close()  # else it would complain that nobody awaited it
+        raise TypeError(
+            "the loader returned a coroutine, which runs only once and cannot be kept: "
+            "give one that waits for the value"
+        )
     return (answer.value, answer.life) if isinstance(answer, Loaded) else (answer, None)
 
 

@@ -85,7 +85,7 @@ class LoadPath(ReadPath[K, V]):
     # -- the look-up -------------------------------------------------------------------------------------------------
 
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
-        loader = self._load_callback if load is None else arguments.function("load", load)
+        loader = self._load_callback if load is None else arguments.loader("load", load)
         if loader is None:
             plan = self._plan(key, None, False)
             return default if plan.answer is MISSING else plan.answer

@@ -71,6 +71,9 @@ def parse_many(argument: str, value: Any) -> list[Address]:
     if value is None:
         return []
     addresses = [parse(argument, each) for each in value] if isinstance(value, list) else [parse(argument, value)]
+    for each in addresses:
+        if each.path is None and each.port == 0:
+            raise AddressError(f"{argument}: nobody listens on port 0; give the port of the other's local_address")
     return list(dict.fromkeys(addresses))
 
 

@@ -53,7 +53,7 @@ class Live:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def take_sample(self) -> Sample:
-        """Take one now, and tell all who watch."""
+        """Take one now, and give it to all who watch."""
         now, monotonic = time.time(), time.monotonic()
         stats = self._cache.stats()
         seconds = max(monotonic - self._last_time, 1e-3)
@@ -77,13 +77,13 @@ class Live:
             "confirmed": asdict(self.confirmations.figures()),
             "happenings": [asdict(happening) for happening in self._neighbourhood.happenings],
         }
-        self._tell()
+        self._wake_watchers()
         return self._latest
 
     def stop(self) -> None:
         """End all watching."""
         self.stopping = True
-        self._tell()
+        self._wake_watchers()
 
     @property
     def is_crowded(self) -> bool:
@@ -107,6 +107,6 @@ class Live:
         counted = {name: getattr(stats, _NAMES_IN_STATS.get(name, name)) for name in RATES if name != "sets"}
         return {**counted, "sets": self._count_sets()}
 
-    def _tell(self) -> None:
+    def _wake_watchers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

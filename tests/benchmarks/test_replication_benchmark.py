@@ -47,7 +47,7 @@ def test_every_row_is_in_the_tables_and_in_the_document(replication, monkeypatch
         assert meaning in text
     for name in results.resync:
         assert f"\n{name} " in text
-    for claim in ("An outbox of ", "A forgotten key takes ", "cProfile", "native core"):
+    for claim in ("An outbox of ", "A forgotten key takes ", "cProfile", "LRU_CACHE_PURE_PYTHON"):
         assert claim in text
     document = json.loads(json.dumps(replication.as_json(results)))
     assert set(document["events"]) == set(replication.ROWS)

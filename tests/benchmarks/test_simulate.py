@@ -58,10 +58,10 @@ def test_processes_go_through_every_seed_and_what_they_went_through_is_added_up(
 
 
 def test_processes_and_none_find_the_same(simulate):
-    order, seeds = simulate.Order(steps=40), range(3)
+    task, seeds = simulate.Task(steps=40), range(3)
     here, there = simulate.Summary(), simulate.Summary()
-    simulate.run_here(seeds, order, here, lambda summary: None)
-    simulate.run_in_processes(seeds, 2, order, there, lambda summary: None)
+    simulate.run_here(seeds, task, here, lambda summary: None)
+    simulate.run_in_processes(seeds, 2, task, there, lambda summary: None)
 
     assert here == there
 
@@ -98,7 +98,7 @@ def test_a_failing_seed_is_told_with_the_command_that_replays_it(simulate, monke
 
 def test_a_seed_that_raises_anything_has_failed_and_says_where(simulate, monkeypatch):
     monkeypatch.setattr(simulate.Simulation, "heal", lambda self: {}["gone"])
-    outcome = simulate.run_seed(1, simulate.Order(steps=5))
+    outcome = simulate.run_seed(1, simulate.Task(steps=5))
 
     assert outcome.failure.startswith("KeyError: 'gone' (test_simulate.py:")
     assert outcome.tally.steps == 5
@@ -115,7 +115,7 @@ def test_a_process_that_dies_has_failed_its_seed_and_the_others_go_on(simulate, 
 
     monkeypatch.setattr(simulate.Worker, "run", run_or_die)
     summary = simulate.Summary()
-    simulate.run_in_processes(range(4), 2, simulate.Order(steps=5), summary, lambda summary: None)
+    simulate.run_in_processes(range(4), 2, simulate.Task(steps=5), summary, lambda summary: None)
 
     assert summary.schedules == 4
     assert list(summary.failures) == [1]

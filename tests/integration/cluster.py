@@ -84,10 +84,10 @@ class Node:
         return lambda *arguments, **options: self.ask(act, *arguments, **options)
 
     def ask(self, act: str, *arguments: Any, **options: Any) -> Any:
-        self.tell(act, *arguments, **options)
+        self.begin(act, *arguments, **options)
         return self.answer()
 
-    def tell(self, act: str, *arguments: Any, **options: Any) -> None:
+    def begin(self, act: str, *arguments: Any, **options: Any) -> None:
         """Ask without waiting; `answer` waits."""
         assert self._process is not None, f"{self.name} does not run"
         order = {"act": act, "arguments": arguments, "options": options}

@@ -34,19 +34,19 @@ CONNECTIONS = 256  # at once; one more is closed at once
 PATIENCE = 10.0  # seconds that a method waits for the proxy's thread
 
 
-class Way(enum.Enum):
-    """A direction: towards the target, or back from it."""
+class Direction(enum.Enum):
+    """Towards the target, or back from it."""
 
     OUT = "out"
     BACK = "back"
 
 
-BOTH = (Way.OUT, Way.BACK)
+BOTH = (Direction.OUT, Direction.BACK)
 
 
 @dataclass
 class Weather:
-    """What happens to bytes that travel one way."""
+    """What happens to bytes that travel in one direction."""
 
     delay: float = 0.0  # seconds
     rate: float | None = None  # bytes a second
@@ -56,9 +56,9 @@ class Weather:
 
 @dataclass(eq=False)
 class Stream:
-    """One way of one connection: what was read and is not passed on yet."""
+    """One direction of one connection: what was read and is not passed on yet."""
 
-    way: Way
+    direction: Direction
     source: socket.socket
     sink: socket.socket
     held: deque[tuple[float, bytes]] = field(default_factory=deque)  # when it is due, and what
@@ -71,12 +71,12 @@ class Stream:
 
 @dataclass(eq=False)
 class Connection:
-    """Two sockets and the streams between them. `recorded`: the first bytes of each way."""
+    """Two sockets and the streams between them. `recorded`: the first bytes of each direction."""
 
     dialled: socket.socket
     answered: socket.socket
-    streams: dict[Way, Stream]
-    recorded: dict[Way, bytearray]
+    streams: dict[Direction, Stream]
+    recorded: dict[Direction, bytearray]
     connected: bool = False
 
 
@@ -85,11 +85,11 @@ class Proxy:
 
     def __init__(self, target: Address, *, address: Address | None = None, buffer_bytes: int | None = None) -> None:
         self.target = target
-        self.passed = {Way.OUT: 0, Way.BACK: 0}  # bytes
+        self.passed = {Direction.OUT: 0, Direction.BACK: 0}  # bytes
         self.accepted = 0  # connections
         self.accepted_at: deque[float] = deque(maxlen=CONNECTIONS)  # on the monotonic clock
-        self.recordings: list[dict[Way, bytearray]] = []  # of the connections, oldest first
-        self._weather = {Way.OUT: Weather(), Way.BACK: Weather()}
+        self.recordings: list[dict[Direction, bytearray]] = []  # of the connections, oldest first
+        self._weather = {Direction.OUT: Weather(), Direction.BACK: Weather()}
         self._buffer_bytes = buffer_bytes  # of the sockets, or what the system gives
         self._connections: set[Connection] = set()
         self._orders: deque[Callable[[], None]] = deque()
@@ -108,21 +108,21 @@ class Proxy:
 
     # -- what a test says -------------------------------------------------------------------------------------------
 
-    def delay(self, seconds: float, ways: tuple[Way, ...] = BOTH) -> None:
-        """Every byte takes so long; as many as come may be on the way. Half a round trip, if it is for both ways."""
-        self._change(ways, delay=seconds)
+    def delay(self, seconds: float, directions: tuple[Direction, ...] = BOTH) -> None:
+        """Every byte takes so long; as many as come may be on the way. For both directions: half a round trip."""
+        self._change(directions, delay=seconds)
 
-    def throttle(self, bytes_per_second: float | None, ways: tuple[Way, ...] = BOTH) -> None:
+    def throttle(self, bytes_per_second: float | None, directions: tuple[Direction, ...] = BOTH) -> None:
         """No more than so many bytes a second; 0 stalls, and who sends fills its buffers. None: as many as come."""
-        self._change(ways, rate=bytes_per_second)
+        self._change(directions, rate=bytes_per_second)
 
-    def swallow(self, ways: tuple[Way, ...] = BOTH) -> None:
+    def swallow(self, directions: tuple[Direction, ...] = BOTH) -> None:
         """Take bytes, and ends, and pass on nothing. Nobody is told. Connections are still accepted."""
-        self._change(ways, swallows=True)
+        self._change(directions, swallows=True)
 
-    def corrupt(self, ways: tuple[Way, ...] = BOTH, count: int = 1) -> None:
+    def corrupt(self, directions: tuple[Direction, ...] = BOTH, count: int = 1) -> None:
         """Spoil one byte in each of the next `count` chunks."""
-        self._change(ways, flips=count)
+        self._change(directions, flips=count)
 
     def cut(self) -> None:
         """Reset all connections there are. New ones may come."""
@@ -159,11 +159,11 @@ class Proxy:
 
     # -- orders, from the test's thread to the proxy's ---------------------------------------------------------------
 
-    def _change(self, ways: tuple[Way, ...], **what: Any) -> None:
+    def _change(self, directions: tuple[Direction, ...], **what: Any) -> None:
         def change() -> None:
-            for way in ways:
+            for direction in directions:
                 for name, value in what.items():
-                    setattr(self._weather[way], name, value)
+                    setattr(self._weather[direction], name, value)
 
         self._order(change)
 
@@ -175,7 +175,7 @@ class Proxy:
         assert done.wait(PATIENCE), "the proxy does not answer"
 
     def _heal(self) -> None:
-        self._weather = {Way.OUT: Weather(), Way.BACK: Weather()}
+        self._weather = {Direction.OUT: Weather(), Direction.BACK: Weather()}
         for connection in list(self._connections):
             if any(stream.lost for stream in connection.streams.values()):
                 self._drop(connection)
@@ -241,9 +241,9 @@ class Proxy:
         for each in (dialled, answered):
             if each.family != socket.AF_UNIX:
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        out, back = Stream(Way.OUT, dialled, answered), Stream(Way.BACK, answered, dialled)
-        recorded = {Way.OUT: bytearray(), Way.BACK: bytearray()}
-        connection = Connection(dialled, answered, {Way.OUT: out, Way.BACK: back}, recorded)
+        out, back = Stream(Direction.OUT, dialled, answered), Stream(Direction.BACK, answered, dialled)
+        recorded = {Direction.OUT: bytearray(), Direction.BACK: bytearray()}
+        connection = Connection(dialled, answered, {Direction.OUT: out, Direction.BACK: back}, recorded)
         self._connections.add(connection)
         refused = answered.connect_ex(self.target) not in (0, errno.EINPROGRESS)
         if refused or len(self._connections) > CONNECTIONS:
@@ -308,11 +308,11 @@ class Proxy:
             self._selector.unregister(each)
 
     def _room(self, stream: Stream) -> int:
-        return HELD_BYTES if self._weather[stream.way].rate is None else HELD_BYTES_THROTTLED
+        return HELD_BYTES if self._weather[stream.direction].rate is None else HELD_BYTES_THROTTLED
 
     def _wait(self, stream: Stream, now: float) -> float | None:
         """How long until the first held bytes may go on. None: there are none, or they may not at all."""
-        rate = self._weather[stream.way].rate
+        rate = self._weather[stream.direction].rate
         if not stream.held or rate == 0:
             return None
         return max(stream.held[0][0], stream.allowance_at if rate else 0.0) - now
@@ -331,7 +331,7 @@ class Proxy:
                     self._give(stream, now)
                 self._pass_end(stream)
         except OSError:
-            if not any(self._weather[way].swallows for way in Way):
+            if not any(self._weather[each].swallows for each in Direction):
                 self._drop(connection)
             else:  # one end was reset, and the other must not hear of it
                 for stream in connection.streams.values():
@@ -342,7 +342,7 @@ class Proxy:
             self._drop(connection)
 
     def _take(self, stream: Stream, connection: Connection, now: float) -> None:
-        weather = self._weather[stream.way]
+        weather = self._weather[stream.direction]
         try:
             chunk = stream.source.recv(CHUNK_BYTES)
         except BlockingIOError:
@@ -352,7 +352,7 @@ class Proxy:
         if weather.swallows:
             stream.lost = True
             return
-        recorded = connection.recorded[stream.way]
+        recorded = connection.recorded[stream.direction]
         recorded += chunk[: RECORDED_BYTES - len(recorded)]
         if weather.flips and chunk:
             weather.flips -= 1
@@ -363,7 +363,7 @@ class Proxy:
             stream.held_bytes += len(chunk)
 
     def _give(self, stream: Stream, now: float) -> None:
-        rate = self._weather[stream.way].rate
+        rate = self._weather[stream.direction].rate
         wait = self._wait(stream, now)
         if wait is None or wait > 0:
             return
@@ -378,7 +378,7 @@ class Proxy:
         if rate:
             stream.allowance_at = now + sent / rate
         stream.held_bytes -= sent
-        self.passed[stream.way] += sent
+        self.passed[stream.direction] += sent
 
     def _pass_end(self, stream: Stream) -> None:
         if stream.ended and not stream.closed and not stream.held and not stream.lost:

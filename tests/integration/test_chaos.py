@@ -15,7 +15,7 @@ from tests.effort import some_or_many
 from tests.integration.addresses import has_ipv6
 from tests.integration.cluster import SHAPES, Cluster, until
 from tests.integration.ledger import Ledger
-from tests.integration.proxy import BOTH, Way
+from tests.integration.proxy import BOTH, Direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +78,8 @@ class Adversary:
         self._stopped.clear()
         return "resume"
 
-    def _ways(self) -> tuple[Way, ...]:
-        return self._chance.choice([BOTH, (Way.OUT,), (Way.BACK,)])
+    def _directions(self) -> tuple[Direction, ...]:
+        return self._chance.choice([BOTH, (Direction.OUT,), (Direction.BACK,)])
 
     def _on_a_link(self, act: str, *arguments: object) -> str:
         link = self._chance.choice(list(self._cluster.proxies))
@@ -93,16 +93,16 @@ class Adversary:
         return self._on_a_link("refuse")
 
     def swallow(self) -> str:
-        return self._on_a_link("swallow", self._ways())
+        return self._on_a_link("swallow", self._directions())
 
     def delay(self) -> str:
-        return self._on_a_link("delay", self._chance.choice([0.02, 0.1]), self._ways())
+        return self._on_a_link("delay", self._chance.choice([0.02, 0.1]), self._directions())
 
     def throttle(self) -> str:
-        return self._on_a_link("throttle", self._chance.choice([0, 3_000, 100_000]), self._ways())
+        return self._on_a_link("throttle", self._chance.choice([0, 3_000, 100_000]), self._directions())
 
     def corrupt(self) -> str:
-        return self._on_a_link("corrupt", self._ways())
+        return self._on_a_link("corrupt", self._directions())
 
     def heal_a_link(self) -> str:
         return self._on_a_link("heal")

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.integration.cluster import CONNECTION_TIMEOUT_MS, SHAPES, Cluster, Node, until
-from tests.integration.proxy import Way
+from tests.integration.proxy import Direction
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
 NOISE = 2.0  # seconds that a thread of ours may have to wait for the machine
@@ -39,7 +39,7 @@ def swallow_what_it_says(cluster: Cluster, index: int) -> None:
     """It hears all, and is not heard."""
     for (client, server), proxy in cluster.proxies.items():
         if index in (client, server):
-            proxy.swallow((Way.OUT if client == index else Way.BACK,))
+            proxy.swallow((Direction.OUT if client == index else Direction.BACK,))
 
 
 DEATHS = [close, kill, stop, swallow, swallow_what_it_says]

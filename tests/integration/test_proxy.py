@@ -11,7 +11,7 @@ import pytest
 
 from tests.concurrency import eventually
 from tests.integration.addresses import Address, connect, family_of, has_ipv6
-from tests.integration.proxy import BOTH, Proxy, Way
+from tests.integration.proxy import BOTH, Direction, Proxy
 
 
 class Echo:
@@ -84,7 +84,9 @@ def has_ended(connection: socket.socket) -> bool:
 def test_passes_bytes_both_ways_and_counts_them(proxy: Proxy) -> None:
     with connect(proxy.address) as connection:
         assert say(connection, b"x" * 300_000) == b"x" * 300_000
-    eventually(lambda: proxy.passed == {Way.OUT: 300_000, Way.BACK: 300_000})  # counted after they were sent
+    eventually(
+        lambda: proxy.passed == {Direction.OUT: 300_000, Direction.BACK: 300_000}
+    )  # counted after they were sent
     assert proxy.accepted == 1
 
 
@@ -107,7 +109,7 @@ def test_delays_without_throttling(proxy: Proxy) -> None:
 
 
 def test_throttles(proxy: Proxy) -> None:
-    proxy.throttle(200_000, (Way.BACK,))
+    proxy.throttle(200_000, (Direction.BACK,))
     with connect(proxy.address) as connection:
         began = time.monotonic()
         say(connection, b"x" * 100_000)
@@ -127,9 +129,9 @@ def test_a_throttle_of_nothing_stalls_the_sender_until_it_is_lifted(proxy: Proxy
 def test_swallows_bytes_and_ends_and_tells_nobody(proxy: Proxy) -> None:
     with connect(proxy.address) as connection:
         assert say(connection, b"hello") == b"hello"
-        proxy.swallow((Way.BACK,))
+        proxy.swallow((Direction.BACK,))
         connection.sendall(b"anybody?")
-        eventually(lambda: proxy.passed[Way.OUT] == len("helloanybody?"))
+        eventually(lambda: proxy.passed[Direction.OUT] == len("helloanybody?"))
         proxy.swallow(BOTH)
         connection.sendall(b"anybody?")
         connection.settimeout(0.2)
@@ -170,7 +172,7 @@ def test_refuses_until_it_heals(proxy: Proxy) -> None:
 def test_spoils_one_byte(proxy: Proxy) -> None:
     with connect(proxy.address) as connection:
         assert say(connection, b"hello") == b"hello"
-        proxy.corrupt((Way.OUT,))
+        proxy.corrupt((Direction.OUT,))
         spoilt = say(connection, b"hello")
         assert sum(a != b for a, b in zip(spoilt, b"hello", strict=True)) == 1
         assert say(connection, b"hello") == b"hello"
@@ -185,7 +187,7 @@ def test_ends_a_connection_if_its_target_is_gone(echo: Echo, proxy: Proxy) -> No
 def test_records_what_was_said(proxy: Proxy) -> None:
     with connect(proxy.address) as connection:
         say(connection, b"hello")
-    assert proxy.recordings == [{Way.OUT: b"hello", Way.BACK: b"hello"}]
+    assert proxy.recordings == [{Direction.OUT: b"hello", Direction.BACK: b"hello"}]
 
 
 def test_leaves_nothing_behind(echo: Echo) -> None:

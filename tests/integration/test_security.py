@@ -13,7 +13,7 @@ import pytest
 from tests.integration.addresses import connect
 from tests.integration.cluster import Cluster, Node, until
 from tests.integration.namespaces import NEAR, Cable, why_not
-from tests.integration.proxy import Proxy, Way
+from tests.integration.proxy import Direction, Proxy
 from tests.integration.stranger import GOODBYE, HELLO, PING, Stranger, events, frame
 
 OLD, NEW, OTHER = "the old secret of this test", "the new secret of this test", "what somebody else made up"
@@ -95,7 +95,7 @@ def test_a_short_secret_warns(cluster: Cluster) -> None:
 
 def test_the_secret_is_never_sent(cluster: Cluster) -> None:
     require_linked(*pair(cluster, {"secret": OLD}, {"secret": OLD}))
-    said = b"".join(bytes(way) for recorded in cluster.proxies[1, 0].recordings for way in recorded.values())
+    said = b"".join(bytes(each) for recorded in cluster.proxies[1, 0].recordings for each in recorded.values())
     assert b"default" in said  # the hellos are in it
     assert OLD.encode() not in said
 
@@ -121,7 +121,7 @@ def overheard(cluster: Cluster) -> Iterator[tuple[Cluster, bytes, bytes]]:
     first, second = pair(cluster, {"secret": OLD}, {"secret": OLD})
     require_linked(first, second)
     recorded = cluster.proxies[1, 0].recordings[-1]
-    yield cluster, bytes(recorded[Way.OUT]), bytes(recorded[Way.BACK])
+    yield cluster, bytes(recorded[Direction.OUT]), bytes(recorded[Direction.BACK])
     require_linked(first, second)
 
 

@@ -10,7 +10,7 @@ import trustme
 
 from tests.integration.addresses import connect
 from tests.integration.cluster import SHAPES, Cluster, Node, NodeError, until
-from tests.integration.proxy import Way
+from tests.integration.proxy import Direction
 
 SECRET = "a secret that only this test knows"
 VALUE = "a value that nobody may read on its way"
@@ -52,7 +52,7 @@ def pair(cluster: Cluster, server: dict[str, Any], client: dict[str, Any]) -> tu
 
 
 def overheard(cluster: Cluster) -> bytes:
-    return b"".join(bytes(way) for recorded in cluster.proxies[1, 0].recordings for way in recorded.values())
+    return b"".join(bytes(each) for recorded in cluster.proxies[1, 0].recordings for each in recorded.values())
 
 
 @pytest.mark.parametrize("more", [{}, {"secret": SECRET}])
@@ -160,13 +160,15 @@ def test_old_versions_of_tls_are_refused(server: Node, authority: Authority) -> 
         context.wrap_socket(plain)
 
 
-@pytest.mark.parametrize("way", [Way.OUT, Way.BACK])
-def test_a_wrong_byte_ends_the_link_and_it_recovers(cluster: Cluster, authority: Authority, way: Way) -> None:
+@pytest.mark.parametrize("direction", [Direction.OUT, Direction.BACK])
+def test_a_wrong_byte_ends_the_link_and_it_recovers(
+    cluster: Cluster, authority: Authority, direction: Direction
+) -> None:
     pair(cluster, {"tls": authority.issue("server")}, {"tls": authority.issue("client")})
     cluster.wait_linked([(1, 0)])
     proxy = cluster.proxies[1, 0]
     before = proxy.accepted
-    proxy.corrupt((way,))
+    proxy.corrupt((direction,))
     cluster.nodes[0].set("a", 1)
     cluster.nodes[1].set("b", 2)
     until(lambda: proxy.accepted > before, "the link ends, and is dialled anew")

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.integration.cluster import CONNECTION_TIMEOUT_MS, SHAPES, Cluster, until
-from tests.integration.proxy import BOTH, Way
+from tests.integration.proxy import BOTH, Direction
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
 SECRET = "a secret that only this test knows"
@@ -61,7 +61,7 @@ def test_a_backlog_on_a_narrow_link_never_looks_like_a_death(cluster: Cluster) -
     near, far = cluster.nodes
     proxy = cluster.proxies[1, 0]
     linked = proxy.accepted
-    proxy.throttle(60_000, (Way.OUT,))
+    proxy.throttle(60_000, (Direction.OUT,))
     began = time.monotonic()
     far.write_many("key", 35, {"bytes": 10_000})
     far.set("last", 1)
@@ -76,7 +76,7 @@ def test_one_large_value_on_a_narrow_link_does_not_look_like_a_death(cluster: Cl
     near, far = cluster.nodes
     proxy = cluster.proxies[1, 0]
     linked = proxy.accepted
-    proxy.throttle(100_000, (Way.OUT,))
+    proxy.throttle(100_000, (Direction.OUT,))
     far.write_many("large", 1, {"bytes": 350_000})
     until(lambda: "large0" in near.held(), "it has arrived")
     assert proxy.accepted == linked, "the link was lost, and dialled anew"
@@ -88,7 +88,7 @@ def test_a_peer_that_stops_reading_costs_bounded_memory_and_no_patience(cluster:
     hub, slow = cluster.nodes[0], cluster.nodes[1]
     usual = hub.write_many("warm", 10_000, "x" * 200, 5_000)["median"]
     before = hub.memory_bytes()
-    cluster.proxies[1, 0].throttle(0, (Way.BACK,))
+    cluster.proxies[1, 0].throttle(0, (Direction.BACK,))
     stuck = hub.write_many("key", 30_000, "x" * 200, 5_000)["median"]
     assert hub.memory_bytes() - before < 60_000_000
     assert stuck < usual * 2 + 20e-6  # 1.2 times is what the benchmark, which runs alone, holds it to
@@ -112,14 +112,14 @@ def test_a_stopped_process_costs_its_neighbours_bounded_memory(cluster: Cluster)
     until(lambda: slow.held() == hub.held(), "it has it all")
 
 
-@pytest.mark.parametrize("ways", [BOTH, (Way.OUT,), (Way.BACK,)])
-def test_a_wrong_byte_ends_the_link_and_it_recovers(cluster: Cluster, ways: tuple[Way, ...]) -> None:
+@pytest.mark.parametrize("directions", [BOTH, (Direction.OUT,), (Direction.BACK,)])
+def test_a_wrong_byte_ends_the_link_and_it_recovers(cluster: Cluster, directions: tuple[Direction, ...]) -> None:
     cluster.build([(1, 0)], secret=SECRET)
     first, second = cluster.nodes
     proxy = cluster.proxies[1, 0]
     for i in range(5):
         before = proxy.accepted
-        proxy.corrupt(ways)
+        proxy.corrupt(directions)
         first.set(f"a{i}", i)
         second.set(f"b{i}", i)
         until(lambda n=before: proxy.accepted > n, "the link ends, and is dialled anew")
@@ -130,7 +130,7 @@ def test_a_wrong_byte_ends_the_link_and_it_recovers(cluster: Cluster, ways: tupl
 
 def test_the_reason_of_a_wrong_byte_is_in_the_log(cluster: Cluster) -> None:
     cluster.build([(1, 0)], secret=SECRET)
-    cluster.proxies[1, 0].corrupt((Way.OUT,))
+    cluster.proxies[1, 0].corrupt((Direction.OUT,))
     cluster.nodes[1].set("key", 1)
     until(lambda: "seal" in cluster.nodes[0].log or "frame" in cluster.nodes[0].log, "the log says what was wrong")
 
@@ -157,7 +157,7 @@ def test_lag_says_how_far_a_peer_is_behind(cluster: Cluster) -> None:
         return float("nan") if known is None else known
 
     until(lambda: lag() < 2, "it is up to date")
-    cluster.proxies[1, 0].throttle(0, (Way.BACK,))
+    cluster.proxies[1, 0].throttle(0, (Direction.BACK,))
     until(lambda: lag() > 2.5, "it falls behind")
     cluster.heal()
     until(lambda: lag() < 2, "it is up to date again")

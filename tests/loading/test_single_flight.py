@@ -30,7 +30,7 @@ def test_a_waiter_that_is_interrupted_at_any_line_keeps_nobody_else_waiting(star
             for _ in range(4)
         ]
         calm = start(cache.get, "a")
-        eventually(lambda waiting=waiting, cache=cache: _waits_or_ended(waiting, calm, cache))  # type: ignore[misc]
+        eventually(lambda waiting=waiting, calm=calm, cache=cache: _waits_or_ended(waiting, calm, cache))  # type: ignore[misc]
         gate.open()
         assert (leader.result(), calm.result()) == ("loaded", "loaded"), f"line {line}"
         interrupted = [each.result() for each in waiting]
@@ -42,8 +42,7 @@ def _waits_or_ended(waiting: list[Started], calm: Started, cache: LRUCache[Any, 
     flights = dict(single_flight._waits)
     return all(
         not each.thread.is_alive()
-        or (flight := flights.get(each.thread.ident or 0)) is not None
-        and flight.owner is cache._flights
+        or ((flight := flights.get(each.thread.ident or 0)) is not None and flight.owner is cache._flights)
         for each in [*waiting, calm]
     )
 

@@ -63,9 +63,9 @@ class Stranger:
             for answer in handshake.receive(body, 0.0):
                 self.say(answer)
         self._sealing, self._opening = handshake.sealing, handshake.opening
-        self.tell(messages.Seen(True, {}))
+        self.send(messages.Seen(True, {}))
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send a message of a link."""
         self.say(messages.encode(message))
 

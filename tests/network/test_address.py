@@ -92,6 +92,13 @@ def test_a_list_is_always_several() -> None:
         parse_many("a", ["localhost", 8000])
 
 
+def test_nobody_listens_on_port_0() -> None:
+    """It is what a local address may say for any free one."""
+    with pytest.raises(AddressError, match="remote_address: nobody listens on port 0; give the port"):
+        parse_many("remote_address", [("h", 1), "h:0"])
+    assert parse("local_address", "h:0") == Address("h", 0)
+
+
 def test_of_equal_addresses_one_is_kept() -> None:
     assert parse_many("a", ["h:1", ("h", "1"), ("h", 1)]) == [Address("h", 1)]
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from lru_cache import LRUCacheDistributed
-from lru_cache.network import client
+from lru_cache.network import client, pace
 from lru_cache.network import link as links
-from lru_cache.network import pace
 from lru_cache.network.link import Link
 from lru_cache.replication import Goodbye, Ping, messages
 from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
@@ -219,8 +218,8 @@ def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes, meet: Meet) -> No
     eventually(lambda: node.stats().links == 1)
     there = link_of(node)
     there.round_trip = 12.5
-    stranger.tell(messages.Pong(999))
-    stranger.tell(Ping(1))
+    stranger.send(messages.Pong(999))
+    stranger.send(Ping(1))
     while not isinstance(messages.decode(stranger.hear() or b""), messages.Pong):
         pass
     assert there.round_trip == 12.5
@@ -234,7 +233,7 @@ def test_a_neighbour_s_goodbye_is_no_alarm_and_its_reason_one_line(
     stranger = meet(node)
     stranger.greet(node)
     eventually(lambda: node.stats().links == 1)
-    stranger.tell(Goodbye("off to lunch\nCRITICAL"))
+    stranger.send(Goodbye("off to lunch\nCRITICAL"))
     eventually(lambda: any("it said goodbye: off to lunch?CRITICAL" in line for line in caplog.messages))
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 

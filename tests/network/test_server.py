@@ -139,7 +139,7 @@ def test_log_lines_that_strangers_cause_are_few(node: Cache, meet: Meet, caplog:
 
 def test_a_stranger_writes_no_lines_of_its_own(node: Cache, meet: Meet, caplog: pytest.LogCaptureFixture) -> None:
     stranger = meet(node)
-    stranger.tell(Goodbye("bye\nCRITICAL all is lost\x1b[2J"))
+    stranger.send(Goodbye("bye\nCRITICAL all is lost\x1b[2J"))
     stranger.hear_out()
     assert all(line.isprintable() for line in caplog.messages)
 
@@ -209,7 +209,7 @@ def test_messages_and_fields_of_the_future_are_passed_over(node: Cache, meet: Me
 def test_a_ping_is_answered_with_its_number(node: Cache, meet: Meet) -> None:
     stranger = meet(node)
     stranger.greet(node)
-    stranger.tell(Ping(12_345))
+    stranger.send(Ping(12_345))
     assert answer_to_ping(stranger) == 12_345
 
 
@@ -227,7 +227,7 @@ def test_a_neighbour_without_the_secret_s_seal_is_left(nodes: Nodes, meet: Meet)
     stranger.greet(node, b"a secret of more than sixteen bytes")
     eventually(lambda: node.stats().links == 1)
     stranger._sealing = None
-    stranger.tell(Ping(1))
+    stranger.send(Ping(1))
     assert "seal does not match" in goodbye_of([messages_of(body) for body in rest_of(stranger)])
 
 

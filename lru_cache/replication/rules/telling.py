@@ -491,7 +491,7 @@ class Teller:
     def _seen_changed(self, node: bytes, time: int) -> None:
         """What we have seen of a node has risen to this time.
 
-        If that followed news, all want to hear that the news has arrived. If not, who has seen that much itself does not.
+        If that followed news, all want to hear that the news has arrived. If not, only who has not seen that much.
         """
         follows_news = node in self._fresh_origins
         if follows_news:
