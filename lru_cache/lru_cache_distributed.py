@@ -208,7 +208,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 self._monotonic,
                 self._freshness.life,
                 self._maximum_value_bytes,
-                self._exchange.send_news,
+                self._exchange.pace,
+                self._exchange.act,
             )
             self._write_shortly(None, writer.write)
 

@@ -251,7 +251,8 @@ def test_peers_tell_who_where_and_how_far(nodes: Nodes) -> None:
     listening = nodes(local_address=("127.0.0.1", 0), region="Bergen")
     dialling = nodes(remote_address=listening.local_address)
     link(dialling, listening)
-    settle(dialling, listening)
+    # Neither has written: it is their first heartbeats that say how far they are.
+    eventually(lambda: all(peer.lag is not None for node in (dialling, listening) for peer in node.peers()))
     (there,), (here,) = dialling.peers(), listening.peers()
     host, port = listening.local_address  # type: ignore[misc]
     assert (there.node, there.region, there.address) == (listening.node, "Bergen", f"{host}:{port}")

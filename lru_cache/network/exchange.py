@@ -2,7 +2,7 @@
 
 Everything that the replica does happens under the cache's lock; nothing is sent or called back under it. Whichever
 thread has news, a writer's or that of the link over which it came, sends it on all links, one after the other: to wake
-a thread for each would cost several times that. What is left for later (`Pace` says what) one of the links' threads
+a thread for each would cost several times that. What is left for later (`pace.Pace` says what) one of the links' threads
 carries out for all of them.
 
 This file must not know sockets, nor what a link is beyond `Linked`, and no rules: what to keep, to tell and to believe
@@ -20,9 +20,8 @@ from lru_cache.clock import Clock
 from lru_cache.log import logger
 from lru_cache.network.feed import Linked
 from lru_cache.network.handshake import Hello, RefusedError
-from lru_cache.network.pace import SEEN_AT_LATEST_SECONDS, Pace, Seen
 from lru_cache.network.peer import Peer
-from lru_cache.replication import NODE_BYTES, Message, Replica, Type, seconds_of
+from lru_cache.replication import NODE_BYTES, Message, Replica, Type, pace, seconds_of
 
 UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is
 UPKEEP_EARLY_SECONDS = 1.2  # so much earlier if a thread is awake anyway: then a heartbeat goes with a ping
@@ -30,6 +29,8 @@ WORK_SECONDS = 0.05  # at once, in which a link is not read
 LONE = 1  # batch, for a write that came by itself
 BURST_BATCHES = 4  # at most that a writer sends at once: it takes off more than it adds, else the outbox would overflow
 ALL_BATCHES = 1 << 30  # for a thread in the background: all that the socket takes
+_BATCHES = {int(pace.Act.SEND): LONE, int(pace.Act.SEND_BATCHES): BURST_BATCHES}
+_SEEN_TOLD, _SEEN_IDLE, _SEEN_NEWS = map(int, pace.Seen)
 _NO_NEWS = frozenset(bytes([each]) for each in (Type.SEEN, Type.PING, Type.PONG, Type.GOODBYE))  # second bytes
 
 
@@ -51,7 +52,7 @@ class Exchange:
         self.next_upkeep = 0.0
         self.bytes_in = 0  # of links that are gone
         self.bytes_out = 0
-        self.pace = Pace()
+        self.pace = pace.Pace()
         self._replica = replica
         self._clock = clock
         self._removed = removed
@@ -63,7 +64,6 @@ class Exchange:
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
         self._waiters = 0
         self._closed = False
-        self._left = False  # writers have left news to one of the links' threads; set and cleared by anybody
         self._watch: Linked | None = None  # whose thread wakes for what is due on all links, and when; by anybody, too
         self._watch_until = inf
 
@@ -71,19 +71,19 @@ class Exchange:
 
     def send_news(self) -> None:
         """The cache was written to, and its lock is free again: send that on all links, or have it sent."""
-        links = self._links
-        if not links:
-            return
         now = monotonic()
-        if self._lock._is_owned():  # type: ignore[attr-defined]  # by a write within a write: nothing is sent under it
-            self._leave_to_thread(links)
+        act = self.pace.wrote(now)
+        if act:
+            self.act(act, now)
+
+    def act(self, act: int, now: float) -> None:
+        """Likewise, for who has asked `pace` what there is to do."""
+        links = self._links
+        batches = _BATCHES.get(act)
+        if batches is None:
+            self._wake_one(links)
             return
-        pace = self.pace
-        if pace.is_lone(now):
-            batches = LONE
-        elif pace.is_batch():
-            batches = BURST_BATCHES
-        else:
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # by a write within a write: nothing is sent under it
             self._leave_to_thread(links)
             return
         try:
@@ -94,19 +94,22 @@ class Exchange:
             raise
 
     def _leave_to_thread(self, links: tuple[Linked, ...]) -> None:
-        """One of the links' threads is to send on all of them, unless one is about to.
+        """One of the links' threads is to send on all of them, unless one is about to."""
+        if self.pace.leave():
+            self._wake_one(links)
 
-        1. A writer has put news into outboxes, sets `_left`, and looks whether a thread lingers.
-        2. The thread that lingers ends that, clears `_left`, and then looks into the outboxes.
-
-        If the writer finds it lingering, the thread has not looked yet, and will find the news.
-        """
-        self._left = True
-        if not self.pace.lingers:
-            (self._watch or links[0]).wake()
+    def _wake_one(self, links: tuple[Linked, ...]) -> None:
+        """Keep what `pace` has noted: that one of the links' threads is awake."""
+        try:
+            watch = self._watch or (links[0] if links else None)
+            if watch is not None:
+                watch.wake()
             if links is not self._links:  # perhaps that one has just left, and did not see what it was to do
                 for link in self._links:
                     link.wake()
+        except BaseException:  # a signal's handler
+            self.pace.is_attended = False
+            raise
 
     def wait_connected(self, count: int, seconds: float | None) -> bool:
         """Wait until so many neighbours are there, and each side knows what the other has."""
@@ -157,6 +160,7 @@ class Exchange:
             self._replica.link_down(link)
             link.abandon()
         self._links = self._feeds = ()
+        self.pace.has_links = False
 
     # -- for the handshake -------------------------------------------------------------------------------------------
 
@@ -188,6 +192,7 @@ class Exchange:
             if not self._replica.must_redate():
                 return  # another thread was quicker
             links, self._links, self._feeds = self._links, (), ()
+            self.pace.has_links = False
             for link in links:
                 self._replica.link_down(link)
             self._replica.redate(os.urandom(NODE_BYTES), self._clock.monotonic())
@@ -263,6 +268,7 @@ class Exchange:
         pairs = [(link, feed) for link, feed in zip(self._links, self._feeds, strict=True) if link is not lost]
         pairs += more
         self._links, self._feeds = tuple(link for link, _ in pairs), tuple(feed for _, feed in pairs)
+        self.pace.has_links = len(pairs) > 0
 
     def _received(self, link: Linked, body: bytes) -> Message | None:
         with self._lock:
@@ -284,7 +290,7 @@ class Exchange:
                     link.send(ALL_BATCHES, now)
         # What has risen has risen for all links alike: to look at one other does.
         waiting = source.seen_waits()
-        if waiting < Seen.NEWS:
+        if waiting < _SEEN_NEWS:
             waiting = max([waiting, *(feed.seen_waits() for feed in self._feeds[-2:] if feed is not source)])
         self.pace.seen_rose(waiting, now)
 
@@ -298,36 +304,35 @@ class Exchange:
         try:
             return self._replica.seen_waits(feed._link)
         except KeyError:
-            return Seen.TOLD
+            return _SEEN_TOLD
 
     # -- what is due on all links ------------------------------------------------------------------------------------
 
     def _carry_out(self, now: float) -> None:
-        pace = self.pace
+        ours = self.pace
         if now >= self.next_upkeep:
             self.upkeep(now)
         if self._replica.has_work(self._clock.monotonic()) and not self._work():
-            self._left = True  # `seen` has waited for that, and perhaps the rest of a resync
-        if self._left and pace.is_rest_due(now):
-            self._left = False  # before looking at what there is, as the end of lingering
+            ours.is_left = True  # `seen` has waited for that, and perhaps the rest of a resync
+        if ours.is_left and ours.is_rest_due(now):
             for link in self._links:
                 link.send(ALL_BATCHES, now)
-        if now >= pace.seen_at:
-            pace.seen_at = inf
+        if now >= ours.seen_at:
+            ours.seen_at = inf
             for link, feed in zip(self._links, self._feeds, strict=False):
-                if feed.seen_waits() == Seen.NEWS:
+                if feed.seen_waits() == _SEEN_NEWS:
                     link.send(LONE, now)
-        if now >= pace.idle_at:
-            pace.idle_at = inf
-            pace.idle_at = min(pace.idle_at, self._send_heartbeats(now))
+        if now >= ours.idle_at:
+            ours.idle_at = inf
+            ours.idle_at = min(ours.idle_at, self._send_heartbeats(now))
 
     def _send_heartbeats(self, now: float) -> float:
         """Send what changed of our `seen` to those that were sent nothing for long. When it is the next one's turn."""
         next_at = inf
         for link, feed in zip(self._links, self._feeds, strict=False):
             waiting = feed.seen_waits()
-            due = feed.sent_at + SEEN_AT_LATEST_SECONDS
-            if waiting == Seen.NEWS or (waiting == Seen.IDLE and now >= due):
+            due = feed.sent_at + pace.SEEN_AT_LATEST_SECONDS
+            if waiting == _SEEN_NEWS or (waiting == _SEEN_IDLE and now >= due):
                 link.send(LONE, now)
             elif waiting:
                 next_at = min(next_at, due)
@@ -338,7 +343,7 @@ class Exchange:
 
         It is the one that has noticed what is due first. Two may do it for once; nobody may think that another does.
         """
-        if (self._left and not self.pace.lingers) or self._replica.has_work(self._clock.monotonic()):
+        if (self.pace.is_left and not self.pace.lingers) or self._replica.has_work(self._clock.monotonic()):
             return 0.0
         due = min(self.pace.due, self.next_upkeep)
         if self._watch is None or self._watch is link or due < self._watch_until:
@@ -358,9 +363,9 @@ class Exchange:
         self._after_look_at_clock(was_set, gone)
         self._work()
         # Of those that were linked with last, one may wait for the first time that it hears of us.
-        self.pace.seen_rose(max([Seen.IDLE, *(feed.seen_waits() for feed in self._feeds[-2:])]), now)
+        self.pace.seen_rose(max([_SEEN_IDLE, *(feed.seen_waits() for feed in self._feeds[-2:])]), now)
         if was_set:
-            self._left = True  # the clock's being set is news, or may be
+            self.pace.is_left = True  # the clock's being set is news, or may be
 
     # -- shared by the above -----------------------------------------------------------------------------------------
 
@@ -473,10 +478,10 @@ class LinkFeed:
     @property
     def is_held_back(self) -> bool:
         """Whether news waits for more of a burst."""
-        return self._exchange._left
+        return self._exchange.pace.is_left
 
     def seen_waits(self) -> int:
-        """Which changes of our `seen` are to be told, as a `Seen`."""
+        """Which changes of our `seen` are to be told, as a `pace.Seen`."""
         return self._exchange._seen_waits(self)
 
     def next_messages(self, budget: int, now: float) -> list[bytes]:

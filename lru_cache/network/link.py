@@ -22,8 +22,7 @@ from lru_cache.network.connection import ClosedError
 from lru_cache.network.feed import Feed
 from lru_cache.network.greeting import Greeting
 from lru_cache.network.handshake import Side, printable
-from lru_cache.network.pace import SEEN_WHEN_IDLE_SECONDS, Seen
-from lru_cache.replication import Goodbye, Ping, Pong, messages
+from lru_cache.replication import Goodbye, Ping, Pong, messages, pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +35,7 @@ MEASURE_SECONDS = 10.0  # at most between two pings, however much else is sent: 
 SHORTEST_PING_SECONDS = 0.01  # whatever a peer says of its patience
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
+_SEEN_IDLE, _SEEN_NEWS = int(pace.Seen.IDLE), int(pace.Seen.NEWS)
 
 
 def uptime() -> float:
@@ -288,9 +288,9 @@ class Link:
         if feed.has_news:
             return is_owed or not feed.is_held_back
         waiting = feed.seen_waits()
-        if waiting == Seen.NEWS:
+        if waiting == _SEEN_NEWS:
             return is_owed  # else all links are told together, when `Pace` says so
-        return waiting == Seen.IDLE and now - feed.sent_at >= SEEN_WHEN_IDLE_SECONDS
+        return waiting == _SEEN_IDLE and now - feed.sent_at >= pace.SEEN_WHEN_IDLE_SECONDS
 
     def _next_bodies(self, now: float) -> list[bytes]:
         bodies: list[bytes] = []

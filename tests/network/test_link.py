@@ -11,7 +11,7 @@ from lru_cache import LRUCacheDistributed
 from lru_cache.network import client, pace
 from lru_cache.network import link as links
 from lru_cache.network.link import Link
-from lru_cache.replication import Goodbye, Ping, messages
+from lru_cache.replication import Goodbye, Ping, messages, pace
 from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
 from tests.network.strangers import NODE
@@ -33,7 +33,7 @@ def is_idle(there: Link) -> bool:
 
 def rested(cache: Cache) -> None:
     """As if the last write were long ago: the next one is a lone one."""
-    cache._exchange.pace._wrote_at = cache._exchange.pace._hurried_at = -inf
+    cache._exchange.pace.wrote_at = cache._exchange.pace.hurried_at = -inf
 
 
 def can_be_had(lock: Any) -> bool:
@@ -101,7 +101,7 @@ def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
 ) -> None:
     one, other = pair
     settle(one)
-    monkeypatch.setattr(pace, "BURST_SECONDS", 1e9)
+    one._exchange.pace.burst_seconds = 1e9
     there, asked = link_of(one), []
     direct = there._send_directly
     monkeypatch.setattr(there, "_send_directly", lambda *much: asked.append("direct") or direct(*much))
@@ -109,7 +109,7 @@ def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
     def burst() -> int:
         """It does not insist: a batch that is due while the link's own thread is sending is left to that."""
         asked.clear()
-        one._exchange.pace._hurried = 0
+        one._exchange.pace.hurried = 0
         for i in range(writes):
             one.set(i, i)
         return len(asked)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         messages,
         origins,
         outbox,
+        pace,
         public,
         recent_keys,
         replica,

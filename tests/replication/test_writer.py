@@ -40,9 +40,11 @@ class Written:
         self.node = Node(graves=3, capacity=capacity, build=build)
         self.lock = Lock()
         self.told: list[int] = []
+        self.pace = part_of(build, "pace").Pace()
+        self.pace.has_links = True
         self.writer = part_of(build, "writer").Writer(
             self.node.replica, self.node.view, self.lock, lambda: self.node.now, life, LONGEST,
-            lambda: self.told.append(self.lock.held),
+            self.pace, lambda act, now: self.told.append(self.lock.held),
         )  # fmt: skip
 
     def state(self) -> Any:
@@ -154,8 +156,9 @@ def test_a_clock_that_raises_leaves_the_lock_free(build: str) -> None:
         raise RuntimeError("no time")
 
     told: list[None] = []
+    pace = part_of(build, "pace").Pace()
     writer = part_of(build, "writer").Writer(
-        node.replica, node.view, lock, broken, LIFE, LONGEST, lambda: told.append(None)
+        node.replica, node.view, lock, broken, LIFE, LONGEST, pace, lambda act, now: told.append(None)
     )
     with pytest.raises(RuntimeError, match="no time"):
         writer.write("k", 1)

@@ -588,12 +588,11 @@ def test_len_of_many_that_have_expired_is_counted_in_slices(frames: list[str]) -
 def test_a_replicated_cache_reads_and_writes_without_a_python_frame_too(frames: list[str]) -> None:
     cache: LRUCacheDistributed[Any, Any] = LRUCacheDistributed()
     found: list[Any] = []
-    tell = {"send_news"}  # the links, which there are none of
     frames.clear()
     cache["a"] = cache.set("b", "b")
     found += (cache.get("a"), cache["a"], cache.get("absent", 1), "a" in cache, "absent" in cache, cache.peek("a"))
     ran = set(frames)
-    assert ran == tell
+    assert ran == set()
     assert found == ["b", "b", 1, True, False, "b"]
     assert cache.stats().misses == 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 MODULES = (
     "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys",
     "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors", "telling",
-    "believing", "replica", "wiring", "writer", "public",
+    "believing", "replica", "wiring", "pace", "writer", "public",
 )  # fmt: skip
 SOURCES = Path(__file__).parent.parent / "rules"
 

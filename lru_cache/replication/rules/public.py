@@ -3,7 +3,7 @@
 The names are a namespace as well, `core` in the simulator: what is made by one build must not meet the other's.
 """
 
-from . import messages
+from . import messages, pace
 from .event import MAXIMUM_EVENTS, Event, Kind
 from .forgetting import BUCKETS, bucket_of
 from .frames import HEADER_BYTES, LARGEST_LIMIT_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
@@ -46,6 +46,7 @@ __all__ = [
     "encode_frame",
     "encode_frames",
     "messages",
+    "pace",
     "seconds_of",
     "span_of",
     "time_of",

@@ -1,5 +1,6 @@
 import cython
 from libc.stdint cimport int64_t
+from .pace cimport Pace
 from .replica cimport Replica
 from .stamp cimport Stamp
 from .store_view cimport StoreView
@@ -10,9 +11,11 @@ from .texts cimport bytes_of_key, bytes_of_value
 cdef class Writer:
     cdef Replica _replica
     cdef StoreView _store
-    cdef object _acquire, _release, _monotonic, _written
+    cdef Pace _pace
+    cdef object _acquire, _release, _monotonic, _system_monotonic, _act
+    cdef bint _is_system_clock
     cdef double _life
     cdef int64_t _longest_value
     cdef dict _loading
-    @cython.locals(name=bytes, payload=bytes, now=double, deadline=double, stamp=Stamp, gone=list)
+    @cython.locals(name=bytes, payload=bytes, now=double, deadline=double, stamp=Stamp, gone=list, act=int)
     cpdef bint write(self, object key, object value) except -1

@@ -4,9 +4,11 @@ It does what `LRUCache._set` does for any write, for the one that comes by the t
 listener, and no load of that key on its way. This file must not know what a link or a socket is.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from .pace import Pace
 from .replica import Replica
 from .store_view import StoreView
 from .texts import bytes_of_key, bytes_of_value
@@ -16,8 +18,8 @@ class Writer:
     """One cache's. `lock` is the cache's, `life` how many seconds its entries live."""
 
     __slots__ = (
-        "_acquire", "_life", "_loading", "_longest_value", "_monotonic", "_release", "_replica", "_store",
-        "_written",
+        "_acquire", "_act", "_is_system_clock", "_life", "_loading", "_longest_value", "_monotonic", "_pace", "_release",
+        "_replica", "_store", "_system_monotonic",
     )  # fmt: skip
 
     def __init__(
@@ -28,15 +30,19 @@ class Writer:
         monotonic: Callable[[], float],
         life: float,
         longest_value: int,
-        written: Callable[[], object],
+        pace: Pace,
+        act: Callable[[int, float], object],
     ) -> None:
         self._replica = replica
         self._store = store
         self._acquire, self._release = lock.acquire, lock.release
         self._monotonic = monotonic
+        self._system_monotonic = time.monotonic  # by which `pace` goes, whatever clock the cache was given
+        self._is_system_clock = monotonic is self._system_monotonic
         self._life = life
         self._longest_value = longest_value
-        self._written = written  # what the links are to hear of: called when the lock is free again
+        self._pace = pace  # asked when the lock is free again
+        self._act = act  # called with what it says, if that is anything, and the time
         self._loading = store._loading
 
     def write(self, key: object, value: object) -> bool:
@@ -56,5 +62,9 @@ class Writer:
                 self._replica.left_for(gone, stamp)
         finally:
             self._release()
-        self._written()
+        if not self._is_system_clock:
+            now = self._system_monotonic()
+        act = self._pace.wrote(now)
+        if act:
+            self._act(act, now)
         return True
