@@ -251,7 +251,7 @@ def test_peers_tell_who_where_and_how_far(nodes: Nodes) -> None:
     listening = nodes(local_address=("127.0.0.1", 0), region="Bergen")
     dialling = nodes(remote_address=listening.local_address)
     link(dialling, listening)
-    settle(dialling, listening)
+    eventually(lambda: all(cache.peers()[0].lag is not None for cache in (dialling, listening)))
     (there,), (here,) = dialling.peers(), listening.peers()
     host, port = listening.local_address  # type: ignore[misc]
     assert (there.node, there.region, there.address) == (listening.node, "Bergen", f"{host}:{port}")
