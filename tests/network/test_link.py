@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lru_cache import LRUCacheDistributed
-from lru_cache.network import client, pace
+from lru_cache.network import client
 from lru_cache.network import link as links
 from lru_cache.network.link import Link
 from lru_cache.replication import Goodbye, Ping, messages, pace
