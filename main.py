@@ -281,6 +281,7 @@ def _status(error: Exception) -> int:
 def _said(error: Exception) -> str:
     if isinstance(error, AddressError):  # which speaks of the cache's arguments
         said = error.strerror or str(error)
+        said = said.replace("write (host, port), ", "write ")  # which nobody can write on a command line
         return said.replace("local_address", "--listen").replace("remote_address", "--join")
     return str(error)
 

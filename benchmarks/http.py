@@ -4,7 +4,6 @@ Both run as users run them, each in a process of its own, and a third process as
 loopback interface.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.expectations import Verdict, not_measured
+from benchmarks.options import Options, at_least
 from benchmarks.report import MARKS
 from benchmarks.tables import table
 
@@ -305,24 +305,11 @@ def as_json(results: Results, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return {"machine": machine(), **asdict(results), "verdicts": [asdict(verdict) for verdict in verdicts]}
 
 
-def positive(text: str) -> int:
-    """Read a count, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Define the options of this measurement."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks http",
-        description="The HTTP node beside a bare FastAPI app that returns a constant.",
-    )
-    options.add_argument("--rounds", type=positive, help=f"rounds over everything ({FULL.rounds})")
-    options.add_argument("--requests", type=positive, help=f"to each server in a round ({FULL.requests:,})")
-    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
-    options.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = Options("http", "The HTTP node beside a bare FastAPI app that returns a constant.")
+    options.add_argument("--rounds", type=at_least(1), help=f"rounds over everything ({FULL.rounds})")
+    options.add_argument("--requests", type=at_least(1), help=f"to each server in a round ({FULL.requests:,})")
     return options
 
 

@@ -4,7 +4,6 @@ The hub and its clients are two processes. Figures are processor time of the hub
 bytes on as many sockets, in the same run and process. This file must not know how links carry.
 """
 
-import argparse
 import json
 import socket
 import statistics
@@ -14,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.options import Options, at_least
 from benchmarks.tables import table
 from harness.remote_objects import Held, RemoteError, RemoteObject
 from lru_cache import LRUCacheDistributed
@@ -149,10 +149,8 @@ def text(figures: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; the status says whether it ran, not whether we like the figures."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks hub", description="One node with many links.")
-    options.add_argument("--links", type=int, default=100, help="links of the hub (100)")
-    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
-    options.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = Options("hub", "One node with many links.")
+    options.add_argument("--links", type=at_least(1), default=100, help="links of the hub (100)")
     given = options.parse_args(arguments)
     links, writes, rounds, idle = (min(given.links, 5), 20, 1, 0.5) if given.quick else (given.links, 100, 3, 10.0)
     try:

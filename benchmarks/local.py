@@ -4,7 +4,6 @@ Runs the measurements in turn and gathers what they found; how each is made stan
 here times anything.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ from benchmarks import report
 from benchmarks.contenders import BASE, CONTENDERS, OURS, TWIN, Contender, import_all
 from benchmarks.expectations import Verdict, judge_hits, judge_import, judge_memory, judge_native
 from benchmarks.footprint import OUR_IMPORT, bytes_of_contents, import_best, run_python
+from benchmarks.options import Options, at_least
 from benchmarks.speed import BASE_OF_ROW, LOOP, Series, Work, run_round, take_samples
 
 Step = Callable[[str], None]  # told the name of what has just been done
@@ -229,24 +229,11 @@ def as_json(results: Results, verdicts: list[Verdict]) -> dict[str, object]:
     }
 
 
-def positive(text: str) -> int:
-    """Read a count, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Define the options of this measurement."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks local",
-        description="LRUCache in one process, beside the caches people use.",
-    )
-    options.add_argument("--size", type=positive, default=1000, metavar="N", help="entries in each cache (1000)")
-    options.add_argument("--rounds", type=positive, help=f"rounds over all caches ({FULL.rounds})")
-    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
-    options.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = Options("local", "LRUCache in one process, beside the caches people use.")
+    options.add_argument("--size", type=at_least(1), default=1000, metavar="N", help="entries in each cache (1000)")
+    options.add_argument("--rounds", type=at_least(1), help=f"rounds over all caches ({FULL.rounds})")
     options.add_argument(
         "--only",
         action="append",

@@ -4,7 +4,6 @@ Runs the measurements in turn and gathers what they found; how each is made stan
 the loopback interface; servers that others need are started on free ports, and ended.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ from typing import Any
 from benchmarks import link_costs, network_report, propagation
 from benchmarks.carriers import BASE, CARRIERS, OURS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
 from benchmarks.expectations import Verdict, not_measured
+from benchmarks.options import Options, at_least
 from benchmarks.propagation import MODES, RAW
 from harness import certificates
 from harness.remote_objects import RemoteError
@@ -272,24 +272,11 @@ def as_json(results: Results, verdicts: Sequence[Verdict]) -> dict[str, object]:
     }
 
 
-def positive(text: str) -> int:
-    """Read a count, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Define the options of this measurement."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks network",
-        description="LRUCacheDistributed between processes of this machine, beside what else there is.",
-    )
-    options.add_argument("--rounds", type=positive, help=f"rounds over everything ({FULL.rounds})")
-    options.add_argument("--events", type=positive, help=f"sets in a run ({FULL.events:,})")
-    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
-    options.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = Options("network", "LRUCacheDistributed between processes of this machine, beside what else there is.")
+    options.add_argument("--rounds", type=at_least(1), help=f"rounds over everything ({FULL.rounds})")
+    options.add_argument("--events", type=at_least(1), help=f"sets in a run ({FULL.events:,})")
     options.add_argument(
         "--only",
         action="append",

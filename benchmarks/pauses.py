@@ -5,7 +5,6 @@ longest single call of a function in C, in which no other thread of the process 
 not measured here: one that works in slices may take long and stand in nobody's way.
 """
 
-import argparse
 import gc
 import json
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep, thread_time
 from typing import Any
 
+from benchmarks.options import Options, at_least
 from benchmarks.tables import table
 from lru_cache import LRUCache, LRUCacheDistributed
 from lru_cache.loading import load_path
@@ -376,21 +376,12 @@ def text(pauses: Sequence[Pause], size: int) -> str:
     return "\n".join([head, "", *table(columns, rows)])
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """The options of this measurement."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks pauses", description=__doc__)
-    options.add_argument("--quick", action="store_true", help="with 20,000 entries: to see that it works")
-    options.add_argument("--size", type=_count, help="entries in each cache (default: 1,000,000)")
+    options = Options("pauses", __doc__)
+    options.add_argument("--size", type=at_least(1), help="entries in each cache (default: 1,000,000)")
     options.add_argument("--local", action="store_true", help="only what one cache does by itself")
-    options.add_argument("--json", action="store_true", help="a document instead of a table")
     return options
-
-
-def _count(argument: str) -> int:
-    number = int(argument)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def main(arguments: Sequence[str]) -> int:

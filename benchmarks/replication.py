@@ -4,7 +4,6 @@ Drives real replicas over real stores with real frames, as a network would, with
 the rules cost. Processor time throughout, so that what else the machine does is not in it.
 """
 
-import argparse
 import cProfile
 import gc
 import json
@@ -25,6 +24,7 @@ from typing import Any
 
 from msgpack import packb, unpackb  # type: ignore[import-untyped]
 
+from benchmarks.options import Options, at_least
 from benchmarks.tables import table
 from lru_cache.replication import (
     FRAME_MARGIN_BYTES,
@@ -57,6 +57,9 @@ PARTITION_SECONDS = 60.0
 OVERFLOW_ENTRIES, OVERFLOW_OUTBOX = 10_000, 100
 PROFILED_LINES = 10
 RESYNC_SHARE = 0.03  # of a full transfer's bytes, where 1 % differs and nothing was forgotten
+
+
+FEWEST_ENTRIES = 100  # of a resync, or 1 % of them is nothing
 
 
 @dataclass(frozen=True)
@@ -647,23 +650,12 @@ def as_json(results: Results) -> dict[str, object]:
     }
 
 
-def entry_count(text: str) -> int:
-    """Read how many entries, for argparse: 100 at least, or 1 % of them is nothing."""
-    number = int(text)
-    if number < 100:
-        raise ValueError
-    return number
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Define the options of this measurement."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks replication",
-        description="The replication core in one process, as ratios to bare msgpack.",
+    options = Options("replication", "The replication core in one process, as ratios to bare msgpack.")
+    options.add_argument(
+        "--size", type=at_least(FEWEST_ENTRIES), metavar="N", help=f"entries to resync ({FULL.entries:,})"
     )
-    options.add_argument("--size", type=entry_count, metavar="N", help=f"entries to resync ({FULL.entries:,})")
-    options.add_argument("--quick", action="store_true", help="see that it works; the figures mean little")
-    options.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return options
 
 

@@ -18,8 +18,9 @@ from dataclasses import astuple, dataclass, field, fields
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.options import Options, at_least
 from lru_cache.replication import implementation
 from lru_cache.testing.simulation import PROFILES, STEPS, Simulation, Tally, Violation, simulated_keys
 
@@ -236,30 +237,6 @@ def run_in_processes(seeds: range, jobs: int, task: Task, summary: Summary, show
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-class Options(argparse.ArgumentParser):
-    """Says what is wrong with a command in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def positive(text: str) -> int:
-    """Read a count, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def seed_number(text: str) -> int:
-    """Read a seed, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
 def usable_cpus() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -268,19 +245,20 @@ def usable_cpus() -> int:
 def parser() -> Options:
     """Define the options of this measurement."""
     options = Options(
-        prog="python -m benchmarks simulate",
-        description="Run the replication simulator over many seeds; every seed that breaks a promise is named.",
+        "simulate",
+        "Run the replication simulator over many seeds; every seed that breaks a promise is named.",
+        effort=False,
     )
-    options.add_argument("--seeds", type=positive, metavar="N", help="how many schedules (1000)")
-    options.add_argument("--first", type=seed_number, metavar="K", help="the first seed (0)")
-    options.add_argument("--seed", type=seed_number, metavar="K", help="this seed alone: --first K --seeds 1")
-    options.add_argument("--steps", type=positive, default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
+    options.add_argument("--seeds", type=at_least(1), metavar="N", help="how many schedules (1000)")
+    options.add_argument("--first", type=at_least(0), metavar="K", help="the first seed (0)")
+    options.add_argument("--seed", type=at_least(0), metavar="K", help="this seed alone: --first K --seeds 1")
+    options.add_argument("--steps", type=at_least(1), default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
     options.add_argument("--profile", choices=sorted(PROFILES), help="one kind of trouble for all seeds")
     options.add_argument("--whole-cache", action="store_true", help="a whole cache on each node, used as people do")
     options.add_argument(
         "--both", action="store_true", help="on the compiled rules and on their source: the same bytes?"
     )
-    options.add_argument("--jobs", type=positive, metavar="J", help="processes (as many as there are cores)")
+    options.add_argument("--jobs", type=at_least(1), metavar="J", help="processes (as many as there are cores)")
     options.add_argument("--break", dest="missing_rule", metavar="NAME", help=f"take away a rule of {BREAKS}")
     options.add_argument("--trace", metavar="KEY", help="print what happens to this key; with one seed")
     return options

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.expectations import Verdict
+from benchmarks.options import Options
 from benchmarks.report import MARKS, table
 from benchmarks.soak_node import KEYS, SILENCE_MILLISECONDS, SoakNode, Write
 from harness.remote_objects import ROOT, RemoteError, RemoteObject
@@ -328,11 +329,10 @@ def plot(results: Results, path: Path) -> None:
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """Define the options of this measurement."""
-    options = argparse.ArgumentParser(
-        prog="python -m benchmarks soak",
-        description="Five nodes in a ring, under load, while they are killed, stopped and cut apart.",
+    options = Options(
+        "soak", "Five nodes in a ring, under load, while they are killed, stopped and cut apart.", effort=False
     )
     options.add_argument("--minutes", type=duration, default=10.0, metavar="N", help="how long (10)")
     options.add_argument("--seed", type=int, default=1, metavar="N", help="of the load and the faults (1)")
@@ -343,9 +343,12 @@ def parser() -> argparse.ArgumentParser:
 
 def duration(text: str) -> float:
     """Read a positive number, for argparse."""
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= MOST_MINUTES:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, and at most {MOST_MINUTES:,.0f}")
     return number
 
 

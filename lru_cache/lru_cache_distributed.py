@@ -225,7 +225,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     @property
     def node(self) -> str:
-        """The id of this node: new for each start of a process, and after a fork."""
+        """The id of this node: new for each start of a process, after a fork, and where its clock was ahead."""
         return self._replica.node.hex()
 
     @property

@@ -426,7 +426,8 @@ class TestListenAndJoin:
     def test_an_address_that_is_none_is_exit_2(self, option):
         run = finished(option, "nonsense")
         assert (run.returncode, run.stdout) == (2, "")
-        assert complained(run).startswith(f"main.py: {option}: 'nonsense' is no address")
+        said = complained(run)
+        assert said.startswith(f"main.py: {option}: 'nonsense' is no address; write \"host:port\", ")
 
     def test_an_address_that_is_taken_is_exit_2(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

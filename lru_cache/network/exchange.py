@@ -2,8 +2,8 @@
 
 Everything that the replica does happens under the cache's lock; nothing is sent or called back under it. Whichever
 thread has news, a writer's or that of the link over which it came, sends it on all links, one after the other: to wake
-a thread for each would cost several times that. What is left for later (`pace.Pace` says what) one of the links' threads
-carries out for all of them.
+a thread for each would cost several times that. What is left for later (`pace.Pace` says what) one of the links'
+threads carries out for all of them.
 
 This file must not know sockets, nor what a link is beyond `Linked`, and no rules: what to keep, to tell and to believe
 is the replica's business.

@@ -8,7 +8,7 @@ class Peer:
     """A neighbour, or an address at which one is looked for."""
 
     node: str | None
-    """Its id, new for each start of its process. None while it is not known."""
+    """Its id, new for each start of its process, and when a clock that was ahead is set right. None: not known yet."""
     region: str | None
     address: str
     role: str | None

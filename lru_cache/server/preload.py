@@ -105,7 +105,8 @@ def _split(text: str) -> tuple[Path, str]:
         rest = f"{tail}:{rest}" if rest else tail
     if Path(text).exists():
         raise CommandError(f"cannot read {text}: it is not a file")
-    raise CommandError(f"there is no database {text.partition(':')[0] or text}")
+    name = text.partition(":")[0] or text
+    raise CommandError(f"there is no database {name}; make one: python -m lru_cache make-database {name}")
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -188,7 +188,7 @@ def _charts(sample: Sample, rates: list[list[float]], columns: int) -> Panel:
     reads = stats["hits"] + stats["misses"]
     share = f"{100 * stats['hits'] / reads:.1f} %" if reads else "-"
     held = f"{stats['size']:,} of {stats['capacity']:,} held; {share} of all reads were hits"
-    title = f"this node's cache, the last {min(room, HISTORY_SAMPLES)} s"
+    title = f"this node's cache, the last {min(room, len(rates))} s"
     return Panel(Group(table, Text(held)), title=title, title_align="left")
 
 

@@ -146,7 +146,10 @@ def test_rows_are_told_as_they_are_read(database: MakeDatabase) -> None:
 
 
 def test_a_missing_database_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"^there is no database .*missing\.db$"):
+    with pytest.raises(
+        CommandError,
+        match=r"^there is no database .*missing\.db; make one: python -m lru_cache make-database .*missing\.db$",
+    ):
         preload.find(f"{tmp_path}/missing.db:table.a,b")
 
 
