@@ -67,7 +67,7 @@ class History:
             return version.time > latest and (version.node == old or version.node not in living)
 
         for write in self.writes:
-            if is_wrong(write.version):
+            if is_wrong(write.version) and not write.lost:
                 write.version = dated(write.version)
         self.clears = [dated(clear) if is_wrong(clear) else clear for clear in self.clears]
 
