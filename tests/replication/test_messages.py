@@ -382,6 +382,34 @@ def test_a_body_takes_memory_in_proportion_to_its_bytes(member: bytes) -> None:
     assert peak_of(body) < 120 * len(body)  # an empty list or dict is one byte there and 56 or 64 here, and its place
 
 
+@pytest.mark.parametrize(
+    ("head", "member", "times"),
+    [
+        (b"\x9a\x02", b"\xdc\x20\x00", 1_000),
+        (b"\x96\x04", b"\xdd\x00\x01\x00\x04", 1_000),
+        (b"\x96\x04", b"\xdc\xff\xff", 1_000),
+        (b"\x9a\x02", b"\xde\x00\x40", 1_000),
+        (b"\x9a\x02", b"\xdc\x20\x00" + b"\x90" * 8_192, 100),
+        (b"\x9a\x02", b"\xdc\x20\x00" + b"\x80" * 8_192, 100),
+        (b"\x9a\x02", b"\xdc\x20\x00" + b"\xd4\x01\x01" * 8_192, 50),
+        (b"\x9a\x02", b"\xdc\x20\x00" + b"\xd6\xff" + bytes(4), 8_192),
+        (b"\x9a\x02", b"\x90" * 9_000_000, 1),
+    ],
+    ids=["arrays", "arrays in floors", "short arrays in floors", "maps", "of empty arrays", "of empty maps",
+         "of extensions", "of dates", "nine million"],
+)  # fmt: skip
+def test_collections_within_collections_take_memory_in_proportion(head: bytes, member: bytes, times: int) -> None:
+    """Before msgpack looks whether it is there, it makes room for what an array claims to hold."""
+    body = head + member * times
+    assert peak_of(body) < 100_000 + 2 * len(body)
+
+
+def test_too_many_origins_are_named_as_such() -> None:
+    flat = [item for i in range(MAXIMUM_ORIGINS + 1) for item in (b"%08d" % i, 5)]
+    with pytest.raises(ProtocolError, match=f"more than {MAXIMUM_ORIGINS} nodes"):
+        decode(packed(Type.SEEN, False, flat))
+
+
 def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
     with pytest.raises(ProtocolError):
         decode(b"\x91" * 1_000_000)

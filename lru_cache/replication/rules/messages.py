@@ -19,6 +19,7 @@ from lru_cache.replication.encoding import MAXIMUM_KEY_BYTES
 from .event import MAXIMUM_EVENTS, MAXIMUM_LIFE_MS, NO_END, Event, Kind, event_of
 from .forgetting import BUCKETS
 from .version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version, version_of
+from .wire import is_shallow
 
 MAXIMUM_ORIGINS = 4_096  # in one message
 FRAME_MARGIN_BYTES = 1 << 20  # beyond the largest value: keys, columns, a chunk of an announcement
@@ -28,6 +29,9 @@ LONGEST_BUT_EVENTS_BYTES = FRAME_MARGIN_BYTES  # only events carry values
 MOST_ITEMS = 2 * MAXIMUM_ORIGINS  # in one array
 MOST_ITEMS_OF_FLOORS = 4 * (BUCKETS + 1)
 MOST_COLLECTIONS = 64  # in one message, but for the floors' own: seven are ours, and there is room to grow
+DEEPEST = 6  # collections within each other: three are ours
+_HEADS = b"\xdc\xdd\xc7\xd6\xd7"  # of long arrays, and of dates: those of msgpack's extensions that no hook sees
+_MANY_HEADS = 8
 
 
 class Type(IntEnum):
@@ -171,6 +175,8 @@ def _unpack(body: bytes) -> object:
         raise ProtocolError(f"a message of {len(body)} bytes, which only events may have")
     longest, left = (MOST_ITEMS_OF_FLOORS, BUCKETS) if kind == Type.FLOORS else (MOST_ITEMS, 0)
     left += MOST_COLLECTIONS
+    if sum(map(body.count, _HEADS)) > _MANY_HEADS and not is_shallow(body, DEEPEST, MOST_COLLECTIONS):
+        raise ProtocolError(f"a message of collections within each other, more than {DEEPEST}, or of many extensions")
 
     def count(collection: object) -> object:
         nonlocal left
@@ -182,10 +188,17 @@ def _unpack(body: bytes) -> object:
     def extension(code: int, _: bytes) -> object:
         return count(code)
 
-    return unpackb(
-        body, raw=False, use_list=True, strict_map_key=False, max_array_len=longest, max_map_len=MOST_COLLECTIONS,
-        list_hook=count, object_hook=count, ext_hook=extension,
-    )  # fmt: skip
+    longest = min(longest, len(body))
+    try:
+        return unpackb(
+            body, raw=False, use_list=True, strict_map_key=False, max_array_len=longest, max_map_len=MOST_COLLECTIONS,
+            list_hook=count, object_hook=count, ext_hook=extension,
+        )  # fmt: skip
+    except ValueError as error:
+        if "max_array_len" not in str(error):
+            raise
+        what = f"times of more than {MAXIMUM_ORIGINS} nodes, or" if kind == Type.SEEN else "of"
+        raise ProtocolError(f"a message {what} an array of more than {longest} items") from None
 
 
 class _Fields:

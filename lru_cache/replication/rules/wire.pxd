@@ -6,7 +6,7 @@ from .version cimport Version, version_of
 cdef int _EVENTS, _SEEN, _SET, _LOAD, _TOUCH, _MOST_EVENTS, _MOST_NODES, _LONGEST_KEY, _NODE, _MOST_SEEN
 cdef int64_t _LONGEST_LIFE, _LATEST, _FOUR_BYTES
 cdef Py_ssize_t _FIXED_BYTES, _ROOM_BYTES
-cdef bytearray _ROOM
+cdef bytearray _ROOM, _LENGTH_BYTES, _FOLLOWING
 
 
 @cython.final
@@ -14,7 +14,7 @@ cdef class Reader:
     cdef bytes _data
     cdef const unsigned char *_view
     cdef Py_ssize_t _at, _end, start
-    cdef int64_t length
+    cdef int64_t length, extensions
     @cython.locals(first=int)
     cdef int64_t array(self)
     @cython.locals(first=int, value=int64_t)
@@ -23,6 +23,8 @@ cdef class Reader:
     cdef bint binary(self)
     cdef bint is_next(self, int byte)
     cdef bytes taken(self)
+    @cython.locals(first=int, length=int64_t)
+    cdef int64_t skip(self)
     cdef int byte_at(self, Py_ssize_t place)
     cdef bint is_over(self)
     cdef int _byte(self)
@@ -46,6 +48,8 @@ cdef bint _read_lives(Reader reader, list events, Py_ssize_t count) except -1
 cdef bint _read_others(Reader reader, list events, Py_ssize_t count, list nodes) except -1
 @cython.locals(reader=Reader, count=int64_t, found=list, time=int64_t)
 cpdef list read_seen(bytes data)
+@cython.locals(reader=Reader, outer=list, left=int64_t, members=int64_t)
+cpdef bint is_shallow(bytes data, int64_t depth, int64_t extensions) except -1
 
 @cython.locals(count=Py_ssize_t, nodes=list, others=Py_ssize_t, i=Py_ssize_t, event=Event, room='unsigned char*', at=Py_ssize_t)
 cpdef bytes pack_events(list events)

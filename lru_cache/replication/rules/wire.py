@@ -27,6 +27,19 @@ _MOST_NODES = 128  # of 64 events, each with another version
 _FOUR_BYTES = 1 << 32
 _MOST_SEEN = 128  # nodes, in what is read and written here
 _FIXED_BYTES = 8 + 11 * _MOST_NODES + MAXIMUM_EVENTS * (3 + 9 + 5 + 5 + 9 + 11) + 32  # all but keys and values
+# Of msgpack, by an item's first byte: how many bytes say its length, and how many follow besides.
+_LENGTH_BYTES = bytearray(256)
+_FOLLOWING = bytearray(256)
+for _first, _count in zip(
+    b"\xc4\xc5\xc6\xc7\xc8\xc9\xd9\xda\xdb\xdc\xdd\xde\xdf", b"\1\2\4\1\2\4\1\2\4\2\4\2\4", strict=True
+):
+    _LENGTH_BYTES[_first] = _count
+for _first, _count in zip(
+    b"\xc7\xc8\xc9\xca\xcb\xcc\xcd\xce\xcf\xd0\xd1\xd2\xd3\xd4\xd5\xd6\xd7\xd8",
+    b"\x01\x01\x01\x04\x08\x01\x02\x04\x08\x01\x02\x04\x08\x02\x03\x05\x09\x11",
+    strict=True,
+):
+    _FOLLOWING[_first] = _count
 _ROOM_BYTES = 65_536
 _ROOM = bytearray(_ROOM_BYTES)  # where a message is put together, with nothing else running meanwhile
 
@@ -37,7 +50,7 @@ _ROOM = bytearray(_ROOM_BYTES)  # where a message is put together, with nothing 
 class Reader:
     """A place in a message. What is not there as we would write it is -1, or False."""
 
-    __slots__ = ("_at", "_data", "_end", "_view", "length", "start")
+    __slots__ = ("_at", "_data", "_end", "_view", "extensions", "length", "start")
 
     def __init__(self, data: bytes) -> None:
         self._data = data  # holds what the view looks at
@@ -46,6 +59,7 @@ class Reader:
         self._end = len(data)
         self.start = 0  # of the binary that was read last
         self.length = 0
+        self.extensions = 0  # that were passed over
 
     def array(self) -> int:
         """The length of an array."""
@@ -87,6 +101,25 @@ class Reader:
     def taken(self) -> bytes:
         """The bytes that were read last."""
         return self._view[self.start : self.start + self.length]
+
+    def skip(self) -> int:
+        """Pass over the next item, or a collection's head: how many members follow that. -1 if it is cut off."""
+        first = self._byte()
+        if first < 0x80 or first >= 0xE0:
+            return 0
+        if first < 0xA0:
+            return first & 0x0F if first >= 0x90 else (first & 0x0F) << 1
+        if first < 0xC0:
+            self._at += first & 0x1F
+            return 0
+        length = self._big_endian(_LENGTH_BYTES[first])
+        if length < 0 or first == 0xC1:
+            return -1
+        if first >= 0xDC:
+            return length if first < 0xDE else length << 1
+        self.extensions += 0xC7 <= first <= 0xC9 or 0xD4 <= first <= 0xD8
+        self._at += length + _FOLLOWING[first]
+        return 0
 
     def byte_at(self, place: int) -> int:
         """One byte, wherever it stands."""
@@ -250,6 +283,31 @@ def read_seen(data: bytes) -> list[bytes | int] | None:
             return None
         found.append(time)
     return found if reader.is_over() else None
+
+
+def is_shallow(data: bytes, depth: int, extensions: int) -> bool:
+    """Whether no more collections than that are within each other, and no more extensions in it all.
+
+    msgpack makes room for all that an array claims to hold, before it looks whether that is there: three bytes within
+    three bytes, a thousand times, would ask for 80 MB.
+    """
+    reader = Reader(data)
+    outer: list[int] = []  # what is still to come of each collection that this one is in
+    left = 1
+    while True:
+        while left == 0:
+            if not outer:
+                return True
+            left = outer.pop()
+        left -= 1
+        members = reader.skip()
+        if members < 0:
+            return True
+        if reader.extensions > extensions or len(outer) > depth:
+            return False
+        if members:
+            outer.append(left)
+            left = members
 
 
 # -- out ---------------------------------------------------------------------------------------------------------------
