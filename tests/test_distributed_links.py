@@ -286,7 +286,7 @@ def test_lags_are_told_of_nodes_behind_neighbours_too(nodes: Nodes) -> None:
 
 def test_lag_grows_while_nothing_is_heard_of_a_peer(pair: Pair, clock: ManualClock) -> None:
     one, other = pair
-    settle(other)
+    eventually(lambda: one.peers()[0].lag is not None)
     with other._lock:
         clock.advance(7)
         (peer,) = one.peers()

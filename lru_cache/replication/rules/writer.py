@@ -18,8 +18,8 @@ class Writer:
     """One cache's. `lock` is the cache's, `life` how many seconds its entries live."""
 
     __slots__ = (
-        "_acquire", "_act", "_is_system_clock", "_life", "_loading", "_longest_value", "_monotonic", "_pace", "_release",
-        "_replica", "_store", "_system_monotonic",
+        "_acquire", "_act", "_is_system_clock", "_life", "_loading", "_longest_value", "_monotonic", "_pace",
+        "_release", "_replica", "_store", "_system_monotonic",
     )  # fmt: skip
 
     def __init__(
