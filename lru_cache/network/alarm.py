@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 READABLE = selectors.EVENT_READ
 WRITABLE = selectors.EVENT_WRITE
+_POLLIN = getattr(select, "POLLIN", 0)
+
+
+def _meaning(flags: int) -> int:
+    return (READABLE if flags & ~select.POLLOUT else 0) | (WRITABLE if flags & ~_POLLIN else 0)
 
 
 class _Poll:
@@ -27,7 +32,7 @@ class _Poll:
         self._wanted: dict[int, int] = {}
 
     def register(self, number: int, wanted: int) -> None:
-        flags = (select.POLLIN if wanted & READABLE else 0) | (select.POLLOUT if wanted & WRITABLE else 0)
+        flags = (_POLLIN if wanted & READABLE else 0) | (select.POLLOUT if wanted & WRITABLE else 0)
         self._poll.register(number, flags)
         self._wanted[number] = wanted
 
@@ -40,13 +45,10 @@ class _Poll:
     def select(self, seconds: float) -> list[tuple[int, int]]:
         # Rounded up: a wait that ended earlier would be followed by another, and so on until the moment has come.
         found = self._wait(ceil(seconds * 1000) if seconds > 0 else 0)
-        return [(number, self._meaning(flags) & self._wanted[number]) for number, flags in found] if found else found
-
-    @staticmethod
-    def _meaning(flags: int) -> int:
-        if flags == select.POLLIN:
-            return READABLE
-        return (READABLE if flags & ~select.POLLOUT else 0) | (WRITABLE if flags & ~select.POLLIN else 0)
+        for _, flags in found:
+            if flags != _POLLIN:
+                return [(number, _meaning(flags) & self._wanted[number]) for number, flags in found]
+        return found  # `READABLE` is the same number
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -78,7 +80,7 @@ class Alarm:
             self._reading, self._writing = os.pipe()
             os.set_blocking(self._reading, False)
             os.set_blocking(self._writing, False)
-        self._selector: _Poll | _Selector = _Poll() if hasattr(select, "poll") else _Selector()
+        self._selector: _Poll | _Selector = _Poll() if _POLLIN == READABLE else _Selector()
         self._selector.register(self._reading, READABLE)
         self._watched: dict[int, int] = {}
 
@@ -120,10 +122,13 @@ class Alarm:
 
         One that is broken or closed at the other end is ready for all that it was watched for.
         """
-        ready = dict(self._selector.select(seconds))
-        if ready.pop(self._reading, 0):
+        ready = {}
+        for number, events in self._selector.select(seconds):
+            if number != self._reading:
+                ready[number] = events
+                continue
             try:
-                os.read(self._reading, 4096)
+                os.read(number, 4096)
             except BlockingIOError:
                 pass
         # Read, then cleared: a ring in between writes nothing, and what it was for is seen to after this anyway. The

@@ -95,14 +95,15 @@ class Connection:
             if self.is_tls:
                 self._fill_from_tls()
                 return
-            chunk = self.socket.recv(self._room)
+            room = self._room
+            chunk = self.socket.recv(room)
         except (BlockingIOError, InterruptedError):
             return
-        if len(chunk) == self._room:
-            self._room = min(2 * self._room, RECEIVED_AT_ONCE_BYTES)
-        elif len(chunk) < self._room // 8:
-            self._room = max(self._room // 2, RECEIVED_AT_LEAST_BYTES)
         self._take(chunk)
+        if len(chunk) == room:
+            self._room = min(2 * room, RECEIVED_AT_ONCE_BYTES)
+        elif room > RECEIVED_AT_LEAST_BYTES and len(chunk) < room // 8:
+            self._room = max(room // 2, RECEIVED_AT_LEAST_BYTES)
 
     def discard(self) -> None:
         """Throw away what has arrived. ClosedError at the end of the stream."""

@@ -67,7 +67,9 @@ class Link:
         self.round_trip = 2 * self.half_trip
         self._feed = feed
         self._connection = greeting.connection
+        self._number = greeting.connection.socket.fileno()
         self._alarm = Alarm()
+        self._waits_to_write: bool | None = None  # what the alarm was told to watch for; None: nothing yet
         # Protects the connection's sending half and `_over`. One that knows its owner, to be let go however a signal's
         # handler has ended a send; nobody sends from within a send.
         self._send_lock = threading.RLock()
@@ -211,9 +213,11 @@ class Link:
         self._feed.carry_out(now)
         is_busy = self._send_rest(now)
         connection = self._connection
-        self._alarm.watch(connection.socket, writable=connection.wants_write)
+        if connection.wants_write is not self._waits_to_write:
+            self._waits_to_write = connection.wants_write
+            self._alarm.watch(connection.socket, writable=connection.wants_write)
         wait = 0.0 if is_busy or connection.has_more else self._idle_seconds()
-        ready = self._alarm.wait(wait).get(connection.socket.fileno(), 0)
+        ready = self._alarm.wait(wait).get(self._number, 0)
         self._require_awake(time.clock_gettime(_UPTIME))
         if ready & READABLE or connection.has_more:
             self._read()
