@@ -1,9 +1,11 @@
 """Waking a thread that waits for a socket. It must not know what for."""
 
 import os
+import select
 import selectors
 import sys
 import threading
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,9 +13,57 @@ if TYPE_CHECKING:
 
 READABLE = selectors.EVENT_READ
 WRITABLE = selectors.EVENT_WRITE
-# `poll` where there is one: it needs no descriptor of its own, as epoll and kqueue do, and takes any number, as select
-# does not.
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+_POLLIN = getattr(select, "POLLIN", 0)
+
+
+def _meaning(flags: int) -> int:
+    return (READABLE if flags & ~select.POLLOUT else 0) | (WRITABLE if flags & ~_POLLIN else 0)
+
+
+class _Poll:
+    """`poll`, asked directly: `selectors` makes an object for each answer, and links ask in each of their turns.
+
+    It needs no descriptor of its own, as epoll and kqueue do, and takes any number, as select does not.
+    """
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._wait = self._poll.poll
+        self._wanted: dict[int, int] = {}
+
+    def register(self, number: int, wanted: int) -> None:
+        flags = (_POLLIN if wanted & READABLE else 0) | (select.POLLOUT if wanted & WRITABLE else 0)
+        self._poll.register(number, flags)
+        self._wanted[number] = wanted
+
+    modify = register
+
+    def unregister(self, number: int) -> None:
+        del self._wanted[number]
+        self._poll.unregister(number)
+
+    def select(self, seconds: float) -> list[tuple[int, int]]:
+        # Rounded up: a wait that ended earlier would be followed by another, and so on until the moment has come.
+        found = self._wait(ceil(seconds * 1000) if seconds > 0 else 0)
+        for _, flags in found:
+            if flags != _POLLIN:
+                return [(number, _meaning(flags) & self._wanted[number]) for number, flags in found]
+        return found  # `READABLE` is the same number
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class _Selector:
+    """The same by whatever else the system has."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.register, self.modify = self._selector.register, self._selector.modify
+        self.unregister, self.close = self._selector.unregister, self._selector.close
+
+    def select(self, seconds: float) -> list[tuple[int, int]]:
+        return [(key.fd, events) for key, events in self._selector.select(max(0.0, seconds))]
 
 
 class Alarm:
@@ -30,7 +80,7 @@ class Alarm:
             self._reading, self._writing = os.pipe()
             os.set_blocking(self._reading, False)
             os.set_blocking(self._writing, False)
-        self._selector = _Selector()
+        self._selector: _Poll | _Selector = _Poll() if _POLLIN == READABLE else _Selector()
         self._selector.register(self._reading, READABLE)
         self._watched: dict[int, int] = {}
 
@@ -72,11 +122,13 @@ class Alarm:
 
         One that is broken or closed at the other end is ready for all that it was watched for.
         """
-        # The selector rounds up to a millisecond: one that ended earlier would spin until the moment has come.
-        ready = {key.fd: events for key, events in self._selector.select(max(0.0, seconds))}
-        if ready.pop(self._reading, 0):
+        ready = {}
+        for number, events in self._selector.select(seconds):
+            if number != self._reading:
+                ready[number] = events
+                continue
             try:
-                os.read(self._reading, 4096)
+                os.read(number, 4096)
             except BlockingIOError:
                 pass
         # Read, then cleared: a ring in between writes nothing, and what it was for is seen to after this anyway. The

@@ -21,6 +21,9 @@ TLS_RECORDS_AT_ONCE = 16
 UNSENT_BYTES = 131_072  # in the kernel, on one link: what waits there, a ping cannot overtake
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # Linux; the name came with Python 3.12
 
+# The last is a renegotiation; the next bytes that come let it go on.
+_NOT_NOW = BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError
+
 
 class ClosedError(ConnectionError):
     """The other end has closed the connection."""
@@ -92,14 +95,15 @@ class Connection:
             if self.is_tls:
                 self._fill_from_tls()
                 return
-            chunk = self.socket.recv(self._room)
+            room = self._room
+            chunk = self.socket.recv(room)
         except (BlockingIOError, InterruptedError):
             return
-        if len(chunk) == self._room:
-            self._room = min(2 * self._room, RECEIVED_AT_ONCE_BYTES)
-        elif len(chunk) < self._room // 8:
-            self._room = max(self._room // 2, RECEIVED_AT_LEAST_BYTES)
         self._take(chunk)
+        if len(chunk) == room:
+            self._room = min(2 * room, RECEIVED_AT_ONCE_BYTES)
+        elif room > RECEIVED_AT_LEAST_BYTES and len(chunk) < room // 8:
+            self._room = max(room // 2, RECEIVED_AT_LEAST_BYTES)
 
     def discard(self) -> None:
         """Throw away what has arrived. ClosedError at the end of the stream."""
@@ -136,16 +140,30 @@ class Connection:
         if self.sealing is not None:
             bodies = [self.sealing.close(body) for body in bodies]
         frames = encode_frames(bodies, self._limit_out)
-        self._unsent = bytes(self._unsent) + frames if self._unsent else frames
-        self.flush()
+        if self._unsent:
+            self._unsent = bytes(self._unsent) + frames
+            self.flush()
+            return
+        try:
+            sent = self.socket.send(frames)
+        except _NOT_NOW:
+            self._unsent = frames
+            self.wants_write = True
+            return
+        self.bytes_out += sent
+        if sent < len(frames):
+            self._unsent = memoryview(frames)[sent:]
+            self.flush()
+        else:
+            self.wants_write = False
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
         while unsent := self._unsent:
             try:
                 sent = self.socket.send(unsent)
-            except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                self.wants_write = True  # the last is a renegotiation; the next bytes that come let it go on
+            except _NOT_NOW:
+                self.wants_write = True
                 return
             self.bytes_out += sent
             self._unsent = memoryview(unsent)[sent:] if sent < len(unsent) else b""

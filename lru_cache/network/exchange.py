@@ -21,17 +21,18 @@ from lru_cache.log import logger
 from lru_cache.network.feed import Linked
 from lru_cache.network.handshake import Hello, RefusedError
 from lru_cache.network.peer import Peer
-from lru_cache.replication import NODE_BYTES, Message, Replica, Type, pace, seconds_of
+from lru_cache.replication import NODE_BYTES, Message, Replica, Type, messages, pace, seconds_of
 
 UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is
 UPKEEP_EARLY_SECONDS = 1.2  # so much earlier if a thread is awake anyway: then a heartbeat goes with a ping
 WORK_SECONDS = 0.05  # at once, in which a link is not read
 LONE = 1  # batch, for a write that came by itself
-BURST_BATCHES = 4  # at most that a writer sends at once: it takes off more than it adds, else the outbox would overflow
+BURST_BATCHES = 10  # at most that a writer sends at once: it takes off more than it adds, so that no outbox overflows
 ALL_BATCHES = 1 << 30  # for a thread in the background: all that the socket takes
-_BATCHES = {int(pace.Act.SEND): LONE, int(pace.Act.SEND_BATCHES): BURST_BATCHES}
+_SEND, _WAKE = int(pace.Act.SEND), int(pace.Act.WAKE)
 _SEEN_TOLD, _SEEN_IDLE, _SEEN_NEWS = map(int, pace.Seen)
 _NO_NEWS = frozenset(bytes([each]) for each in (Type.SEEN, Type.PING, Type.PONG, Type.GOODBYE))  # second bytes
+_OF_THE_LINK = frozenset(bytes([each]) for each in (Type.PING, Type.PONG))  # which the replica has no part in
 
 
 class Exchange:
@@ -79,13 +80,13 @@ class Exchange:
     def act(self, act: int, now: float) -> None:
         """Likewise, for who has asked `pace` what there is to do."""
         links = self._links
-        batches = _BATCHES.get(act)
-        if batches is None:
+        if act == _WAKE:
             self._wake_one(links)
             return
         if self._lock._is_owned():  # type: ignore[attr-defined]  # by a write within a write: nothing is sent under it
             self._leave_to_thread(links)
             return
+        batches = LONE if act == _SEND else BURST_BATCHES
         try:
             for link in links:
                 link.send(batches, now)
@@ -419,9 +420,10 @@ class LinkFeed:
         self._replica = replica
         self._lock = lock  # the cache's: protects the replica
         self._cache_now = cache_now  # the cache's clock, by which lives are counted; `now` elsewhere is the system's
-        self._next_at_once = replica.to_send_at_once
+        self.has_rest = False
+        self._next_at_once, self._has_to_send = replica.to_send_at_once, replica.has_to_send
         self._link: Linked
-        self._news_came = False  # since the last `pass_on`
+        self._came = self._news_came = False  # what concerns the replica, and what of that is news, since `pass_on`
 
     def join(self, link: Linked) -> None:
         """Become the feed of this link. RefusedError if there must be no such link."""
@@ -448,14 +450,19 @@ class LinkFeed:
 
     def received(self, body: bytes) -> Message | None:
         """A message came."""
-        if body[1:2] not in _NO_NEWS:
+        kind = body[1:2]
+        if kind in _OF_THE_LINK:
+            return messages.decode(body)
+        self._came = True
+        if kind not in _NO_NEWS:
             self._news_came = True
         return self._exchange._received(self._link, body)
 
     def pass_on(self) -> None:
         """All that has come was received."""
-        news_came, self._news_came = self._news_came, False
-        self._exchange._pass_on(self, news_came)
+        if self._came:
+            news_came, self._came, self._news_came = self._news_came, False, False
+            self._exchange._pass_on(self, news_came)
 
     def measured(self, half_trip: float) -> None:
         """Lives are shortened by the shortest time that a message was ever seen to take."""
@@ -494,10 +501,17 @@ class LinkFeed:
         with self._lock:
             if self._link not in self._replica.neighbours:
                 return []
-            return self._replica.to_send(self._link, self._cache_now(), budget)
+            bodies = self._replica.to_send(self._link, self._cache_now(), budget)
+            waiting = self._replica.seen_waits(self._link)
+        if waiting == _SEEN_NEWS:  # as at the end of a resync: no news may come that would bring it up
+            self._exchange.pace.seen_rose(waiting, now)
+        return bodies
 
     def next_at_once(self, now: float) -> list[bytes] | None:
         """Likewise, what makes a batch; None if to make it would take more than a moment."""
         self.sent_at = now
+        link = self._link
         with self._lock:
-            return self._next_at_once(self._link, self._cache_now())
+            bodies = self._next_at_once(link, self._cache_now())
+            self.has_rest = bodies is not None and self._has_to_send(link)
+        return bodies

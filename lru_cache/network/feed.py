@@ -107,4 +107,8 @@ class Feed(Protocol):
         """Fetch messages of about so many bytes. Empty if there is nothing to send."""
 
     def next_at_once(self, now: float) -> list[bytes] | None:
-        """Likewise, what makes a batch; None if to make it would take more than a moment."""
+        """Likewise, what makes a batch; None if to make it would take more than a moment. Sets `has_rest`."""
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether `next_at_once` has left anything when it was last called."""

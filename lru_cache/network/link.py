@@ -34,6 +34,7 @@ DIALLER_S_SHARE = 0.95  # of the time between pings: so it is the dialler that p
 MEASURE_SECONDS = 10.0  # at most between two pings, however much else is sent: they measure the round trip
 SHORTEST_PING_SECONDS = 0.01  # whatever a peer says of its patience
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
+ELBOW_SECONDS = 0.005  # at most that a writer in a burst waits for whoever is sending
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
 _SEEN_IDLE, _SEEN_NEWS = int(pace.Seen.IDLE), int(pace.Seen.NEWS)
 
@@ -66,7 +67,9 @@ class Link:
         self.round_trip = 2 * self.half_trip
         self._feed = feed
         self._connection = greeting.connection
+        self._number = greeting.connection.socket.fileno()
         self._alarm = Alarm()
+        self._waits_to_write: bool | None = None  # what the alarm was told to watch for; None: nothing yet
         # Protects the connection's sending half and `_over`. One that knows its owner, to be let go however a signal's
         # handler has ended a send; nobody sends from within a send.
         self._send_lock = threading.RLock()
@@ -91,7 +94,8 @@ class Link:
         the link's thread.
 
         A thread in the background of a busy process waits milliseconds for the interpreter; the send takes
-        microseconds. It never blocks and never raises what the network did.
+        microseconds. It does not wait for the network and never
+        raises what that did.
         """
         if self._is_sending():  # a finalizer within a send
             self._leave_to_thread()
@@ -101,7 +105,8 @@ class Link:
             if self._connection.wants_write:
                 return  # the link's thread waits for the socket to take more, and then looks what it owes
         try:
-            is_done = self._send_lock.acquire(False) and self._send_directly(batches, now)
+            may_send = self._send_lock.acquire(False) or (batches > 1 and self._wait_to_send())
+            is_done = may_send and self._send_directly(batches, now)
         except Exception as error:  # noqa: BLE001 - the link is broken, and its thread says so
             self._failure = error
             is_done = False
@@ -119,6 +124,14 @@ class Link:
                     self._send_lock.release()
         if not is_done:
             self._leave_to_thread()
+
+    def _wait_to_send(self) -> bool:
+        """Let who has the lock go on, for a moment, and take it.
+
+        That thread may only lack the interpreter, and a writer in a burst, which has it, would meanwhile fill the
+        outbox. But not where the socket is full.
+        """
+        return not self._connection.wants_write and self._send_lock.acquire(timeout=ELBOW_SECONDS)
 
     def _leave_to_thread(self) -> None:
         self._is_owed = True
@@ -200,10 +213,12 @@ class Link:
         self._feed.carry_out(now)
         is_busy = self._send_rest(now)
         connection = self._connection
-        self._alarm.watch(connection.socket, writable=connection.wants_write)
+        if connection.wants_write is not self._waits_to_write:
+            self._waits_to_write = connection.wants_write
+            self._alarm.watch(connection.socket, writable=connection.wants_write)
         wait = 0.0 if is_busy or connection.has_more else self._idle_seconds()
-        ready = self._alarm.wait(wait).get(connection.socket.fileno(), 0)
-        self._require_awake()
+        ready = self._alarm.wait(wait).get(self._number, 0)
+        self._require_awake(time.clock_gettime(_UPTIME))
         if ready & READABLE or connection.has_more:
             self._read()
         elif time.monotonic() - self._heard_at > self._silence_seconds:
@@ -217,13 +232,12 @@ class Link:
     def _ping_due(self) -> float:
         return min(self._sent_at + self._ping_seconds, self._pinged_at + max(MEASURE_SECONDS, self._ping_seconds))
 
-    def _require_awake(self) -> None:
+    def _require_awake(self, now: float) -> None:
         """End the link if this process stood still for as long as makes a neighbour dead.
 
         The life that a value has left is told when it is sent, and counts from when it is received. So what has waited
         here meanwhile would live too long. It is not read; the next link's resync tells what is still alive.
         """
-        now = uptime()
         stood_still, self._awake_at = now - self._awake_at, now
         if stood_still > self._silence_seconds:
             raise EndedError(
@@ -245,8 +259,10 @@ class Link:
     def _receive_all(self) -> None:
         body = None
         for body in self._connection.bodies:
-            self._require_awake()
+            self._require_awake(time.clock_gettime(_UPTIME))
             message = self._feed.received(body)
+            if message is None:
+                continue
             if isinstance(message, Ping):
                 self._pong = message.number
             elif isinstance(message, Pong) and message.number == self._pings:
@@ -268,18 +284,16 @@ class Link:
             return False
         with self._send_lock:
             connection.flush()
-            if urgent:
-                self._sent_at = now
-                connection.send(urgent)
-            if connection.wants_write:
-                self._is_owed = self._is_owed or is_owed
-                return False
+            is_full = connection.wants_write
             is_owed = is_owed or self._is_owed  # by who came while the socket was full
-            if self._is_due(is_owed, now):
-                bodies = self._next_bodies(now)
-                if bodies:
-                    self._sent_at = now
-                    connection.send(bodies)
+            # In one send with what is urgent: one system call, and the other end wakes once.
+            bodies = urgent if is_full or not self._is_due(is_owed, now) else urgent + self._next_bodies(now)
+            if bodies:
+                self._sent_at = now
+                connection.send(bodies)
+            if is_full:
+                self._is_owed = is_owed
+                return False
             return not connection.wants_write and feed.has_news and not feed.is_held_back
 
     def _is_due(self, is_owed: bool, now: float) -> bool:
@@ -329,7 +343,8 @@ class Link:
             self._add_batches(bodies, batches - 1, now)
         self._sent_at = now
         connection.send(bodies)
-        return not (connection.wants_write or feed.has_more)
+        # What others write meanwhile they leave to the link's thread, since this one has the lock.
+        return not (connection.wants_write or feed.has_rest)
 
     def _add_batches(self, bodies: list[bytes], batches: int, now: float) -> None:
         size = sum(map(len, bodies))

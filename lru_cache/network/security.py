@@ -150,9 +150,12 @@ class Seal:
         count = self._count
         self._count = count + 1
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(count.to_bytes(8, "big"))
-        piece = HASHED_AT_ONCE_BYTES if len(body) <= HASHED_QUICKLY_BYTES else len(body)
-        for start in range(0, len(body), piece):
-            inner.update(body[start : start + piece])
+        if len(body) <= HASHED_AT_ONCE_BYTES - 8:  # most are: in one piece with the counter
+            inner.update(count.to_bytes(8, "big") + body)
+        else:
+            inner.update(count.to_bytes(8, "big"))
+            piece = HASHED_AT_ONCE_BYTES if len(body) <= HASHED_QUICKLY_BYTES else len(body)
+            for start in range(0, len(body), piece):
+                inner.update(body[start : start + piece])
         outer.update(inner.digest())
         return outer.digest()[:SEAL_BYTES]

@@ -12,7 +12,7 @@ from lru_cache.network import client
 from lru_cache.network import link as links
 from lru_cache.network.link import Link
 from lru_cache.replication import Goodbye, Ping, messages, pace
-from tests.concurrency import Gate, Started, eventually, interrupted_after, link, settle
+from tests.concurrency import PATIENCE, Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
 from tests.network.strangers import NODE
 
@@ -117,6 +117,31 @@ def test_of_writes_that_follow_each_other_fast_a_writer_sends_whole_batches(
     eventually(lambda: settle(one) or burst() == batches)
     settle(one)
     assert len(other) == writes
+
+
+def test_a_writer_in_a_burst_lets_who_is_sending_go_on(
+    pair: Pair, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would fill the outbox for as long as the other thread lacks the interpreter, and that overflows."""
+    one, _ = pair
+    settle(one)
+    monkeypatch.setattr(links, "ELBOW_SECONDS", PATIENCE)
+    there, gate, sent = link_of(one), Gate(), list[object]()
+    monkeypatch.setattr(there, "_send_directly", lambda *_: sent.append(1) or True)
+
+    def hold() -> None:
+        with there._send_lock:
+            gate.pass_through()
+
+    holding = start(hold)
+    gate.wait_entered()
+    there.send(1, 0.0)  # by itself: left to the link's thread
+    assert sent == []
+    sending = start(there.send, 2, 0.0)
+    gate.open()
+    holding.result()
+    sending.result()
+    assert sent == [1]
 
 
 @pytest.mark.parametrize("by", ["the writer", "the link's thread"])

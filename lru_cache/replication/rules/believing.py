@@ -251,21 +251,21 @@ class Believer(Teller):
     def left(self, gone: "Iterable[Gone[Any, Any]]") -> None:
         """Values were evicted or have expired. They go; what is known of their age does not."""
         for each in gone:
-            stamp = each[2]
-            if isinstance(stamp, Stamp):
-                stamp.held_in = 0
-                if stamp.is_set:
+            if isinstance(each[2], Stamp):
+                old = each[2]
+                old.held_in = 0
+                if old.is_set:
                     held = self._store.find_named(each[0])
-                    if held is None or held.version is not stamp:
-                        self._bury_unless_newer(stamp, self._held_set(stamp_in(held)))
+                    if held is None or held.version is not old:
+                        self._bury_unless_newer(old, self._held_set(stamp_in(held)))
 
     def left_for(self, gone: "Iterable[Gone[Any, Any]]", stamp: Stamp) -> None:
         """Likewise, when this was just put: in the place of what it has replaced, which need not be looked for."""
         for each in gone:
-            old = each[2]
             if each[3] is not _REPLACED:
                 self.left([each])
-            elif isinstance(old, Stamp):
+            elif isinstance(each[2], Stamp):
+                old = each[2]
                 old.held_in = 0
                 if old.is_set:
                     self._bury_unless_newer(old, stamp.version if stamp.is_set else NOTHING)

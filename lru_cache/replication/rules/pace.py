@@ -3,7 +3,7 @@ seconds of a monotonic clock.
 
 News goes out at once, by the thread that has it. Two things are worth waiting for:
 
-- A burst of writes. Writes that follow each other fast are sent in batches: a writer sends at every 64th, and whatever
+- A burst of writes. Writes that follow each other fast are sent in batches: a writer sends at every 256th, and whatever
   is left a link's thread sends after it has lingered for a millisecond.
 - What was `seen`. Where it follows news, it is told within milliseconds, for all news of that time together. Where
   nothing is going on, it is told every other second or so on a link: in a large network each heartbeat would else cross
@@ -17,7 +17,7 @@ from enum import IntEnum
 from math import inf
 
 BURST_SECONDS = 0.0003  # writes that follow each other faster than this are sent in batches
-BURST_WRITES = 64  # of those make a batch
+BURST_WRITES = 256  # of those a writer sends at once: to send costs as much as dozens of writes
 LINGER_SECONDS = 0.001  # what is left of a burst waits so long, since there will soon be more
 SEEN_AFTER_NEWS_SECONDS = 0.005  # the protocol allows twice that
 SEEN_WHEN_IDLE_SECONDS = 1.25  # between two times that a link is told of heartbeats, if its thread is awake anyway
