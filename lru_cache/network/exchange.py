@@ -118,9 +118,12 @@ class Exchange:
     def flush(self, seconds: float | None) -> bool:
         """Wait until every connected neighbour has what was written here before. False if there is none to have it."""
         with self._lock:
-            time_told = self._replica.told_time()
+            node, time_told = self._replica.node, self._replica.told_time()
 
         def have_all() -> bool:
+            nonlocal node, time_told
+            if node != self._replica.node:  # our clock was ahead, and what was told is dated anew
+                node, time_told = self._replica.node, self._replica.told_time()
             # Also those that are just being greeted: else there would be none, and nothing to wait for.
             return all(self._replica.has_all(link, time_told) for link in self._links)
 
@@ -203,7 +206,8 @@ class Exchange:
         )
         for link in links:
             link.end("its clock was ahead and has been set right")
-        self._work()
+        while not self._closed and self._work():
+            pass  # to the end: while it goes on there are no links whose threads would do it
 
     def _work(self) -> bool:
         """Carry on with what goes through all that is held, a slice for each time that the lock is taken.

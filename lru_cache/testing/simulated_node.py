@@ -173,9 +173,8 @@ class Node:
 
     def dating(self) -> tuple[int, int, int]:
         """The latest time that there can be, by how much later ones are wrong, and the present."""
-        clock, skew = self.replica._clock, self.replica.limits.max_clock_skew
-        span = self.core.span_of
-        return clock.present(self.now) + span(skew), span(clock.lead), clock.present(self.now)
+        clock, now = self.replica._clock, self.now
+        return self.replica.latest_right_time(now), self.core.span_of(clock.lead), clock.present(now)
 
     def work_off(self) -> None:
         """End what goes through all that is held."""

@@ -2068,3 +2068,255 @@ def test_who_is_told_everything_has_nothing_more_to_hear(network: Network, pair:
     a.set("k")
     network.settle()
     assert not a.replica.has_to_send(network.name_of_link(a, b))
+
+
+def test_what_a_neighbour_has_replaced_before_it_was_told_counts_as_told(network: Network) -> None:
+    """Its own `seen` covers it, though no news of ours ever went there: else a flush would wait for ever."""
+    a, b = network.machine("a"), network.machine("b")
+    a.set("k")
+    network.wait(10)
+    b.set("k")
+    network.link(a, b)
+    network.carry(a, b)  # the greeting
+    network.settle((a, b))
+    network.settle()
+    assert a.replica.has_all(network.name_of_link(a, b), a.replica.told_time())
+
+
+# -- a clock that was ahead --------------------------------------------------------------------------------------------
+
+HOUR = 3_600.0
+NEW = b"new-node"
+
+
+def ahead(network: Network, **limits: Any) -> Machine:
+    """A machine whose clock is an hour ahead."""
+    return network.machine("a", skew=HOUR, **limits)
+
+
+def set_right(machine: Machine, *, jump: float = -HOUR) -> None:
+    machine.skew += jump
+    machine.replica.time_passed(machine.now, WALL + machine.network.passed + machine.skew)
+
+
+def meet(machine: Machine) -> str | None:
+    """Another node says that it is the time which it is. If our clock was ahead, we begin to date anew."""
+    refusal = machine.replica.clock_refusal(at(machine.network.passed), 0.0, machine.now)
+    if machine.replica.must_redate():
+        machine.replica.redate(NEW, machine.now)
+        machine.id = NEW
+    return refusal
+
+
+def work_off(machine: Machine) -> int:
+    """End what goes through all that is held. How many steps that took."""
+    steps = 0
+    while machine.replica.work(machine.now):
+        steps += 1
+    return steps
+
+
+def test_a_clock_that_is_set_back_is_not_known_to_have_been_ahead(network: Network) -> None:
+    machine = ahead(network)
+    before = machine.set("k")
+    set_right(machine)
+    assert not machine.replica.must_redate()
+    assert machine.set("k") > before
+
+
+def test_another_node_that_says_the_same_shows_that_it_was_ahead(network: Network) -> None:
+    machine = ahead(network)
+    machine.set("k")
+    set_right(machine)
+    assert meet(machine) == "our clock was set right a moment ago, and what we wrote is being dated anew"
+    work_off(machine)
+    assert machine.stamp("k").version == Version(at(0), NEW)
+    assert meet(machine) is None
+
+
+def test_another_node_that_says_what_our_clock_said_before_shows_nothing(network: Network) -> None:
+    machine = ahead(network)
+    machine.set("k")
+    set_right(machine)
+    assert machine.replica.clock_refusal(at(HOUR), 0.0, machine.now) is not None
+    assert not machine.replica.must_redate()
+
+
+@pytest.mark.parametrize("jumps", [(-HOUR,), (-HOUR / 2, -HOUR / 2), (-HOUR + 0.4, -0.4), (-0.6, -HOUR + 0.6)])
+def test_a_clock_that_is_set_right_by_and_by_was_ahead(network: Network, jumps: tuple[float, ...]) -> None:
+    machine = ahead(network)
+    machine.set("k")
+    for jump in jumps:
+        set_right(machine, jump=jump)
+    meet(machine)
+    work_off(machine)
+    version = machine.stamp("k").version
+    assert version.node == NEW
+    assert at(-0.1) < version.time <= at(0)
+
+
+def test_a_clock_that_was_ahead_when_nothing_was_written_dates_nothing_anew(network: Network) -> None:
+    machine = ahead(network)
+    set_right(machine)
+    assert meet(machine) is None
+
+
+@pytest.mark.parametrize("hours", [0.5, 5])
+def test_all_that_was_written_by_a_clock_that_was_ahead_is_dated_anew(network: Network, hours: float) -> None:
+    """Also what bears a date that is past by now: else it would win over what others wrote after it."""
+    machine = ahead(network)
+    machine.set("set")
+    machine.set("touched", life=HOUR)
+    machine.invalidate("invalidated")
+    network.wait(hours * HOUR)
+    if hours < 1:
+        machine.touch("touched", HOUR)
+    set_right(machine)
+    meet(machine)
+    work_off(machine)
+    assert machine.stamp("set").version.time == at(0)
+    assert machine.stamp("touched").life_version.time <= at(hours * HOUR)
+    assert (machine.grave("invalidated").node, machine.grave("invalidated").time >> 16) == (NEW, at(0) >> 16)
+
+
+def test_the_order_of_what_was_written_stays(network: Network) -> None:
+    machine = ahead(network)
+    keys = [f"k{number}" for number in range(5)]
+    for key in keys:
+        machine.set(key)
+        network.wait(HOUR / 3)
+    set_right(machine)
+    meet(machine)
+    work_off(machine)
+    times = [machine.stamp(key).version.time for key in keys]
+    assert times == sorted(times)
+    assert len(set(times)) == len(times)
+
+
+def test_a_clear_by_a_clock_that_was_ahead_is_dated_anew(network: Network) -> None:
+    machine = ahead(network)
+    machine.clear()
+    network.wait(10)
+    set_right(machine)
+    meet(machine)
+    work_off(machine)
+    assert machine.replica.forgotten.base == at(0)
+
+
+def test_a_clear_while_it_is_dated_anew_keeps_its_date(network: Network) -> None:
+    machine = ahead(network, slice=1)
+    for number in range(20):
+        machine.set(f"k{number}")
+        machine.invalidate(f"i{number}")
+    set_right(machine)
+    network.wait(10)
+    meet(machine)
+    machine.clear()
+    work_off(machine)
+    assert machine.replica.forgotten.base >= at(10)
+
+
+def half_redated(network: Network) -> Machine:
+    """A machine with sets and graves an hour ahead, of which few are dated anew yet, ten seconds later."""
+    machine = ahead(network, slice=1)
+    for number in range(20):
+        machine.set(f"set {number}")
+        machine.invalidate(f"grave {number}")
+    network.wait(10)
+    set_right(machine)
+    meet(machine)
+    assert machine.replica.is_redating()
+    assert machine.grave("grave 19").time > at(10)
+    return machine
+
+
+def test_it_goes_in_slices(network: Network) -> None:
+    assert work_off(half_redated(network)) > 30
+
+
+def test_there_are_no_links_before_it_is_over(network: Network) -> None:
+    machine = half_redated(network)
+    refused = machine.replica.link_up("wire", PEER, 100, BUDGET, 0.0)
+    assert refused is not None
+    assert "dated anew" in refused[1]
+    assert "dated anew" in (meet(machine) or "")
+    work_off(machine)
+    assert meet(machine) is None
+    assert machine.replica.link_up("wire", PEER, 100, BUDGET, 0.0) is None
+
+
+def test_what_is_invalidated_while_it_is_dated_anew_keeps_its_date(network: Network) -> None:
+    """Though the grave that was there looked newer than this: else what others wrote in between would come back."""
+    machine = half_redated(network)
+    version = machine.invalidate("grave 19")
+    work_off(machine)
+    assert machine.grave("grave 19") == version
+
+
+def test_what_is_set_and_evicted_while_it_is_dated_anew_keeps_its_date(network: Network) -> None:
+    machine = half_redated(network)
+    version = machine.set("set 19")
+    other = machine.set("grave 19")
+    machine.evict("set 19")
+    machine.evict("grave 19")
+    work_off(machine)
+    assert (machine.grave("set 19"), machine.grave("grave 19")) == (version, other)
+
+
+def test_what_is_evicted_before_it_is_dated_anew_is(network: Network) -> None:
+    machine = half_redated(network)
+    machine.evict("set 19")
+    work_off(machine)
+    assert machine.grave("set 19").node == NEW
+    assert machine.grave("set 19").time < at(1)
+
+
+def test_what_is_forgotten_before_it_is_dated_anew_is_no_floor_in_the_future(network: Network) -> None:
+    machine = ahead(network, slice=1, graves=20)
+    for number in range(20):
+        machine.invalidate(f"k{number}")
+    network.wait(10)
+    set_right(machine)
+    meet(machine)
+    for number in range(20):
+        machine.invalidate(f"later {number}")
+    work_off(machine)
+    floors = machine.replica.forgotten.floors
+    assert len(floors) > 10
+    assert max(floors.values()) < at(1)
+
+
+def test_what_was_written_while_a_clock_was_wrongly_set_back_is_no_loss(network: Network) -> None:
+    machine = network.machine("a")
+    machine.set("before")
+    set_right(machine, jump=-HOUR)
+    machine.set("meanwhile")
+    network.wait(10)
+    set_right(machine, jump=HOUR)
+    work_off(machine)
+    assert (machine.get("before"), machine.get("meanwhile")) == (b"value", b"value")
+    assert meet(machine) is None
+
+
+def test_two_nodes_that_were_ahead_agree_once_both_are_right(network: Network) -> None:
+    a, b = network.machine("a", skew=HOUR), network.machine("b", skew=HOUR)
+    network.link(a, b)
+    for machine in (a, b):
+        machine.set(f"of {machine.name}")
+        machine.set("both", machine.name.encode())
+    network.settle()
+    network.wait(10)
+    network.cut(a, b)
+    for machine in (a, b):
+        set_right(machine)
+        machine.replica.clock_refusal(at(10), 0.0, machine.now)
+        machine.id = machine.name.encode() * 8
+        machine.replica.redate(machine.id, machine.now)
+        work_off(machine)
+    network.link(a, b)
+    network.settle()
+    assert a.set_versions() == b.set_versions()
+    assert a.get("both") in (b"b", None)
+    later = a.set("both", b"later")
+    network.settle()
+    assert b.stamp("both").version == later

@@ -290,6 +290,8 @@ class Believer(Teller):
             if not is_ours and time > self.origins.seen_of(node) and self._hear(version_of(time, node), now):
                 self.origins.seen[node] = time
                 self._seen_changed(node, time)
+        if not source.has_caught_up:
+            source.has_caught_up = source.seen_follows_news = True
         if len(theirs) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
             for node in theirs.keys() - self.heard.keys():
                 del theirs[node]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .forgetting import Forgotten
 from .stamp import Stamp, stamp_of
-from .version import Version, version_of
+from .version import Version
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -23,30 +23,22 @@ class Ahead:
 
     is_ahead = True
 
-    __slots__ = (
-        "_error", "_forgotten", "_grave", "_latest", "_new", "_old", "_present", "_slice", "_store", "_walk",
-    )  # fmt: skip
+    __slots__ = ("_forgotten", "_grave", "_old", "_store", "_walk")
 
     def __init__(
-        self, store: "StoreView", forgotten: Forgotten, latest: int, error: int, present: int, old: bytes, new: bytes,
-        slice_: int,
-    ) -> None:  # fmt: skip
+        self, store: "StoreView", forgotten: Forgotten, latest: int, error: int, present: int, old: bytes, new: bytes
+    ) -> None:
         self._store = store
         self._forgotten = forgotten
-        self._latest = latest
-        self._error = error
-        self._present = present
         self._old = old
-        self._new = new
-        self._slice = slice_
         self._walk: Any = store.walk()
         self._grave = 0
-        forgotten.lower_floors(latest, error, present)
+        forgotten.begin_to_lower(latest, error, present, new)
 
-    def step(self, now: float) -> bool:
+    def step(self, now: float, slice_: int) -> bool:
         """Go on for a slice. False once it is over."""
         if self._walk is not None:
-            entries = self._walk.next(self._slice)
+            entries = self._walk.next(slice_)
             for entry in entries:
                 self._redate_entry(entry, now)
             if not entries:
@@ -54,17 +46,17 @@ class Ahead:
             return True
         graves, self._grave = self._forgotten.slice(self._grave)
         for grave in graves:
-            self._forgotten.lower_grave(grave, self._latest, self._error, self._new)
-        if self._grave < 0:  # what was buried meanwhile may have become a floor
-            self._forgotten.lower_floors(self._latest, self._error, self._present)
+            self._forgotten.lower(grave)
+        if self._grave < 0:
+            self._forgotten.end_lowering()
         return self._grave >= 0
 
     def _redate_entry(self, entry: "Entry[Any, Any]", now: float) -> None:
         stamp = entry.version
         if not isinstance(stamp, Stamp) or not stamp.is_set:
             return  # loads are dropped whenever a clock was set
-        if stamp.version.time > self._latest:
-            version = self._redated(stamp.version)
+        if self._forgotten.is_misdated(stamp.version):
+            version = self._forgotten.lowered(stamp.version)
             if stamp.version.node == self._old:
                 entry.version = stamp_of(stamp.key, version, True, stamp.payload, version)
             else:
@@ -72,11 +64,8 @@ class Ahead:
                 # less, so its value may be newer than this one, which must not be told. What is older is dead.
                 self._store.drop(entry, now)
                 self._forgotten.bury(stamp.key, version)
-        elif stamp.life_version.time > self._latest:
-            stamp.life_version = self._redated(stamp.life_version)
-
-    def _redated(self, version: Version) -> Version:
-        return version_of(min(version.time - self._error, self._present), self._new)
+        elif self._forgotten.is_misdated(stamp.life_version):
+            stamp.life_version = self._forgotten.lowered(stamp.life_version)
 
 
 class Behind:
@@ -84,7 +73,7 @@ class Behind:
 
     is_ahead = False
 
-    __slots__ = ("_before", "_forgotten", "_from", "_grave", "_invalidate", "_node", "_slice", "_store", "_walk")
+    __slots__ = ("_before", "_forgotten", "_from", "_grave", "_invalidate", "_node", "_store", "_walk")
 
     def __init__(
         self,
@@ -94,7 +83,6 @@ class Behind:
         first: int,
         before: int,
         invalidate: Callable[[bytes, float], object],
-        slice_: int,
     ) -> None:
         self._store = store
         self._forgotten = forgotten
@@ -102,14 +90,13 @@ class Behind:
         self._from = first
         self._before = before
         self._invalidate = invalidate
-        self._slice = slice_
         self._walk: Any = store.walk()
         self._grave = 0
 
-    def step(self, now: float) -> bool:
+    def step(self, now: float, slice_: int) -> bool:
         """Go on for a slice. False once it is over."""
         if self._walk is not None:
-            entries = self._walk.next(self._slice)
+            entries = self._walk.next(slice_)
             for entry in entries:
                 stamp = entry.version
                 if isinstance(stamp, Stamp) and stamp.is_set and self._is_misdated(stamp.version):

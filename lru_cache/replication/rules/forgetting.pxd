@@ -10,6 +10,9 @@ cdef int _MASK
 cdef class Forgotten:
     cdef int64_t _base_changed_at
     cdef public int64_t _hold, base, changes, collected, capacity
+    cdef int64_t _latest, _error, _present
+    cdef bint _is_lowering
+    cdef bytes _lowered_by
     cdef dict _changed_at
     cdef readonly dict _graves, _beside
     cdef readonly dict floors
@@ -31,8 +34,10 @@ cdef class Forgotten:
     cpdef raise_floor(self, object bucket, int64_t time)
     cpdef changed(self, object bucket)
     cpdef raise_all(self, int64_t time)
+    cpdef bint is_misdated(self, Version version) except -1
+    cpdef Version lowered(self, Version version)
     @cython.locals(version=Version)
-    cpdef lower_grave(self, Grave grave, int64_t latest, int64_t error, bytes node)
+    cpdef lower(self, Grave grave)
     @cython.locals(other=Version)
     cdef _record_beside(self, bytes key, Version before, Version version, Version newest)
     @cython.locals(grave=Grave, key=bytes)

@@ -33,8 +33,13 @@ class Forgotten:
         "_beside",
         "_burials",
         "_changed_at",
+        "_error",
         "_graves",
         "_hold",
+        "_is_lowering",
+        "_latest",
+        "_lowered_by",
+        "_present",
         "base",
         "capacity",
         "changes",
@@ -54,6 +59,9 @@ class Forgotten:
         self._graves: dict[bytes, Grave] = {}
         self._burials = Burials(slice_)
         self._beside: dict[bytes, dict[bytes, int]] = {}  # key -> node -> time, where there is more than the grave
+        self._is_lowering = False  # what is misdated is being dated anew
+        self._latest = self._error = self._present = 0  # see `begin_to_lower`
+        self._lowered_by = b""
 
     def __len__(self) -> int:
         return len(self._graves)
@@ -106,6 +114,10 @@ class Forgotten:
     def bury(self, key: bytes, version: Version) -> None:
         """Remember this version of a key, and forget the oldest grave if there are too many."""
         graves = self._graves
+        if self._is_lowering:  # else what is about to be dated anew would look newer than this
+            version = self.lowered(version)
+            if key in graves:
+                self.lower(graves[key])
         grave = grave_of(key, version)
         self._burials.add(grave)
         # No call until it is the key's grave, after which a finalizer could run and bury a newer version.
@@ -161,28 +173,41 @@ class Forgotten:
                     self.floors.pop(bucket, None)
                     self._changed_at.pop(bucket, None)
 
-    def lower_floors(self, latest: int, error: int, present: int) -> None:
-        """A clock was ahead by this span: floors after the latest time that there can be say too much.
+    def begin_to_lower(self, latest: int, error: int, present: int, node: bytes) -> None:
+        """A clock was ahead by this span: until `end_lowering`, what is after that time is dated anew, as this node's.
 
-        The base is the time of a clear. In a bucket's floor there may be writes by right clocks as well.
+        Floors now: the base is the time of a clear, but in a bucket's floor there may be writes by right clocks, too.
+        Graves one by one, by `lower`, and each that is buried or collected meanwhile.
         """
+        self._latest, self._error, self._present, self._lowered_by = latest, error, present, node
+        self._is_lowering = True
         if self.base > latest:
             self.base = min(self.base - error, present)
         for bucket, floor in list(self.floors.items()):
-            if floor > latest:
+            if floor > present:
                 self.floors[bucket] = present
 
-    def lower_grave(self, grave: Grave, latest: int, error: int, node: bytes) -> None:
-        """Likewise for a grave: its version is dated anew, as one of this node's."""
-        version = grave.version
-        if version.time > latest:
-            grave.version = version_of(version.time - error, node)
+    def end_lowering(self) -> None:
+        """All graves were lowered."""
+        self._is_lowering = False
+
+    def is_misdated(self, version: Version) -> bool:
+        """Whether this is to be dated anew. What was written since is not."""
+        return version.time > self._latest and version.node != self._lowered_by
+
+    def lowered(self, version: Version) -> Version:
+        """What is misdated, as it is dated anew; anything else as it is."""
+        if not self.is_misdated(version):
+            return version
+        return version_of(min(version.time - self._error, self._present), self._lowered_by)
+
+    def lower(self, grave: Grave) -> None:
+        """Date a grave anew."""
+        grave.version = self.lowered(grave.version)
         beside = self._beside.get(grave.key)
-        if beside is not None and max(beside.values()) > latest:
-            self._beside[grave.key] = {
-                node if time > latest else each: time - error if time > latest else time
-                for each, time in beside.items()
-            }
+        if beside is not None:
+            versions = [self.lowered(version_of(time, node)) for node, time in beside.items()]
+            self._beside[grave.key] = {version.node: version.time for version in sorted(versions)}
 
     def changed_since(self, changes: int, above: int) -> tuple[int, dict[int, int]]:
         """The base, or 0, and the floors of buckets, that have changed since then and lie above this time."""
@@ -217,6 +242,8 @@ class Forgotten:
         key = grave.key
         if self._graves.get(key) is not grave:
             return  # it is about to be its key's: see `bury`
+        if self._is_lowering:
+            self.lower(grave)
         del self._graves[key]
         if self._beside:
             self._beside.pop(key, None)

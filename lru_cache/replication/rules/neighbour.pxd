@@ -20,5 +20,5 @@ cdef class Neighbour:
     cdef public set seen_changed
     cdef public bint seen_follows_news
     cdef public int64_t changes_told
-    cdef public bint greeted
+    cdef public bint greeted, has_caught_up
     cpdef bint covers(self, Version version) except -1

@@ -100,21 +100,31 @@ class Replica(Believer):
         drift = self._clock.drift(now, wall)
         if abs(drift) <= self.limits.max_clock_skew / 2:
             return False
+        behind = drift - self._clock.lead  # since it was set back, if it was, times went on as before
         self._clock.anchor(now, wall)
-        if drift < -self.limits.max_clock_skew and self._clock.is_ahead(self._latest(now)):
+        if drift < -self.limits.max_clock_skew and self._clock.lead == 0 and self._has_dated(now):
             self._clock.keep_pace(-drift)  # perhaps it was ahead: see `redate`
+            self._wrong_since = self._anchored_at
         self._store.fence_all()
         self._sweep.add_loads()
         was_anchored_at, self._anchored_at = self._anchored_at, self._clock.tick(now)
-        if drift > self.limits.max_clock_skew:  # less than that the hold allows for
+        if behind > self.limits.max_clock_skew:  # less than that the hold allows for
             self._invalidate_misdated(was_anchored_at, now)
         self._collected_before = self.forgotten.collected
         self._work_a_while(now)
         return True
 
-    def _latest(self, now: float) -> int:
-        """The latest time that a node whose clock is right may give out now."""
-        return self._clock.present(now) + span_of(self.limits.max_clock_skew)
+    def _has_dated(self, now: float) -> bool:
+        """Whether anything was dated by the clock since it was believed, or is later than can be."""
+        latest = self._clock.present(now) + span_of(self.limits.max_clock_skew)
+        return self.origins.own_time > self._anchored_at or self._clock.is_ahead(latest)
+
+    def latest_right_time(self, now: float) -> int:
+        """If our clock was ahead: what is dated later than this was dated by it, or by another like it.
+
+        Whatever was written since we believed it, then, also if that is past by now; and what nobody can have written.
+        """
+        return min(self._wrong_since, self._clock.present(now) + span_of(self.limits.max_clock_skew))
 
     def redate(self, node: bytes, now: float) -> None:
         """The clock was ahead: begin to date anew what was written by it, as a new node. There must be no links.
@@ -123,10 +133,10 @@ class Replica(Believer):
         and until it is over, there can be no links.
         """
         assert not self._links
-        latest, present, error = self._latest(now), self._clock.present(now), span_of(self._clock.lead)
+        latest, present, error = self.latest_right_time(now), self._clock.present(now), span_of(self._clock.lead)
         old = self.origins.node
         self._must_redate = False
-        self._repairs.append(Ahead(self._store, self.forgotten, latest, error, present, old, node, self.limits.slice))
+        self._repairs.append(Ahead(self._store, self.forgotten, latest, error, present, old, node))
         self._clock.restart()
         for each in self.origins.known_after(latest):
             self.origins.forget(each)
@@ -148,9 +158,7 @@ class Replica(Believer):
         """
         if self.forgotten.collected == self._collected_before:
             self._repairs.append(
-                Behind(
-                    self._store, self.forgotten, self.node, since, self._anchored_at, self.invalidate, self.limits.slice
-                )
+                Behind(self._store, self.forgotten, self.node, since, self._anchored_at, self.invalidate)
             )
             return
         version = self._write(now)
@@ -176,7 +184,7 @@ class Replica(Believer):
             return REDATING
         ahead = seconds_of(time) - seconds_of(self._clock.present(now))
         if abs(ahead) <= self.limits.max_clock_skew + half_trip:
-            if self._clock.lead > self.limits.max_clock_skew and self._clock.is_ahead(self._latest(now)):
+            if self._clock.lead > self.limits.max_clock_skew:
                 self._must_redate = True
                 return REDATING
             return None

@@ -75,6 +75,7 @@ class Teller:
         "_silence",
         "_store",
         "_sweep",
+        "_wrong_since",
         "counts",
         "forgotten",
         "hold",
@@ -106,6 +107,7 @@ class Teller:
         self._fresh_origins: set[bytes] = set()  # that there was news of since our `seen` of them last rose
         self._repairs: list[Ahead | Behind] = []  # of what was written by a clock that was wrong
         self._must_redate = False
+        self._wrong_since = 0  # while the clock may have been ahead: our time when it was believed
         self._shared: Shared | None = None  # what was last said on a link, which others may say, too
         self._own_seen, self._own_seen_time = b"", 0  # the message that says no more than our own time, and that time
 
@@ -131,7 +133,7 @@ class Teller:
     def work(self, now: float) -> bool:
         """Carry on with what goes through all that is held, for a slice of it. True if there is more to do at once."""
         if self._repairs:
-            if not self._repairs[0].step(now):
+            if not self._repairs[0].step(now, self.limits.slice):
                 self._repairs.pop(0)
             return True
         entries = self._sweep.next_slice(now)
@@ -491,7 +493,8 @@ class Teller:
     def _seen_changed(self, node: bytes, time: int) -> None:
         """What we have seen of a node has risen to this time.
 
-        If that followed news, all want to hear that the news has arrived. If not, only who has not seen that much.
+        If that followed news, all want to hear that the news has arrived. If not, who has seen that much itself does
+        not, but for the node itself: what it wrote may have been replaced before it was told.
         """
         follows_news = node in self._fresh_origins
         if follows_news:
@@ -501,7 +504,7 @@ class Teller:
             if follows_news:
                 neighbour.seen_changed.add(node)
                 neighbour.seen_follows_news = True
-            elif theirs is None or time > theirs.get(node, 0):
+            elif theirs is None or time > theirs.get(node, 0) or node == neighbour.node:  # whose flush waits for it
                 neighbour.seen_changed.add(node)
 
     def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:

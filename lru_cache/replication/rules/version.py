@@ -112,8 +112,7 @@ class HybridClock:
 
     def keep_pace(self, seconds: float) -> None:
         """The wall clock was set back by so much: times given out are those that would have been anyway."""
-        if self.lead == 0:
-            self.lead = seconds
+        self.lead = seconds
 
     def drift(self, now: float, wall: float) -> float:
         """By how many seconds the wall clock is ahead of what we took it for."""
