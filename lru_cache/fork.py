@@ -53,8 +53,14 @@ def _in_parent() -> None:
 def _in_child() -> None:
     _held.clear()
     forget_other_threads()
+    failures: list[Exception] = []
     for cache in _living():
-        cache._after_fork_in_child()
+        try:
+            cache._after_fork_in_child()
+        except Exception as error:  # noqa: BLE001, PERF203 - what is wrong with one cache is no other's fault
+            failures.append(error)
+    if failures:
+        raise failures[0]  # shown by the interpreter, as it shows what is raised in a finalizer: `logging` is not ready
 
 
 if hasattr(os, "register_at_fork"):

@@ -150,6 +150,15 @@ def test_a_cache_whose_construction_failed_keeps_no_other_from_being_renewed(nod
     assert kept
 
 
+def test_a_cache_that_cannot_be_renewed_keeps_no_other_from_it(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken, after = nodes(), nodes()
+    monkeypatch.setattr(broken, "_after_fork_in_child", lambda: 1 / 0, raising=False)
+    node = after.node
+    assert Child(lambda: after.node != node).result() == "True"
+
+
 # -- the replicated cache ----------------------------------------------------------------------------------------------
 
 
