@@ -6,16 +6,17 @@ from unittest.mock import patch
 
 import pytest
 
-from lru_cache.replication import BUCKETS, Version
+from lru_cache.replication import BUCKETS, Seen, Version
 from lru_cache.replication.encoding import encode_key
 from lru_cache.replication.rules.outbox import Outbox
 from lru_cache.testing.simulation import Simulation
 from tests.effort import some_or_many
 from tests.replication.broken import as_python
-from tests.replication.build import messages
+from tests.replication.build import implementation, part_of
 from tests.replication.events import set_event
-from tests.replication.test_replica import BUDGET, PEER, Machine, Network, Seen, X, Y, at, greet
+from tests.replication.test_replica import BUDGET, PEER, Machine, Network, X, Y, at, greet
 
+messages: Any = part_of(implementation, "messages")
 FloorRange, Floors = messages.FloorRange, messages.Floors
 LARGE = 10_500  # entries, more than are swept twice without a pause
 
