@@ -370,6 +370,51 @@ def test_a_load_for_a_key_that_cannot_be_encoded_stays_here(pair: Pair) -> None:
     assert pair[0].stats().loads_untold == 1
 
 
+def test_a_clear_of_another_node_drops_what_was_loaded_for_a_key_that_cannot_be_encoded(pair: Pair) -> None:
+    one, other = pair
+    keys = [object() for _ in range(3)]
+    for key in keys:
+        one.get(key, load=lambda key: "loaded")
+    one.get("k", load=lambda key: "loaded")
+    other.clear()
+    settle(other)
+    assert [key in one for key in (*keys, "k")] == [False] * 4
+
+
+def test_a_clear_of_another_node_fences_the_load_of_a_key_that_cannot_be_encoded(pair: Pair, start: Start) -> None:
+    one, other = pair
+    gate = Gate()
+    key = object()
+
+    def slow(_: object) -> str:
+        gate.pass_through()
+        return "read before"
+
+    loading = start(one.get, key, load=slow)
+    gate.wait_entered()
+    other.clear()
+    settle(other)
+    gate.open()
+    assert loading.result() == "read before"
+    assert key not in one
+    assert one.get(key, load=lambda key: "read after") == "read after"
+    assert key in one
+
+
+def test_a_flush_of_a_clear_waits_until_a_large_store_is_swept(nodes: Nodes) -> None:
+    """Readers take no lock, and may be handed what is cleared until it is swept."""
+    large = nodes(local_address=("127.0.0.1", 0), maximum_capacity=30_000)
+    other = nodes(remote_address=large.local_address, maximum_capacity=10)
+    link(other, large)
+    for _ in range(2):
+        for number in range(30_000):
+            large.set(number, number)
+        settle(large)
+        other.clear()
+        settle(other)
+        assert [number for number in range(30_000) if number in large] == []
+
+
 class Seven:
     """Equal to 7 and to its like, and no data that can be encoded: as `numpy.int64(7)` is."""
 

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from lru_cache import lru_cache_distributed
 from lru_cache.replication.rules import public
+from lru_cache.replication.rules.clock_errors import Ahead
 from lru_cache.replication.rules.event import Event
 from lru_cache.replication.rules.forgetting import Forgotten
 from lru_cache.replication.rules.messages import Seen, encode
@@ -147,6 +148,27 @@ def overflow_forgotten() -> list[Patch]:
     return [(Outbox, "overflow", patched)]
 
 
+def sweep_forgotten() -> list[Patch]:
+    """What is doomed stays if it was not met before its slice came."""
+
+    def patched(self: Replica, entry: Any, stamp: Any, now: float) -> None:
+        pass
+
+    original = Replica.work
+
+    def work(self: Replica, now: float) -> bool:
+        with patch.object(Replica, "_drop_doomed", patched):
+            return original(self, now)
+
+    return [(Replica, "work", work)]
+
+
+BROKEN_IN_SLICES: dict[str, Callable[[], list[Patch]]] = {
+    "sweep-forgotten": sweep_forgotten,
+    "sets-not-redated": lambda: [(Ahead, "_redate_entry", ignore)],
+}
+"""Where what goes through all that is held does so in small steps."""
+
 BROKEN: dict[str, Callable[[], list[Patch]]] = {
     "no-floor": lambda: [(Forgotten, "raise_floor", ignore)],
     "no-announce": lambda: [(Resync, "_announcement", lambda self: iter(()))],
@@ -185,7 +207,7 @@ def broken(name: str) -> Iterator[None]:
     """While inside, this rule is missing from every replica."""
     with ExitStack() as stack:
         stack.enter_context(as_python())
-        for target, attribute, replacement in BROKEN[name]():
+        for target, attribute, replacement in (BROKEN | BROKEN_IN_SLICES)[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
             stack.enter_context(patch("lru_cache.replication.rules.believing.MAXIMUM_HOPS", 1 << 30))

@@ -1,21 +1,27 @@
 """What was made for one link serves the others, and a large store is swept in slices: nobody is told anything wrong."""
 
+import contextlib
 import random
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lru_cache.replication import BUCKETS, Version
+from lru_cache.errors import ProtocolError
+from lru_cache.replication import BUCKETS, Seen, Version
 from lru_cache.replication.encoding import encode_key
 from lru_cache.replication.rules.outbox import Outbox
 from lru_cache.testing.simulation import Simulation
 from tests.effort import some_or_many
 from tests.replication.broken import as_python
-from tests.replication.build import messages
+from tests.replication.build import implementation, part_of
 from tests.replication.events import set_event
-from tests.replication.test_replica import BUDGET, PEER, Machine, Network, Seen, X, Y, at, greet
+from tests.replication.test_messages import any_message, encode
+from tests.replication.test_replica import BUDGET, PEER, Machine, Network, X, Y, at, greet
 
+messages: Any = part_of(implementation, "messages")
 FloorRange, Floors = messages.FloorRange, messages.Floors
 LARGE = 10_500  # entries, more than are swept twice without a pause
 
@@ -201,3 +207,24 @@ def test_no_more_keys_of_one_hash_are_kept_than_a_lookup_may_compare() -> None:
         assert len(kept) == 64
         known = [machine.replica.forgotten.grave(encode_key(key)).time for key in keys if key not in kept]
         assert known == [at(0) + number for number, key in enumerate(keys) if key not in kept]
+
+
+@settings(max_examples=some_or_many(300, 1_500))
+@given(st.lists(any_message, min_size=1, max_size=4), st.data())
+def test_whatever_a_peer_says_is_a_message_or_ends_the_link(said: list[Any], data: st.DataObject) -> None:
+    """Nothing but ProtocolError escapes, and what is told to others after it can be read."""
+    machine = Network().machine("a", capacity=3, graves=3, origins=4)
+    for link, node in (("wire", PEER), ("other", Y)):
+        greet(machine, link, node)
+    machine.replica.neighbours["wire"].ahead_allowed = (
+        1 << 62
+    )  # else most of what it says were too far ahead to be read
+    for message in said:
+        body = bytearray(encode(message)[:2_000])
+        for _ in range(data.draw(st.integers(0, 3))):
+            body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+        with contextlib.suppress(ProtocolError):
+            machine.replica.received("wire", bytes(body), machine.now)
+        while machine.replica.work(machine.now):
+            pass
+        machine.send("other")

@@ -3,12 +3,13 @@
 import io
 from contextlib import redirect_stdout
 from itertools import count
+from typing import Any
 
 import pytest
 
 from lru_cache.testing.simulation import PROFILES, Simulation, Violation
 from tests.effort import some_or_many
-from tests.replication.broken import BROKEN, broken
+from tests.replication.broken import BROKEN, BROKEN_IN_SLICES, broken
 
 SEEDS = some_or_many(300, 5_000)
 SEEDS_OF_A_PROFILE = some_or_many(40, 500)
@@ -33,6 +34,9 @@ CAUGHT_WITHIN: dict[str, tuple[int, str | None]] = {
     "overflow-forgotten": (100, None),
     "eviction-forgotten": (100, None),
 }
+
+CAUGHT_IN_SLICES_WITHIN = {"sweep-forgotten": 60, "sets-not-redated": 120}
+MANY_CLOCKS = {"jump": 4.0, "tidy": 6.0}  # acts
 
 # Seeds that once failed, each with what it showed.
 REGRESSIONS = [
@@ -81,16 +85,25 @@ def test_every_promise_holds_where_applications_use_whole_caches(profile: str | 
         Simulation(seed, profile=profile, whole_cache=True).run()
 
 
+@pytest.mark.parametrize("whole_cache", [False, True])
+@pytest.mark.parametrize("mix", [None, MANY_CLOCKS], ids=["usual", "many clocks"])
+def test_every_promise_holds_where_all_that_is_held_is_gone_through_in_slices(
+    mix: dict[str, float] | None, whole_cache: bool
+) -> None:
+    for seed in range(SEEDS_OF_A_PROFILE):
+        Simulation(seed, slowly=True, mix=mix, whole_cache=whole_cache).run()
+
+
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)
 def test_seeds_that_failed_once(seed: int, profile: str | None) -> None:
     Simulation(seed, profile=profile).run()
 
 
-def first_caught(name: str, profile: str | None, limit: int, whole_cache: bool = False) -> int | None:
+def first_caught(name: str, profile: str | None, limit: int, **settings: Any) -> int | None:
     with broken(name):
         for seed in range(limit):
             try:
-                Simulation(seed, profile=profile, whole_cache=whole_cache).run()
+                Simulation(seed, profile=profile, **settings).run()
             except Violation:  # noqa: PERF203 - the first is what is looked for
                 return seed
     return None
@@ -108,6 +121,14 @@ def test_a_broken_replica_is_caught_where_applications_use_whole_caches(name: st
     limit, profile = CAUGHT_WITHIN[name]
     assert first_caught(name, profile, 2 * limit, whole_cache=True) is not None, (
         f"{2 * limit} seeds did not notice {name}"
+    )
+
+
+@pytest.mark.parametrize("name", BROKEN_IN_SLICES)
+def test_a_broken_replica_is_caught_where_it_goes_in_slices(name: str) -> None:
+    limit = CAUGHT_IN_SLICES_WITHIN[name]
+    assert first_caught(name, None, limit, slowly=True, mix=MANY_CLOCKS) is not None, (
+        f"{limit} seeds did not notice {name}"
     )
 
 
