@@ -5,4 +5,4 @@ import re
 
 def named(value: object) -> str:
     """A value as it is written, without where in memory it is."""
-    return re.sub(r" at 0x[0-9a-f]+", "", ascii(value))
+    return re.sub(r" at 0x[0-9a-f]+| id='[0-9]+'", "", ascii(value))
