@@ -57,17 +57,24 @@ class History:
         """What the database holds for a key."""
         return b"row %d" % self.database.get(key, 0)
 
-    def redate(self, dated: Callable[[Version], Version], old: bytes, latest: int, living: Collection[bytes]) -> None:
+    def redate(
+        self,
+        dated: Callable[[Version], Version],
+        old: bytes,
+        latest: int,
+        living: Collection[bytes],
+        unknown: Collection[Write],
+    ) -> None:
         """A node whose clock was ahead has dated anew what it knows after the latest time that there can be.
 
-        That is what it wrote itself, and what others did that are gone: nobody else will.
+        That is what it wrote itself, and what others did that are gone, unless it is unknown to it: nobody else will.
         """
 
         def is_wrong(version: Version) -> bool:
             return version.time > latest and (version.node == old or version.node not in living)
 
         for write in self.writes:
-            if is_wrong(write.version) and not write.lost:
+            if is_wrong(write.version) and not (write in unknown or (write.lost and write.version.node != old)):
                 write.version = dated(write.version)
         self.clears = [dated(clear) if is_wrong(clear) else clear for clear in self.clears]
 

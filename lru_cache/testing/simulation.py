@@ -417,12 +417,13 @@ class Simulation:
         old, new = node.id, self.node_id(node.name, self.incarnations[node.name])
         latest, error, present = node.dating()
         living = {each.id for each in self.nodes.values()}
+        unknown = [w for w in self.history.writes if w.version.node != old and not node.knows(w.key, w.version)]
         node.become(new)
 
         def dated(version: Version) -> Version:
             return self.core.Version(min(version.time - error, present), new)
 
-        self.history.redate(dated, old, latest, living)
+        self.history.redate(dated, old, latest, living, unknown)
         self.redating.add(node)
         self.say(f"{node.name} goes on as {new!r}")
 
