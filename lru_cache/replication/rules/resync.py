@@ -58,6 +58,7 @@ class Resync:
         self.lacks_floors = False  # it found a key whose news may be in a floor, which only a whole one announces
         self.changes = changes_told  # of floors: those up to this one have been announced
         self.left_out = 0  # loads that the neighbour has no room for
+        self.looked_at = 0  # entries and graves, so far, whether or not they were to be told
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
         self._store = store
@@ -96,6 +97,7 @@ class Resync:
         if self.is_whole:
             walk = self._store.walk()
             while entries := walk.next(self._slice):
+                self.looked_at += len(entries)
                 for entry in entries:
                     self._look_at(entry)
                 yield None
@@ -112,6 +114,7 @@ class Resync:
         while number >= 0:
             graves, number = self._forgotten.slice(number)
             for grave in graves:
+                self.looked_at += 1
                 notice = self._notice_of_dead(grave.key, [grave.version, *self._forgotten.versions(grave.key)])
                 if notice is not None:
                     yield notice
@@ -165,6 +168,7 @@ class Resync:
         if raised:
             walk = self._store.walk()
             while entries := walk.next(self._slice):
+                self.looked_at += len(entries)
                 for entry in entries:
                     stamp = entry.version
                     if isinstance(stamp, Stamp) and stamp.is_set and not self._is_doomed(stamp):

@@ -71,7 +71,7 @@ cdef class Teller:
     cdef list _turn(self, Neighbour neighbour, double now)
     @cython.locals(batch=Batch, outbox=Outbox, shared=Shared, taken=list, bodies=list, message=bytes)
     cdef list _drain_outbox(self, Neighbour neighbour, double now)
-    @cython.locals(batch=Batch)
+    @cython.locals(batch=Batch, empty=int)
     cdef list _drain_resync(self, Neighbour neighbour, object resync, double now)
     @cython.locals(stamp=Stamp)
     cdef _add_notice(self, Batch batch, Neighbour neighbour, Notice notice, double now)

@@ -41,6 +41,7 @@ MAXIMUM_HOPS = 32  # links that news crosses before it goes no further: more tha
 SLICES_AT_ONCE = 4  # of what goes through all that is held
 STEPS_IN_A_TURN = 16  # of a resync that finds nothing to tell; about a millisecond
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
+BYTES_FOR_A_LOOK = 8  # and what each entry or grave counts for that a resync looks at, told or not: they take as long
 ANNOUNCEMENTS_REMEMBERED = 10_000
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
@@ -224,11 +225,16 @@ class Teller:
             return [messages.encode(Seen(True, self.seen))]
         bodies: list[bytes] = []
         while budget > 0 and neighbour.seen is not None:
+            resync = neighbour.resync
+            before = 0 if resync is None else resync.looked_at
             turn = self._turn(neighbour, now)
             if not turn and neighbour.resync is None:
                 break
             bodies += turn
-            budget -= sum(map(len, turn)) or BYTES_FOR_AN_EMPTY_TURN
+            cost = sum(map(len, turn))
+            if resync is not None:
+                cost += (resync.looked_at - before) * BYTES_FOR_A_LOOK
+            budget -= cost or BYTES_FOR_AN_EMPTY_TURN
         return bodies
 
     def to_send_at_once(self, link: Hashable, now: float) -> list[bytes] | None:
@@ -367,9 +373,8 @@ class Teller:
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
         batch = batch_of(neighbour.value_limit)
-        for _ in range(STEPS_IN_A_TURN):
-            if not batch.has_room:
-                break
+        empty = 0
+        while batch.has_room and empty < STEPS_IN_A_TURN:
             try:
                 step = resync.next()
             except StopIteration:
@@ -380,7 +385,9 @@ class Teller:
                 floors = self._announce(step, resync.heard)
                 self._remember_announcement(floors)
                 return [*batch.bodies(), messages.encode(floors)]
-            if step is not None:
+            if step is None:
+                empty += 1
+            else:
                 self._add_events(batch, neighbour, step, now)
         return batch.bodies()
 
