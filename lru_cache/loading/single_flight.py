@@ -28,8 +28,8 @@ class Flight(Generic[K]):
     """One load in progress, or one that may begin."""
 
     __slots__ = (
-        "_latch", "_unclaimed", "fenced", "handed_over", "key", "landing", "leader", "outcome", "outer", "owner",
-        "planner", "shared", "started", "traceback",
+        "_latches", "_unclaimed", "fenced", "handed_over", "key", "landing", "leader", "outcome", "outer", "over",
+        "owner", "planner", "shared", "started", "traceback",
     )  # fmt: skip
 
     def __init__(self, owner: object, key: K, started: float) -> None:
@@ -45,47 +45,67 @@ class Flight(Generic[K]):
         self.landing: Landing | None = None
         self.outcome: Any = None  # the value, or the exception with the traceback that it had
         self.traceback: TracebackType | None = None
+        self.over = False  # landed, and all who waited then are woken
         self._unclaimed = [True]  # taken by who lands it: one step, so that of two only one does
-        self._latch = threading.Lock()
-        self._latch.acquire()
+        # One for each who waits, made by that one, so that nobody depends on what becomes of another. Changes in single
+        # steps, without a lock.
+        self._latches: dict[threading.Lock, None] = {}
 
     def land(self, landing: Landing, outcome: Any = None) -> None:
         """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
         try:
             self._unclaimed.pop()
         except IndexError:
-            self._open()
+            self._wake()
             return
         if self.shared:  # else only the leader wants it, whose frames an exception holds: no circle without need
             self.outcome = outcome
             self.traceback = outcome.__traceback__ if landing is Landing.FAILURE else None
         self.landing = landing
-        self._open()
+        try:
+            self._wake()
+        finally:
+            if not self.over:
+                self._wake()  # a signal's handler raised in the middle of it
 
     def give_up(self) -> None:
         """Land it in any case, also if a landing was interrupted half-way."""
         self.land(Landing.ABANDONED)
         if self.landing is None:
             self.landing = Landing.ABANDONED
-            self._open()
+            self._wake()
 
     def wait(self, timeout: float | None = None) -> Landing | None:
         """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
         limit = -1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX)
         with _Waiting(self):
-            try:
-                self._latch.acquire(timeout=limit)
-            finally:
-                self._open()
+            if limit and self.landing is None:
+                self._wait(limit)
         return self.landing
 
-    def _open(self) -> None:
-        """Let the next one through, if it has landed. Whoever came through opens again, also if it was interrupted."""
-        if self.landing is not None:
-            try:
-                self._latch.release()
-            except RuntimeError:
-                pass  # it is open
+    def _wait(self, limit: float) -> None:
+        latch = threading.Lock()
+        latch.acquire()
+        self._latches[latch] = None
+        try:
+            # Looked at only now that the latch can be seen: who landed it before that has not opened this latch, and
+            # who lands it after that does.
+            if self.landing is None:
+                latch.acquire(timeout=limit)
+        finally:
+            self._latches.pop(latch, None)
+
+    def _wake(self) -> None:
+        """If it has landed, open each latch. May be called again, by who is not sure that it was done to the end."""
+        if self.landing is None:
+            return
+        if self._latches:
+            for latch in list(self._latches):
+                try:
+                    latch.release()
+                except RuntimeError:  # noqa: PERF203 - it is open; the others are to be opened all the same
+                    pass
+        self.over = True
 
     def __repr__(self) -> str:
         return f"Flight({self.key!r}, landing={self.landing}, fenced={self.fenced})"
