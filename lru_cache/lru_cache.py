@@ -70,7 +70,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             Store(arguments.count("maximum_capacity", maximum_capacity), freshness.stale_time),
             clock,
             freshness,
-            arguments.function("load_callback", load_callback),
+            arguments.loader("load_callback", load_callback),
             arguments.function("on_removal", on_removal),
         )
         self._wall_time = clock.time

@@ -74,13 +74,16 @@ class LoadPath(ReadPath[K, V]):
         self._stale_served = 0
         self._failures_unlogged = 0
         self._next_failure_line = -inf
+        self._usual_type: type = type(
+            None
+        )  # of the last value loaded, which is none to await: asking costs 4% of a load
         self._background = BackgroundThreads(BACKGROUND_LOADS)
         self._allow_short_cuts(self._lock, self._flights.running, MISSING, self._misses_are_plain(), self._plain_life())
 
     # -- the look-up -------------------------------------------------------------------------------------------------
 
     def _miss(self, key: K, default: Any, load: Loader[K] | None) -> Any:
-        loader = self._load_callback if load is None else arguments.function("load", load)
+        loader = self._load_callback if load is None else arguments.loader("load", load)
         if loader is None:
             plan = self._plan(key, None, False)
             return default if plan.answer is MISSING else plan.answer
@@ -222,6 +225,8 @@ class LoadPath(ReadPath[K, V]):
             with leading(flight):
                 answer = loader(flight.key)
             value, life = value_and_life(answer)
+            if type(value) is not self._usual_type:
+                self._refuse_awaitable(flight.key, value)
             outcome = self._keep_load(flight, value, life, gone)
             landing = Landing.VALUE
         except Exception as error:
@@ -249,7 +254,14 @@ class LoadPath(ReadPath[K, V]):
         """
         with self._lock:
             self._loads += 1
-        return value_and_life(loader(key))[0]
+        value, _ = value_and_life(loader(key))
+        self._refuse_awaitable(key, value)
+        return value
+
+    def _refuse_awaitable(self, key: K, value: Any) -> None:
+        if hasattr(type(value), "__await__"):
+            arguments.refuse_awaitable(key, value)
+        self._usual_type = type(value)
 
     def _keep_load(self, flight: Flight[K], value: Any, life: float | None, gone: list[Gone[K, V]]) -> Any:
         """Keep what was loaded; if the key was written meanwhile, keep nothing and prefer what was written."""
