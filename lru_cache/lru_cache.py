@@ -214,11 +214,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self,
         expiration_time: Duration | None | Missing = MISSING,
         key: Callable[..., Any] | None = None,
+        typed: bool = False,
     ) -> "Callable[[Callable[P, T]], Memoized[P, T]]":
         """Decorate a function: its results are kept here, under its qualified name and its arguments.
 
-        `key(*args, **kwargs)` may give something hashable to stand for the arguments. Functions of one name share their
-        results: two lambdas of one function, say, or what two calls of an outer function define.
+        `key(*args, **kwargs)` may give something hashable to stand for the arguments. `typed` keeps equal arguments of
+        different types apart, such as 3 and 3.0. Functions of one name share their results: two lambdas of one
+        function, say, or what two calls of an outer function define.
         """
         from lru_cache.memoize import memoized
 
@@ -226,7 +228,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             raise TypeError("memoize is called to make a decorator: write @cache.memoize(), with parentheses")
         self._life(None, expiration_time)
         arguments.function("key", key)
-        return lambda function: memoized(self, function, expiration_time, key)
+        return lambda function: memoized(self, function, expiration_time, key, typed)
 
     # -- the mapping -------------------------------------------------------------------------------------------------
 

@@ -314,7 +314,7 @@ class LoadPath(ReadPath[K, V]):
         """See to it that a flight of this look-up is over. Fenced, in case that somebody leads it all the same."""
         if flight.planner is None or flight.handed_over:
             return
-        if not flight.over or self._flights.running.get(flight.key) is flight:
+        if flight.registered or not flight.over:
             with self._lock:
                 flight.fenced = True
                 self._flights.leave(flight)

@@ -29,7 +29,7 @@ class Flight(Generic[K]):
 
     __slots__ = (
         "_latches", "_unclaimed", "fenced", "handed_over", "key", "landing", "leader", "outcome", "outer", "over",
-        "owner", "planner", "shared", "started", "traceback",
+        "owner", "planner", "registered", "shared", "started", "traceback",
     )  # fmt: skip
 
     def __init__(self, owner: object, key: K, started: float) -> None:
@@ -40,6 +40,7 @@ class Flight(Generic[K]):
         self.leader: int | None = None  # the loading thread, once it runs
         self.handed_over = False  # to a thread that leads it in the background
         self.outer: Flight[Any] | None = None  # the load of that thread from within which this one was asked for
+        self.registered = False  # guarded by the cache's lock: `Flights` may know it
         self.fenced = False  # guarded by the cache's lock: its result must not be kept
         self.shared = False  # guarded by the cache's lock: somebody else waits for it, or is about to
         self.landing: Landing | None = None
@@ -119,21 +120,25 @@ class Flights(Generic[K]):
 
     def join(self, flight: Flight[K]) -> Flight[K]:
         """Return the flight for its key that is in the air: this one, if there was none."""
-        other = self.running.get(flight.key)
-        if other is None or other.landing is not None:
-            if other is not None:
-                self.leave(other)  # whose leader was interrupted before it could
-            _refuse_recursion(flight)
-            flight.planner = threading.get_ident()
+        flight.planner = threading.get_ident()  # before it can be seen
+        flight.registered = True
+        while True:
             other = self.running.setdefault(flight.key, flight)
-        if other is not flight:
-            flight.planner = None
-            other.shared = True
+            if other is flight:
+                _refuse_recursion(flight)
+                return flight
+            if other.landing is None:
+                break
+            self.leave(other)  # whose leader was interrupted before it could
+        flight.planner = None
+        flight.registered = False
+        other.shared = True
         return other
 
     def leave(self, flight: Flight[K]) -> None:
         """It no longer counts as running: the next who asks starts another."""
         popped = self.running.pop(flight.key, None)
+        flight.registered = False
         if popped is not None and popped is not flight:
             self.running.setdefault(popped.key, popped)  # that one is younger and still in the air
 
@@ -142,12 +147,14 @@ class Flights(Generic[K]):
         flight = self.running.pop(key, None)
         if flight is not None:
             flight.fenced = True
+            flight.registered = False
         return flight
 
     def fence_all(self) -> None:
         """Everything that is being loaded is too old to keep."""
         for flight in list(self.running.values()):
             flight.fenced = True
+            flight.registered = False
         self.running.clear()
 
 
