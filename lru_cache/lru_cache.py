@@ -18,12 +18,13 @@ from lru_cache.loading.single_flight import Landing
 from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
+    from lru_cache.loading.freshness import Bare
     from lru_cache.memoize import Memoized
     from lru_cache.removal import Removal
     from lru_cache.stats import Stats
 
 K = TypeVar("K")
-V = TypeVar("V")
+V = TypeVar("V", bound="Bare")
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -91,11 +92,11 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def set(
         self,
         key: K,
-        value: T,
+        value: V,
         *,
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
-    ) -> T: ...
+    ) -> V: ...
     def set(
         self,
         key: K,
@@ -168,7 +169,20 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self._settle(gone)
         return len(gone)
 
-    # -- reading, beside `get` ---------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:  # the store, which has `get`, does not know `Loaded`
+
+        @overload
+        def get(
+            self, key: K, default: None = None, *, load: Callable[[K], V | Loaded[V]] | None = None
+        ) -> V | None: ...
+        @overload
+        def get(self, key: K, default: V, *, load: Callable[[K], V | Loaded[V]] | None = None) -> V: ...
+        @overload
+        def get(self, key: K, default: T, *, load: Callable[[K], V | Loaded[V]] | None = None) -> V | T: ...
+        def get(self, key: K, default: Any = None, *, load: Callable[[K], Any] | None = None) -> Any:
+            """Return the value of a key; on a miss what the loader answers, which is then kept; else `default`."""
 
     def get_many(self, keys: Iterable[K]) -> dict[K, V]:
         """Get each of these keys; what is missing is loaded, or left out where there is no loader."""

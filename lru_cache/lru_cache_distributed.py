@@ -41,12 +41,13 @@ from lru_cache.replication.version import NODE_BYTES
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
+    from lru_cache.loading.freshness import Bare
     from lru_cache.network.security import TLS
     from lru_cache.removal import Removal
     from lru_cache.stats import DistributedStats
 
 K = TypeVar("K")
-V = TypeVar("V")
+V = TypeVar("V", bound="Bare")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has

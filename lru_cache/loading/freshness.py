@@ -2,20 +2,35 @@
 
 import random
 from math import inf, isinf, nextafter
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 
-V = TypeVar("V")
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Bare(Protocol):
+        def __sizeof__(self) -> int: ...
+
+    Bare = _Bare | type[Any] | None
+    """What all values are for type checkers, and `Loaded` is not.
+
+    The bound of the cache's `V`. mypy does not see which part of `User | Loaded[User | None]` is the bare value, as
+    long as each part could be.
+    """
+
+V_co = TypeVar("V_co", covariant=True)  # so that a loader of `User | None` may say `-> User | Loaded[None]`
 
 
-class Loaded(Generic[V]):
+class Loaded(Generic[V_co]):
     """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires."""
 
     __slots__ = ("expiration_time", "life", "value")
+    if TYPE_CHECKING:
+        __sizeof__: None  # type: ignore[assignment]  # so that it is not `Bare`
 
-    def __init__(self, value: V, expiration_time: Duration | None | Missing = MISSING) -> None:
+    def __init__(self, value: V_co, expiration_time: Duration | None | Missing = MISSING) -> None:
         self.value = value
         self.expiration_time = expiration_time
         self.life = None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
