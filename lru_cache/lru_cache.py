@@ -339,6 +339,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} of {self.maxsize} entries>"
 
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled: a copy would change its original, or lack its locks and its loads."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: take dict(cache.items()), or make another; an object "
+            "that holds one leaves it out in __getstate__ or __deepcopy__"
+        )
+
     # -- shared by the above -----------------------------------------------------------------------------------------
 
     def _life(self, expire_at: datetime | None, expiration_time: Duration | None | Missing) -> float | None:
