@@ -42,9 +42,9 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
     return number
 
 
-def life(name: str, value: Any) -> float:
-    """Read the life of an entry: a positive duration, or None for one without end."""
-    return inf if value is None else seconds(name, value)
+def life(name: str, value: Any, *, zero: bool = True) -> float:
+    """Read the life of an entry: a duration, or None for one without end. Zero, where it may be, is not to be kept."""
+    return inf if value is None else seconds(name, value, zero=zero)
 
 
 def optional_seconds(name: str, value: Any) -> float | None:
@@ -59,6 +59,15 @@ def count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return value
+
+
+def capacity(name: str, value: Any) -> int | None:
+    """Read how many things may be kept: none at all, or any number (None)."""
+    if value is None or (type(value) is int and value == 0):
+        return value
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{name} must be at least 0, or None for no bound, got {value!r}")
+    return count(name, value)
 
 
 def fraction(name: str, value: Any) -> float:

@@ -4,6 +4,7 @@ What is kept is `store/`'s business and what happens on a miss is `loading/`'s; 
 cache. This file must not know replication or the network.
 """
 
+import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
 from math import inf
@@ -38,7 +39,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     Durations are seconds or a `timedelta`.
 
     - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`.
-    - `maximum_capacity` entries are kept; the one unused for longest leaves first.
+    - `maximum_capacity` entries are kept; the one unused for longest leaves first. None: any number. 0: the cache is
+      off, that is, nothing is kept, and who misses a key while it is being loaded shares that load.
     - `expiration_time` is the life of an entry (None: no end); `expiration_jitter` (0..1) shortens each such life by
       up to this fraction at random, so that what was loaded together does not expire together.
     - `stale_time`: so long after its end a value still serves if the loader fails, or takes longer than `load_timeout`.
@@ -51,7 +53,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def __init__(
         self,
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
-        maximum_capacity: int = 50_000,
+        maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         *,
         expiration_jitter: float = 0.0,
@@ -67,8 +69,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             if not callable(getattr(clock, method, None)):
                 raise TypeError(f"clock must have monotonic() and time(), {type(clock).__name__} lacks {method}()")
         freshness = Freshness(expiration_time, expiration_jitter, stale_time, refresh_time, load_timeout, retry_time)
+        self._capacity = arguments.capacity("maximum_capacity", maximum_capacity)
+        self._keeps_nothing = self._capacity == 0
         super().__init__(
-            Store(arguments.count("maximum_capacity", maximum_capacity), freshness.stale_time),
+            Store(sys.maxsize if self._capacity is None else self._capacity or 1, freshness.stale_time),
             clock,
             freshness,
             arguments.loader("load_callback", load_callback),
@@ -77,6 +81,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self._wall_time = clock.time
         self._invalidations = 0
         fork.watch(self)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if hasattr(cls, "__missing__"):
+            raise TypeError(
+                f"{cls.__name__}.__missing__ would never be asked: pass load_callback to load what is missing"
+            )
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -107,7 +118,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     ) -> Any:
         """Keep a value and return it. Without a value: invalidate the key and load it anew.
 
-        It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do.
+        It lives for `expiration_time` (None: for ever; 0: it is not kept, nor is what was held), or until `expire_at`,
+        or as long as the cache's entries do.
         """
         plain = expire_at is None and expiration_time is MISSING
         life = None if plain else self._life(expire_at, expiration_time)
@@ -151,8 +163,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self._settle(gone)
 
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
-        """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."""
+        """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held.
+
+        A life of 0 ends at once: the entry is invalidated.
+        """
         life = self._life(None, expiration_time)
+        if life == 0:
+            return self.invalidate(key)
         with self._lock:
             now = self._monotonic()
             entry = self._living_locked(key, now)
@@ -221,7 +238,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 expirations=self._store.expirations,
                 invalidations=self._invalidations,
                 size=len(self),
-                capacity=self._store.capacity,
+                capacity=self._capacity,
             )
 
     def memoize(
@@ -322,9 +339,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return default
 
     @property
-    def maxsize(self) -> int:
-        """The capacity, by the name that cachetools has for it."""
-        return self._store.capacity
+    def maxsize(self) -> int | None:
+        """The capacity, by the name that cachetools has for it; None: without bound."""
+        return self._capacity
 
     @property
     def currsize(self) -> int:
@@ -337,7 +354,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return None if self._freshness.life == inf else self._freshness.life
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} of {self.maxsize} entries>"
+        return f"<{type(self).__name__}: {self._held_of_capacity()}>"
+
+    def _held_of_capacity(self) -> str:
+        return f"{len(self)} entries" if self._capacity is None else f"{len(self)} of {self._capacity} entries"
 
     def __reduce__(self) -> Any:
         """Refuse to be copied or pickled: a copy would change its original, or lack its locks and its loads."""
@@ -357,7 +377,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         return None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
 
     def _plain_life(self) -> float | None:
-        return self._freshness.life if self._lives_are_plain() and not self._overrides(LRUCache, "_set") else None
+        plain = self._lives_are_plain() and not self._overrides(LRUCache, "_set")
+        return self._freshness.life if plain and not self._keeps_nothing else None
 
     def _lives_are_plain(self) -> bool:
         """Whether what is set lives for the cache's own life, and nobody is told when it leaves."""
@@ -367,7 +388,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         with self._lock:
             now = self._monotonic()
             flight = self._flights.fence(key) if self._flights.running else None
-            gone = self._store.put(key, value, now, *self._freshness.ends(now, life))
+            gone = [] if self._keeps_nothing else self._store.put(key, value, now, *self._freshness.ends(now, life))
         if flight is not None:
             flight.land(Landing.VALUE, value)  # who waits for the load need not wait any longer
         if self._on_removal is not None:
@@ -376,7 +397,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def _reload(self, key: K, life: float | None) -> Any:
         self.invalidate(key)
         loader = self._load_callback
-        if loader is None or (life is not None and life <= 0):
+        if loader is None or (life is not None and life < 0):
             return None
         if life is None:
             return self.get(key)

@@ -51,6 +51,7 @@ V = TypeVar("V", bound="Bare")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
+GRAVES_WITHOUT_BOUND = 50_000  # remembered deletions where entries have no bound
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 CLOSING_SHARE = 0.9  # of `connection_timeout`, for threads to end
 
@@ -80,7 +81,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def __init__(
         self,
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
-        maximum_capacity: int = 50_000,
+        maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         connection_timeout: float = 3600,
         remote_address: AddressLike | list[AddressLike] | None = None,
@@ -129,7 +130,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
         limits = Limits(
-            graves=min(self._store.capacity, LARGEST_CAPACITY),
+            graves=GRAVES_WITHOUT_BOUND if self._capacity is None else min(self._store.capacity, LARGEST_CAPACITY),
             value_bytes=self._maximum_value_bytes,
             max_clock_skew=_finite("max_clock_skew", max_clock_skew),
             source_lag=_finite("source_lag", source_lag, zero=True),
@@ -172,7 +173,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _let_set_be_short(self) -> None:
         """Where all that `_set` does is what replication's short cuts do too, let them."""
         overridden = self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set")
-        if overridden or not self._lives_are_plain():
+        if overridden or self._keeps_nothing or not self._lives_are_plain():
             return
         write = self._replica.short_cuts.allow_writes(
             self._lock, self._monotonic, self._freshness.life, self._maximum_value_bytes, self._exchange.tell
@@ -283,6 +284,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
         """Begin the life of an entry anew on every node, as one use of it here. False if none is held."""
         life = self._life(None, expiration_time)
+        if life == 0:
+            return self.invalidate(key)
         with self._lock:
             now = self._monotonic()
             entry = self._living_locked(key, now)
@@ -343,6 +346,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
         gone = self._store.put(key, value, now, *self._freshness.ends(now, life), stamp)
         if gone:
             self._replica.left(gone)
+        if self._keeps_nothing:
+            self._remove_locked(key, RemovalCause.EVICTED, now)  # the others are told that the key was written
+            gone = []
         return flight, gone
 
     def _after_set(self, value: V, flight: Flight[K] | None, gone: list[Gone[K, V]]) -> None:
@@ -459,10 +465,14 @@ class LRUCacheDistributed(LRUCache[K, V]):
         return self._nobody_hears_of_misses() and not self._overrides(LRUCacheDistributed, "_miss", "_plan")
 
     def _find_locked(self, key: K) -> Entry[K, V] | None:
+        if self._keeps_nothing:
+            return None  # what came from others is there to be passed on
         entry = super()._find_locked(key)
         return entry if entry is None or self._decode_locked(entry) else None
 
     def _living_entries(self) -> list[Entry[K, V]]:
+        if self._keeps_nothing:
+            return []
         with self._lock:
             living = [entry for entry in super()._living_entries() if self._decode_locked(entry)]
         self._tell_untold()
@@ -551,7 +561,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]
-        return f"<{type(self).__name__} {self.node}: {len(self)} of {self.maxsize} entries, {links} links>"
+        return f"<{type(self).__name__} {self.node}: {self._held_of_capacity()}, {links} links>"
 
 
 _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakValueDictionary()

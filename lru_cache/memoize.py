@@ -26,14 +26,14 @@ class CacheInfo(NamedTuple):
 
     hits: int
     misses: int
-    maxsize: int
+    maxsize: int | None
     currsize: int
 
 
 class CacheParameters(TypedDict):
     """How one function is memoized, in the words of `functools`."""
 
-    maxsize: int
+    maxsize: int | None
     typed: bool
 
 
@@ -96,7 +96,7 @@ class MemoizingCache(Protocol):
     """What a memoized function needs of its cache."""
 
     @property
-    def maxsize(self) -> int: ...  # noqa: D102 - as everywhere
+    def maxsize(self) -> int | None: ...  # noqa: D102 - as everywhere
 
     def get(self, key: Any, /, *, load: Callable[[Any], Any]) -> Any: ...  # noqa: D102
 

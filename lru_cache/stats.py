@@ -23,7 +23,8 @@ class Stats:
     """Calls that invalidated a key, held or not; `invalidate_many` and the like count each key, `clear` counts none."""
     size: int
     """Entries whose life has not ended."""
-    capacity: int
+    capacity: int | None
+    """None: without bound."""
 
 
 @dataclass(frozen=True)

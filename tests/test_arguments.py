@@ -51,13 +51,12 @@ def test_a_duration_beyond_floats_is_refused_in_a_short_line(name: str) -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("value", [0, -1])
-def test_a_capacity_is_at_least_one(value: int) -> None:
+def test_a_capacity_is_not_negative() -> None:
     with pytest.raises(ValueError, match="maximum_capacity"):
-        LRUCache(maximum_capacity=value)
+        LRUCache(maximum_capacity=-1)
 
 
-@pytest.mark.parametrize("value", ["10", 10.0, None, True])
+@pytest.mark.parametrize("value", ["10", 10.0, True])
 def test_a_capacity_is_an_int(value: Any) -> None:
     with pytest.raises(TypeError, match="maximum_capacity"):
         LRUCache(maximum_capacity=value)
@@ -92,7 +91,7 @@ def test_a_clock_has_both_times() -> None:
         LRUCache(clock=object())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("life", [0, -1, float("nan")])
+@pytest.mark.parametrize("life", [-1, float("nan")])
 def test_a_life_for_one_entry_must_be_positive_and_changes_nothing_if_not(life: float) -> None:
     cache: LRUCache[str, int] = LRUCache()
     cache.set("a", 1)

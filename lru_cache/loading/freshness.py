@@ -24,7 +24,9 @@ V_co = TypeVar("V_co", covariant=True)  # so that a loader of `User | None` may 
 
 
 class Loaded(Generic[V_co]):
-    """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires."""
+    """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires.
+    Zero: it is not kept.
+    """
 
     __slots__ = ("expiration_time", "life", "value")
     if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Freshness:
         load_timeout: Duration | None,
         retry_time: Duration,
     ) -> None:
-        self.life = arguments.life("expiration_time", expiration_time)
+        self.life = arguments.life("expiration_time", expiration_time, zero=False)
         self.jitter = arguments.fraction("expiration_jitter", expiration_jitter)
         self.stale_time = arguments.seconds("stale_time", stale_time, zero=True)
         if isinf(self.stale_time):

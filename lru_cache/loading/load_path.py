@@ -45,6 +45,8 @@ _NOTHING = _Plan()
 class LoadPath(ReadPath[K, V]):
     """A store with loading on a miss, behind one lock."""
 
+    _keeps_nothing = False  # whether the cache is off: what is loaded goes to who waits for it, and nowhere else
+
     def __init__(
         self,
         store: Store[K, V],
@@ -273,6 +275,8 @@ class LoadPath(ReadPath[K, V]):
                 entry = self._find_locked(flight.key)
                 if entry is not None and now < entry.deadline:
                     value = entry.value
+            elif self._keeps_nothing or life == 0:
+                gone += self._remove_locked(flight.key, RemovalCause.REPLACED, now)  # it is older
             else:
                 gone += self._put_load_locked(flight, value, life, now, prepared)
                 fenced = flight.fenced
