@@ -10,12 +10,13 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from lru_cache import arguments, fork
+from lru_cache import arguments, fork, store
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
+from lru_cache.log import logger
 from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         self._wall_time = clock.time
         self._invalidations = 0
         fork.watch(self)
+        if _unsaid:
+            _say_what_is_missing()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -138,14 +141,19 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
     ) -> None:
-        """Keep all values of a mapping, or of pairs, each as `set` does."""
+        """Keep all values of a mapping, or of pairs, each as `set` does.
+
+        All or nothing: if a key or a value of them cannot be kept, this raises, and nothing has changed.
+        """
         life = self._life(expire_at, expiration_time)
-        items: list[tuple[K, V]] = list(mapping.items() if isinstance(mapping, Mapping) else mapping)
+        pairs = mapping.items() if isinstance(mapping, Mapping) else mapping
+        items: list[tuple[K, V]] = [(key, value) for key, value in pairs]
         if life is not None and life <= 0:
+            for key, _ in items:
+                hash(key)
             self.invalidate_many(key for key, _ in items)
-            return
-        for key, value in items:
-            self._set(key, value, life)
+        else:
+            self._set_many(items, life)
 
     def invalidate(self, key: K) -> bool:
         """The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."""
@@ -239,6 +247,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 invalidations=self._invalidations,
                 size=len(self),
                 capacity=self._capacity,
+                implementation=store.implementation,
             )
 
     def memoize(
@@ -394,6 +403,12 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         if self._on_removal is not None:
             self._settle(gone)
 
+    def _set_many(self, items: list[tuple[K, V]], life: float | None) -> None:
+        for key, _ in items:
+            hash(key)  # what cannot be hashed raises before anything has changed
+        for key, value in items:
+            self._set(key, value, life)
+
     def _reload(self, key: K, life: float | None) -> Any:
         self.invalidate(key)
         loader = self._load_callback
@@ -446,6 +461,19 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def _living_entries(self) -> list[Entry[K, V]]:
         now = self._monotonic()
         return [entry for entry in self._store.entries() if now < entry.deadline]
+
+
+_unsaid = [store.reason] if store.implementation == "python" else []  # once in a process
+
+
+def _say_what_is_missing() -> None:
+    """Log that all is slower than it could be, if anybody can be listening: who does has imported `logging`."""
+    if "logging" in sys.modules:
+        try:
+            reason = _unsaid.pop()
+        except IndexError:
+            return  # another thread said it
+        logger().info("the parts in C are not used, and all is several times slower: %s", reason)
 
 
 def _with_life(answer: Any, life: float) -> Any:

@@ -327,6 +327,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
             flight, gone = self._set_locked(key, value, life, name, payload)
         self._after_set(value, flight, gone)
 
+    def _set_many(self, items: list[tuple[K, V]], life: float | None) -> None:
+        encoded = [(key, value, *self._encode(key, value)) for key, value in items]
+        for key, value, name, payload in encoded:
+            with self._lock:
+                flight, gone = self._set_locked(key, value, life, name, payload)
+            self._after_set(value, flight, gone)
+
     def _encode(self, key: K, value: V) -> tuple[bytes, bytes]:
         """A key and a value as bytes; TypeError or ValueError for what cannot be told."""
         name, payload = encode_key(key), encode_value(value)

@@ -25,6 +25,8 @@ class Stats:
     """Entries whose life has not ended."""
     capacity: int | None
     """None: without bound."""
+    implementation: str
+    """`native` if the parts in C are used, else `python`."""
 
 
 @dataclass(frozen=True)

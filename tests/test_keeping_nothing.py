@@ -12,7 +12,7 @@ from tests.concurrency import Gate, Started, eventually
 pytestmark = pytest.mark.usefixtures("each_cache")
 
 
-# -- a capacity of zero --------------------------------------------------------------------------------------------------
+# -- a capacity of zero ------------------------------------------------------------------------------------------------
 
 
 def test_a_cache_without_room_keeps_nothing_that_is_set() -> None:
@@ -92,7 +92,7 @@ def test_any_other_capacity_is_refused(value: Any) -> None:
         LRUCache(maximum_capacity=value)
 
 
-# -- no capacity ---------------------------------------------------------------------------------------------------------
+# -- no capacity -------------------------------------------------------------------------------------------------------
 
 
 def test_none_is_a_capacity_without_bound() -> None:
@@ -104,7 +104,7 @@ def test_none_is_a_capacity_without_bound() -> None:
     assert cache.memoize()(len).cache_parameters()["maxsize"] is None
 
 
-# -- lives of zero -------------------------------------------------------------------------------------------------------
+# -- lives of zero -----------------------------------------------------------------------------------------------------
 
 
 def test_a_set_with_a_life_of_zero_drops_what_was_held() -> None:
@@ -158,7 +158,7 @@ def test_other_lives_are_refused(life: float) -> None:
         LRUCache(expiration_time=0)
 
 
-# -- between nodes -------------------------------------------------------------------------------------------------------
+# -- between nodes -----------------------------------------------------------------------------------------------------
 
 
 def test_a_node_without_room_reads_nothing_of_others_and_tells_them_what_it_has_written(nodes: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_node_without_room_reads_nothing_of_others_and_tells_them_what_it_has_
     assert server.get("a") in (None, 2)
 
 
-# -- subclasses ----------------------------------------------------------------------------------------------------------
+# -- subclasses --------------------------------------------------------------------------------------------------------
 
 
 def test_a_subclass_that_brings_a_missing_is_told_what_to_do() -> None:
