@@ -17,13 +17,13 @@ from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
 from lru_cache.loading.single_flight import Landing
 from lru_cache.log import logger
+from lru_cache.stats import Stats
 from lru_cache.store import Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
     from lru_cache.loading.freshness import Bare
     from lru_cache.memoize import Memoized
     from lru_cache.removal import Removal
-    from lru_cache.stats import Stats
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Bare")
@@ -230,10 +230,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             raise KeyError(key)
         return None if entry.deadline == inf else entry.deadline - now
 
-    def stats(self) -> "Stats":
+    def stats(self) -> Stats:
         """Return what happened so far."""
-        from lru_cache.stats import Stats
-
         with self._lock:
             return Stats(
                 hits=self._count_hits(),

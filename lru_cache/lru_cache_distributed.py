@@ -38,13 +38,13 @@ from lru_cache.replication.replica import Limits, Replica
 from lru_cache.replication.shelf import Shelf
 from lru_cache.replication.short_cuts import Stamp
 from lru_cache.replication.version import NODE_BYTES
+from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
     from lru_cache.loading.freshness import Bare
     from lru_cache.network.security import TLS
     from lru_cache.removal import Removal
-    from lru_cache.stats import DistributedStats
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Bare")
@@ -244,10 +244,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def stats(self) -> "DistributedStats":
+    def stats(self) -> DistributedStats:
         """Return what happened so far, here and between the nodes."""
-        from lru_cache.stats import DistributedStats
-
         links, bytes_in, bytes_out = self._exchange.traffic()
         with self._lock:
             counts = self._replica.counts
