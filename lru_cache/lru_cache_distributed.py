@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from math import inf, isinf
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from lru_cache import arguments
@@ -68,6 +68,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `secret` (or the environment's LRU_CACHE_SECRET) proves both sides to each other; of several the first is ours
       and all are taken. `tls` encrypts too: `TLS(certificate, key, authority)`. With neither, only nodes on this
       machine are talked to, unless `insecure=True`.
+    - `values="local"`: values are any objects, and stay on the node that set or loaded them; the others are told that
+      the key has changed, and drop what they have. The same on all nodes.
     - `replicate_loads=False` keeps what is loaded to this node; writes are told all the same.
     - `max_clock_skew`: nodes whose clocks differ by more seconds are refused. `source_lag`: how many seconds what the
       loader reads may lag behind an invalidation. The same on all nodes.
@@ -92,6 +94,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         secret: Secret | None = None,
         tls: "TLS | tuple[str, str, str] | dict[str, str] | None" = None,
         insecure: bool = False,
+        values: Literal["replicated", "local"] = "replicated",
         replicate_loads: bool = True,
         max_clock_skew: Duration = 0.5,
         source_lag: Duration = 0,
@@ -122,6 +125,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._remotes = parse_many("remote_address", remote_address)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
+        if values not in ("replicated", "local"):
+            raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
+        self._values_stay = values == "local"
         self._replicates_loads = _flag("replicate_loads", replicate_loads)
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
@@ -173,7 +179,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _let_set_be_short(self) -> None:
         """Where all that `_set` does is what replication's short cuts do too, let them."""
         overridden = self._overrides(LRUCacheDistributed, "_set", "_encode", "_set_locked", "_after_set")
-        if overridden or self._keeps_nothing or not self._lives_are_plain():
+        if overridden or self._keeps_nothing or self._values_stay or not self._lives_are_plain():
             return
         write = self._replica.short_cuts.allow_writes(
             self._lock, self._monotonic, self._freshness.life, self._maximum_value_bytes, self._exchange.tell
@@ -334,6 +340,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _encode(self, key: K, value: V) -> tuple[bytes, bytes]:
         """A key and a value as bytes; TypeError or ValueError for what cannot be told."""
+        if self._values_stay:
+            return encode_key(key), b""
         name, payload = encode_key(key), encode_value(value)
         if len(payload) > self._maximum_value_bytes:
             raise ValueError(
@@ -347,7 +355,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
     ) -> tuple[Flight[K] | None, list[Gone[K, V]]]:
         now = self._monotonic()
         flight = self._flights.fence(key) if self._flights.running else None
-        stamp = self._replica.set(name, payload, now)
+        if self._values_stay:
+            # For the others the key has changed. Here it is as if the value had been loaded just after that.
+            self._replica.invalidate(name, now)
+            began = self._replica.begin_load(now)
+            stamp = Stamp(name, began, False, None, began)
+        else:
+            stamp = self._replica.set(name, payload, now)
         gone = self._store.put(key, value, now, *self._freshness.ends(now, life), stamp)
         if gone:
             self._replica.left(gone)
@@ -415,7 +429,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if name is None:
             self._note_untold("the key %r cannot be encoded: what is loaded for it stays on this node", key)
             return None, None
-        if not self._replicates_loads:
+        if self._values_stay or not self._replicates_loads:
             return name, None
         try:
             payload = encode_value(value)

@@ -1,8 +1,8 @@
 """What a cache has done so far, as one frozen value. It must not know how anything is counted.
 
 The values are frozen dataclasses to whoever asks, and made without the module of that name, which brings 10 ms of
-imports. So this module can be imported with the cache, and `stats()` imports nothing: it must work when no descriptor is
-left.
+imports. So this module can be imported with the cache, and `stats()` imports nothing: it must work when there is no
+descriptor left.
 """
 
 from typing import TYPE_CHECKING, Any
