@@ -15,6 +15,7 @@ from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
+from lru_cache.loading.many import OneOfMany, get_many
 from lru_cache.loading.single_flight import Landing
 from lru_cache.log import logger
 from lru_cache.stats import Stats
@@ -40,6 +41,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     Durations are seconds or a `timedelta`.
 
     - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`.
+    - `load_many(keys)` answers a `get_many`: one call for all keys that are missing, which returns a mapping. Keys that
+      it leaves out are misses. Without a `load_callback` it answers `get`, too.
     - `maximum_capacity` entries are kept; the one unused for longest leaves first. None: any number. 0: the cache is
       off, that is, nothing is kept, and who misses a key while it is being loaded shares that load.
     - `expiration_time` is the life of an entry (None: no end); `expiration_jitter` (0..1) shortens each such life by
@@ -64,19 +67,21 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
+        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         for method in ("monotonic", "time"):
             if not callable(getattr(clock, method, None)):
                 raise TypeError(f"clock must have monotonic() and time(), {type(clock).__name__} lacks {method}()")
         freshness = Freshness(expiration_time, expiration_jitter, stale_time, refresh_time, load_timeout, retry_time)
+        self._load_many = arguments.loader("load_many", load_many)
         self._capacity = arguments.capacity("maximum_capacity", maximum_capacity)
         self._keeps_nothing = self._capacity == 0
         super().__init__(
             Store(sys.maxsize if self._capacity is None else self._capacity or 1, freshness.stale_time),
             clock,
             freshness,
-            arguments.loader("load_callback", load_callback),
+            arguments.loader("load_callback", load_callback) or (self._load_many and OneOfMany(self._load_many)),
             arguments.function("on_removal", on_removal),
         )
         self._wall_time = clock.time
@@ -209,8 +214,18 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         def get(self, key: K, default: Any = None, *, load: Callable[[K], Any] | None = None) -> Any:
             """Return the value of a key; on a miss what the loader answers, which is then kept; else `default`."""
 
-    def get_many(self, keys: Iterable[K]) -> dict[K, V]:
-        """Get each of these keys; what is missing is loaded, or left out where there is no loader."""
+    def get_many(
+        self, keys: Iterable[K], *, load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None
+    ) -> dict[K, V]:
+        """Get each of these keys; what is missing is loaded, or left out where there is no loader.
+
+        `load_many` (here or for the cache) is called once, with all that is missing and that nobody else is loading.
+        """
+        loader = self._load_many if load_many is None else arguments.loader("load_many", load_many)
+        if loader is not None:
+            found = get_many(self, list(dict.fromkeys(keys)), loader)
+            self._tell_untold()
+            return found
         values = {key: self.get(key, MISSING) for key in keys}
         return {key: value for key, value in values.items() if value is not MISSING}
 

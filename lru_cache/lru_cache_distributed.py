@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -106,6 +106,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
+        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -119,6 +120,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             retry_time=retry_time,
             on_removal=on_removal,
             clock=clock,
+            load_many=load_many,
         )
         self._clock = clock
         self._silence_seconds = _milliseconds("connection_timeout", connection_timeout)

@@ -4,7 +4,6 @@
 or that replication exists. What is to be done is decided under the lock, in `_plan`, and done outside it.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -15,7 +14,8 @@ from lru_cache.arguments import MISSING
 from lru_cache.clock import Clock
 from lru_cache.loading.background import BackgroundThreads
 from lru_cache.loading.freshness import Freshness, value_and_life
-from lru_cache.loading.single_flight import Flight, Flights, Landing, leading
+from lru_cache.loading.many import OneOfMany
+from lru_cache.loading.single_flight import Flight, Flights, Landing, NothingLoadedError, leading
 from lru_cache.log import logger
 from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, Lock, ReadPath, RemovalCause, Store
 
@@ -96,6 +96,11 @@ class LoadPath(ReadPath[K, V]):
             try:
                 plan = self._plan(key, own, again)
                 answer = plan.answer if plan.flight is None else self._carry_out(plan, plan.flight, loader, within)
+            except NothingLoadedError:
+                self._tell_untold()
+                if plan.leads or isinstance(loader, OneOfMany):
+                    return default
+                answer = MISSING  # another loader has left it out: ask this one
             finally:
                 # However this ended, also by Ctrl-C between two steps of ours, and once more if that comes in here.
                 try:
@@ -112,13 +117,15 @@ class LoadPath(ReadPath[K, V]):
             return self._load_aside(plan, flight, loader, 0.0 if within else plan.patience)
         if plan.leads:
             return self._load_here(flight, loader)
-        if within or (flight.leader is None and flight.planner == threading.get_ident()):
+        if within or flight.is_planned_here():
             return self._load_alone(flight.key, loader)
         return self._answer_of(flight, flight.wait())
 
     def _load_here(self, flight: Flight[K], loader: Loader[K]) -> Any:
         try:
             return self._lead(flight, loader)
+        except NothingLoadedError:
+            raise
         except Exception as error:
             value = self._value_instead(flight.key)
             if value is MISSING:
@@ -150,6 +157,8 @@ class LoadPath(ReadPath[K, V]):
             if value is MISSING:
                 raise flight.outcome.with_traceback(flight.traceback)
             return value
+        if landing is Landing.NOTHING:
+            raise NothingLoadedError(flight.key)
         return MISSING
 
     def _plan(self, key: K, own: Flight[K] | None, again: bool) -> _Plan:
@@ -231,6 +240,12 @@ class LoadPath(ReadPath[K, V]):
                 self._refuse_awaitable(flight.key, value)
             outcome = self._keep_load(flight, value, life, gone)
             landing = Landing.VALUE
+        except NothingLoadedError:
+            landing, outcome = self._keep_nothing(flight, gone)
+            if outcome is MISSING:
+                if self._on_removal is not None:
+                    self._untold.extend(gone)
+                raise
         except Exception as error:
             landing, outcome = Landing.FAILURE, error
             self._retry_later(flight)
@@ -247,6 +262,8 @@ class LoadPath(ReadPath[K, V]):
     def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
         try:
             self._lead(flight, loader)
+        except NothingLoadedError:
+            pass  # what is left of a life is over
         except Exception as error:  # noqa: BLE001 - a loader may raise anything, and who asked has gone on
             self._log_failure(flight.key, error)
 
@@ -285,6 +302,18 @@ class LoadPath(ReadPath[K, V]):
             self._fenced_loads += fenced
         return value
 
+    def _keep_nothing(self, flight: Flight[K], gone: list[Gone[K, V]]) -> tuple[Landing, Any]:
+        """The source has no such key: what was held of it goes, unless it was written meanwhile."""
+        with self._lock:
+            now = self._monotonic()
+            if not flight.fenced:
+                gone += self._remove_locked(flight.key, RemovalCause.EXPIRED, now)
+                return Landing.NOTHING, MISSING
+            entry = self._find_locked(flight.key)
+            if entry is not None and now < entry.deadline:
+                return Landing.VALUE, entry.value
+        return Landing.NOTHING, MISSING
+
     def _retry_later(self, flight: Flight[K]) -> None:
         """The load came to nothing: as long as there is something to serve, ask again only after `retry_time`."""
         with self._lock:
@@ -313,6 +342,15 @@ class LoadPath(ReadPath[K, V]):
             self._load_failures += landing is Landing.FAILURE
             if not flight.fenced:
                 self._flights.leave(flight)
+
+    def _leave_many(self, flights: list[Flight[K]], landing: Landing) -> None:
+        """Likewise for all that one call has loaded."""
+        with self._lock:
+            self._loads += 1
+            self._load_failures += landing is Landing.FAILURE
+            for flight in flights:
+                if not flight.fenced:
+                    self._flights.leave(flight)
 
     def _give_up(self, flight: Flight[K]) -> None:
         """See to it that a flight of this look-up is over. Fenced, in case that somebody leads it all the same."""

@@ -21,7 +21,12 @@ class Landing(Enum):
 
     VALUE = "value"
     FAILURE = "failure"  # the loader raised: all who waited get its exception
+    NOTHING = "nothing"  # the loader of many keys left this one out: a miss for all who waited
     ABANDONED = "abandoned"  # nobody knows (the loading thread was interrupted): who waited starts again
+
+
+class NothingLoadedError(Exception):
+    """The loader of many keys left this one out. It never leaves the cache: who asked gets the default."""
 
 
 class Flight(Generic[K]):
@@ -51,6 +56,10 @@ class Flight(Generic[K]):
         # One for each who waits, made by that one, so that nobody depends on what becomes of another. Changes in single
         # steps, without a lock.
         self._latches: dict[threading.Lock, None] = {}
+
+    def is_planned_here(self) -> bool:
+        """Whether it only waits for this thread to begin it, further up its stack."""
+        return self.leader is None and self.planner == threading.get_ident()
 
     def land(self, landing: Landing, outcome: Any = None) -> None:
         """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
