@@ -123,7 +123,7 @@ def shout(text: str, times: int = 1) -> str:
 assert_type(shout("a", times=2), str)
 shout.cache_invalidate("a", 2)
 assert_type(shout.cache_info().hits, int)
-assert_type(shout.cache_parameters()["maxsize"], int)
+assert_type(shout.cache_parameters()["maxsize"], int | None)
 whatever: Any = shout.__wrapped__
 shout(5)  # type: ignore[arg-type]
 shout.cache_invalidate(5)  # type: ignore[arg-type]
