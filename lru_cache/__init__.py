@@ -14,6 +14,8 @@
 Names are imported when they are first used, so that the local cache never imports a socket.
 """
 
+__version__ = "0.1.0.dev0"  # the one place: pyproject.toml reads it here
+
 TYPE_CHECKING = False  # type checkers know the name; importing `typing` for it would double the cost of this module
 if TYPE_CHECKING:
     from typing import Any
@@ -43,8 +45,6 @@ _HOMES = {
     "Stats": "stats",
     "TLS": "network.security",
 }
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "TLS",

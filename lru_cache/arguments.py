@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from math import inf, isnan
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 Duration = int | float | timedelta
@@ -42,9 +43,9 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
     return number
 
 
-def life(name: str, value: Any) -> float:
-    """Read the life of an entry: a positive duration, or None for one without end."""
-    return inf if value is None else seconds(name, value)
+def life(name: str, value: Any, *, zero: bool = True) -> float:
+    """Read the life of an entry: a duration, or None for one without end. Zero, where it may be, is not to be kept."""
+    return inf if value is None else seconds(name, value, zero=zero)
 
 
 def optional_seconds(name: str, value: Any) -> float | None:
@@ -59,6 +60,15 @@ def count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return value
+
+
+def capacity(name: str, value: Any) -> int | None:
+    """Read how many things may be kept: none at all, or any number (None)."""
+    if value is None or (type(value) is int and value == 0):
+        return value
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{name} must be at least 0, or None for no bound, got {value!r}")
+    return count(name, value)
 
 
 def fraction(name: str, value: Any) -> float:
@@ -77,28 +87,37 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
+_RUN_ONCE = {0x80: "a coroutine", 0x200: "an asynchronous generator", 0x20: "a generator"}
+"""What calling a function gives, by the flags of its code. `inspect` knows them too, and costs 10 ms of start-up."""
+_ANY_THAT_RUNS_ONCE = sum(_RUN_ONCE)
+
+
 def loader(name: str, value: Any) -> Any:
-    """Read what loads a value, or None. What it returns is kept and given to many, so it must not run only once."""
-    function(name, value)
-    loading = value.func if isinstance(value, partial) else value
-    kind = _kind_that_runs_once(loading)
-    if kind is not None:
-        called = getattr(loading, "__qualname__", type(loading).__qualname__)
-        raise TypeError(
-            f"{name} must return what is to be kept, and {called}() returns {kind}, which runs only once: "
-            "give a function that waits for the value"
-        )
+    """Read something to load with, or None. Not what returns something that cannot be used twice."""
+    if type(value) is FunctionType and not value.__code__.co_flags & _ANY_THAT_RUNS_ONCE:
+        return value
+    refuse_what_runs_once(f"{name}: a cache", function(name, value))
     return value
 
 
-def _kind_that_runs_once(value: Any) -> str | None:
-    """By the flags of its code: to import `inspect` takes long."""
-    function = value if hasattr(value, "__code__") else type(value).__call__
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    return next((kind for flag, kind in _RUN_ONCE.items() if flags & flag), None)
+def refuse_what_runs_once(who: str, value: Any) -> None:
+    """Raise if calling this gives something that runs only once, as far as that can be seen before it is called."""
+    inner = value
+    while isinstance(inner, (partial, MethodType)):
+        inner = inner.func if isinstance(inner, partial) else inner.__func__
+    code = getattr(inner, "__code__", None) or getattr(getattr(type(inner), "__call__", None), "__code__", None)  # noqa: B004
+    for flag, kind in _RUN_ONCE.items():
+        if code is not None and code.co_flags & flag:
+            called = getattr(inner, "__qualname__", type(inner).__qualname__)
+            raise TypeError(f"{who} cannot keep what {called}() returns: {kind} runs only once")
 
 
-_RUN_ONCE = {0x80: "a coroutine", 0x200: "an asynchronous generator", 0x20: "a generator"}  # as `inspect` has them
+def refuse_awaitable(key: object, value: Any) -> None:
+    """Raise for a loaded value that is to be awaited, and see to it that nobody is told that it never was."""
+    if hasattr(value, "send"):
+        value.close()
+    kind = type(value).__name__
+    raise TypeError(f"a cache cannot keep what was loaded for {key!r}: a {kind} has to be awaited, and runs only once")
 
 
 def pairs(name: str, value: Any) -> list[tuple[Any, Any]]:

@@ -4,27 +4,31 @@ What is kept is `store/`'s business and what happens on a miss is `loading/`'s; 
 cache. This file must not know replication or the network.
 """
 
+import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
 from math import inf
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
-from lru_cache import arguments, fork
+from lru_cache import arguments, fork, store
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
+from lru_cache.loading.many import OneOfMany, get_many
 from lru_cache.loading.single_flight import Landing
+from lru_cache.log import logger
+from lru_cache.stats import Stats
 from lru_cache.store import Cleared, Entry, Gone, RemovalCause, Store, with_short_cuts
 
 if TYPE_CHECKING:
+    from lru_cache.loading.freshness import Bare
     from lru_cache.memoize import Memoized
     from lru_cache.removal import Removal
-    from lru_cache.stats import Stats
 
 K = TypeVar("K")
-V = TypeVar("V")
+V = TypeVar("V", bound="Bare")
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -77,7 +81,10 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     Durations are seconds or a `timedelta`.
 
     - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`.
-    - `maximum_capacity` entries are kept; the one unused for longest leaves first.
+    - `load_many(keys)` answers a `get_many`: one call for all keys that are missing, which returns a mapping. Keys that
+      it leaves out are misses. Without a `load_callback` it answers `get`, too.
+    - `maximum_capacity` entries are kept; the one unused for longest leaves first. None: any number. 0: the cache is
+      off, that is, nothing is kept, and who misses a key while it is being loaded shares that load.
     - `expiration_time` is the life of an entry (None: no end); `expiration_jitter` (0..1) shortens each such life by
       up to this fraction at random, so that what was loaded together does not expire together.
     - `stale_time`: so long after its end a value still serves if the loader fails, or takes longer than `load_timeout`.
@@ -90,7 +97,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def __init__(
         self,
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
-        maximum_capacity: int = 50_000,
+        maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         *,
         expiration_jitter: float = 0.0,
@@ -100,23 +107,36 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
+        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         for method in ("monotonic", "time"):
             if not callable(getattr(clock, method, None)):
                 raise TypeError(f"clock must have monotonic() and time(), {type(clock).__name__} lacks {method}()")
         freshness = Freshness(expiration_time, expiration_jitter, stale_time, refresh_time, load_timeout, retry_time)
+        self._load_many = arguments.loader("load_many", load_many)
+        self._capacity = arguments.capacity("maximum_capacity", maximum_capacity)
+        self._keeps_nothing = self._capacity == 0
         super().__init__(
-            Store(arguments.count("maximum_capacity", maximum_capacity), freshness.stale_time),
+            Store(sys.maxsize if self._capacity is None else self._capacity or 1, freshness.stale_time),
             clock,
             freshness,
-            arguments.loader("load_callback", load_callback),
+            arguments.loader("load_callback", load_callback) or (self._load_many and OneOfMany(self._load_many)),
             arguments.function("on_removal", on_removal),
         )
         self._wall_time = clock.time
         self._invalidations = 0
         self._sharing: Sharing | None = None
         fork.watch(self)
+        if _unsaid:
+            _say_what_is_missing()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if hasattr(cls, "__missing__"):
+            raise TypeError(
+                f"{cls.__name__}.__missing__ would never be asked: pass load_callback to load what is missing"
+            )
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -132,11 +152,11 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     def set(
         self,
         key: K,
-        value: T,
+        value: V,
         *,
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
-    ) -> T: ...
+    ) -> V: ...
     def set(
         self,
         key: K,
@@ -147,7 +167,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
     ) -> Any:
         """Keep a value and return it. Without a value: invalidate the key and load it anew.
 
-        It lives for `expiration_time` (None: for ever), or until `expire_at`, or as long as the cache's entries do.
+        It lives for `expiration_time` (None: for ever; 0: it is not kept, nor is what was held), or until `expire_at`,
+        or as long as the cache's entries do.
         """
         # With the store in C its `read_path_set` stands in the place of this method, since a `set` of a key and a value
         # alone then runs no Python at all; every other call of `set` comes here. (So do `add`, `touch`, `invalidate`,
@@ -192,17 +213,20 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         expire_at: datetime | None = None,
         expiration_time: Duration | None | Missing = MISSING,
     ) -> None:
-        """Keep all values of a mapping, or of pairs, each as `set` does. All of them, or none if one cannot be kept."""
+        """Keep all values of a mapping, or of pairs, each as `set` does.
+
+        All or nothing: if a key or a value of them cannot be kept, this raises, and nothing has changed.
+        """
         life = self._life(expire_at, expiration_time)
         items: list[tuple[K, V]] = arguments.pairs("mapping", mapping)
+        for key, _ in items:
+            hash(key)  # what cannot be hashed raises before anything has changed
         if life is not None and life <= 0:
             self.invalidate_many(key for key, _ in items)
             return
-        sharing = self._sharing
-        for key, value in items:  # all, before the first is kept: one may be refused
-            hash(key)
-            if sharing is not None:
-                sharing.prepare(key, value)
+        if self._sharing is not None:
+            for key, value in items:  # all, before the first is kept: one may be refused
+                self._sharing.prepare(key, value)
         for key, value in items:
             self._set(key, value, life)
 
@@ -245,8 +269,13 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             self._notify(gone)
 
     def touch(self, key: K, expiration_time: Duration | None | Missing = MISSING) -> bool:
-        """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held."""
+        """Begin the life of an entry anew, as one use of it, and leave the value. False if none is held.
+
+        A life of 0 ends at once: the entry is invalidated.
+        """
         life = self._life(None, expiration_time)
+        if life == 0:
+            return self.invalidate(key)
         sharing = self._sharing
         with self._lock:
             now = self._monotonic()
@@ -277,10 +306,33 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             dropped += len(gone)
         return dropped
 
-    # -- reading, beside `get` ---------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------------------------
 
-    def get_many(self, keys: Iterable[K]) -> dict[K, V]:
-        """Get each of these keys; what is missing is loaded, or left out where there is no loader."""
+    if TYPE_CHECKING:  # the store, which has `get`, does not know `Loaded`
+
+        @overload
+        def get(
+            self, key: K, default: None = None, *, load: Callable[[K], V | Loaded[V]] | None = None
+        ) -> V | None: ...
+        @overload
+        def get(self, key: K, default: V, *, load: Callable[[K], V | Loaded[V]] | None = None) -> V: ...
+        @overload
+        def get(self, key: K, default: T, *, load: Callable[[K], V | Loaded[V]] | None = None) -> V | T: ...
+        def get(self, key: K, default: Any = None, *, load: Callable[[K], Any] | None = None) -> Any:
+            """Return the value of a key; on a miss what the loader answers, which is then kept; else `default`."""
+
+    def get_many(
+        self, keys: Iterable[K], *, load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None
+    ) -> dict[K, V]:
+        """Get each of these keys; what is missing is loaded, or left out where there is no loader.
+
+        `load_many` (here or for the cache) is called once, with all that is missing and that nobody else is loading.
+        """
+        loader = self._load_many if load_many is None else arguments.loader("load_many", load_many)
+        if loader is not None:
+            found = get_many(self, list(dict.fromkeys(arguments.items("keys", keys))), loader)
+            self._notify_of_rest()
+            return found
         values = {key: self.get(key, MISSING) for key in arguments.items("keys", keys)}
         return {key: value for key, value in values.items() if value is not MISSING}
 
@@ -300,10 +352,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             raise KeyError(key)
         return None if entry.deadline == inf else entry.deadline - now
 
-    def stats(self) -> "Stats":
+    def stats(self) -> Stats:
         """Return what happened so far."""
-        from lru_cache.stats import Stats
-
         size = len(self)  # first, in slices if many have expired meanwhile
         with self._lock:
             return Stats(
@@ -317,18 +367,21 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
                 expirations=self._store.expirations,
                 invalidations=self._invalidations + self._count_short_invalidations(),
                 size=size,
-                capacity=self._store.capacity,
+                capacity=self._capacity,
+                implementation=store.implementation,
             )
 
     def memoize(
         self,
         expiration_time: Duration | None | Missing = MISSING,
         key: Callable[..., Any] | None = None,
+        typed: bool = False,
     ) -> "Callable[[Callable[P, T]], Memoized[P, T]]":
         """Decorate a function: its results are kept here, under its qualified name and its arguments.
 
-        `key(*args, **kwargs)` may give something hashable to stand for the arguments. Functions of one name share their
-        results: two lambdas of one function, say, or what two calls of an outer function define.
+        `key(*args, **kwargs)` may give something hashable to stand for the arguments. `typed` keeps equal arguments of
+        different types apart, such as 3 and 3.0. Functions of one name share their results: two lambdas of one
+        function, say, or what two calls of an outer function define.
         """
         from lru_cache.memoize import memoized
 
@@ -336,7 +389,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             raise TypeError("memoize is called to make a decorator: write @cache.memoize(), with parentheses")
         self._life(None, expiration_time)
         arguments.function("key", key)
-        return lambda function: memoized(self, function, expiration_time, key)
+        return lambda function: memoized(self, function, expiration_time, key, typed)
 
     # -- the mapping -------------------------------------------------------------------------------------------------
 
@@ -432,9 +485,9 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             return entry.value
 
     @property
-    def maxsize(self) -> int:
-        """The capacity, by the name that cachetools has for it."""
-        return self._store.capacity
+    def maxsize(self) -> int | None:
+        """The capacity, by the name that cachetools has for it; None: without bound."""
+        return self._capacity
 
     @property
     def currsize(self) -> int:
@@ -446,14 +499,18 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         """The life of an entry in seconds, by the name that cachetools has for it; None: without end."""
         return None if self._freshness.life == inf else self._freshness.life
 
-    def __reduce_ex__(self, _: object) -> NoReturn:
-        raise TypeError(
-            f"a {type(self).__name__} is neither copied nor pickled: it has locks, and others may wait in it. Make "
-            "another one; an object that holds one leaves it out of its state, by a __getstate__ of its own"
-        )
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} of {self.maxsize} entries>"
+        return f"<{type(self).__name__}: {self._held_of_capacity()}>"
+
+    def _held_of_capacity(self) -> str:
+        return f"{len(self)} entries" if self._capacity is None else f"{len(self)} of {self._capacity} entries"
+
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled: a copy would change its original, or lack its locks and its loads."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled: take dict(cache.items()), or make another; an object "
+            "that holds one leaves it out in __getstate__ or __deepcopy__"
+        )
 
     # -- shared by the above -----------------------------------------------------------------------------------------
 
@@ -467,7 +524,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def _plain_life(self) -> float | None:
         plain = self._lives_are_plain() and not self._overrides(LRUCache, "_set", "_invalidate")
-        return self._freshness.life if plain else None
+        return self._freshness.life if plain and not self._keeps_nothing else None
 
     def _lives_are_plain(self) -> bool:
         """Whether what is set lives for the cache's own life, and nobody is told when it leaves."""
@@ -482,10 +539,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             if if_absent and self._living_locked(key, now) is not None:
                 return False
             flight = self._flights.fence(key) if self._flights.running else None
-            version = None if sharing is None else sharing.set_locked(prepared, now)
-            gone = self._store.put(key, value, now, *self._freshness.ends(now, life), version)
-            if sharing is not None:
-                sharing.left_locked(gone)
+            gone = self._put_locked(key, value, life, now, prepared)
         if flight is not None:
             flight.land(Landing.VALUE, value)  # who waits for the load need not wait any longer
         if self._on_removal is not None:
@@ -494,10 +548,22 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             sharing.send()
         return True
 
+    def _put_locked(self, key: K, value: V, life: float | None, now: float, prepared: Any) -> list[Gone[K, V]]:
+        sharing = self._sharing
+        if sharing is None:
+            return [] if self._keeps_nothing else self._store.put(key, value, now, *self._freshness.ends(now, life))
+        version = sharing.set_locked(prepared, now)
+        gone = self._store.put(key, value, now, *self._freshness.ends(now, life), version)
+        sharing.left_locked(gone)
+        if self._keeps_nothing:
+            self._remove_locked(key, RemovalCause.EVICTED, now)  # the others are told that the key was written
+            return []
+        return gone
+
     def _reload(self, key: K, life: float | None) -> Any:
         self.invalidate(key)
         loader = self._load_callback
-        if loader is None or (life is not None and life <= 0):
+        if loader is None or (life is not None and life < 0):
             return None
         if life is None:
             return self.get(key)
@@ -594,6 +660,19 @@ def _each(slices: list[list[T]]) -> Iterator[T]:
     slices.reverse()
     while slices:
         yield from slices.pop()
+
+
+_unsaid = [store.reason] if store.implementation == "python" else []  # once in a process
+
+
+def _say_what_is_missing() -> None:
+    """Log that all is slower than it could be, if anybody can be listening: who does has imported `logging`."""
+    if "logging" in sys.modules:
+        try:
+            reason = _unsaid.pop()
+        except IndexError:
+            return  # another thread said it
+        logger().info("the parts in C are not used, and all is several times slower: %s", reason)
 
 
 def _with_life(answer: Any, life: float) -> Any:

@@ -9,11 +9,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from math import inf, isinf
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from lru_cache import arguments
@@ -46,19 +46,21 @@ from lru_cache.replication import (
     wire,
 )
 from lru_cache.replication.encoding import decode_value, encode_key, encode_value
+from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
+    from lru_cache.loading.freshness import Bare
     from lru_cache.network.security import TLS
     from lru_cache.network.transport import Transport
     from lru_cache.removal import Removal
-    from lru_cache.stats import DistributedStats
 
 K = TypeVar("K")
-V = TypeVar("V")
+V = TypeVar("V", bound="Bare")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
+GRAVES_WITHOUT_BOUND = 50_000  # remembered deletions where entries have no bound
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 SHORTEST_SILENCE_SECONDS = 0.03  # in less, three pings that are 10 ms apart do not fit
 SHORT_SILENCE_SECONDS = 0.1  # which a thread may have to wait for its turn in a busy process
@@ -77,6 +79,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `secret` (or the environment's LRU_CACHE_SECRET) proves both sides to each other; of several the first is ours
       and all are taken. `tls` encrypts too: `TLS(certificate, key, authority)`. With neither, only nodes on this
       machine are talked to, unless `insecure=True`.
+    - `values="local"`: values are any objects, and stay on the node that set or loaded them; the others are told that
+      the key has changed, and drop what they have. The same on all nodes.
     - `replicate_loads=False` keeps what is loaded to this node; writes are told all the same.
     - `max_clock_skew`: nodes whose clocks differ by more seconds are refused. `source_lag`: how many seconds what the
       loader reads may lag behind an invalidation. The same on all nodes.
@@ -90,7 +94,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def __init__(
         self,
         load_callback: Callable[[K], V | Loaded[V]] | None = None,
-        maximum_capacity: int = 50_000,
+        maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         connection_timeout: float | timedelta = 3600,
         remote_address: AddressLike | list[AddressLike] | None = None,
@@ -101,6 +105,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         secret: Secret | None = None,
         tls: "TLS | tuple[str, str, str] | dict[str, str] | None" = None,
         insecure: bool = False,
+        values: Literal["replicated", "local"] = "replicated",
         replicate_loads: bool = True,
         max_clock_skew: Duration = 0.5,
         source_lag: Duration = 0,
@@ -112,6 +117,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
+        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -125,12 +131,16 @@ class LRUCacheDistributed(LRUCache[K, V]):
             retry_time=retry_time,
             on_removal=on_removal,
             clock=clock,
+            load_many=load_many,
         )
         self._clock = clock
         self._silence_seconds = _milliseconds("connection_timeout", connection_timeout)
         self._remotes = parse_many("remote_address", remote_address)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
+        if values not in ("replicated", "local"):
+            raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
+        self._values_stay = values == "local"
         self._replicates_loads = _flag("replicate_loads", replicate_loads)
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
@@ -139,7 +149,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
         limits = Limits(
-            graves=min(self._store.capacity, LARGEST_CAPACITY),
+            graves=GRAVES_WITHOUT_BOUND if self._capacity is None else min(self._store.capacity, LARGEST_CAPACITY),
             value_bytes=self._maximum_value_bytes,
             max_clock_skew=_finite("max_clock_skew", max_clock_skew),
             source_lag=_finite("source_lag", source_lag, zero=True),
@@ -199,8 +209,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _share_writes(self) -> None:
         """From here on the replica hears of each write, and the links of its news."""
-        self._sharing = _Sharing(self._replica, self._view, self._maximum_value_bytes, self._exchange.send_news)
-        if self._lives_are_plain() and not self._overrides(LRUCache, "_set"):
+        kind = _LocalSharing if self._values_stay else _Sharing
+        self._sharing = kind(self._replica, self._view, self._maximum_value_bytes, self._exchange.send_news)
+        puts_only = not self._keeps_nothing and not self._values_stay and self._lives_are_plain()
+        if puts_only and not self._overrides(LRUCache, "_set"):
             writer = Writer(
                 self._replica,
                 self._view,
@@ -296,10 +308,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def stats(self) -> "DistributedStats":
+    def stats(self) -> DistributedStats:
         """Return what happened so far, here and between the nodes."""
-        from lru_cache.stats import DistributedStats
-
         links, bytes_in, bytes_out = self._exchange.traffic()
         local = super().stats()
         with self._lock:
@@ -348,7 +358,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if name is None:
             self._note_untold("the key %r cannot be encoded: what is loaded for it stays on this node", key)
             return None, None
-        if not self._replicates_loads:
+        if self._values_stay or not self._replicates_loads:
             return name, None
         try:
             payload = encode_value(value)
@@ -403,13 +413,18 @@ class LRUCacheDistributed(LRUCache[K, V]):
         return self._nobody_hears_of_misses() and not self._overrides(LRUCacheDistributed, "_miss", "_plan")
 
     def _find_locked(self, key: K) -> Entry[K, V] | None:
+        if self._keeps_nothing:
+            return None  # what came from others is there to be passed on
         entry = super()._find_locked(key)
         return entry if entry is None or self._decode_locked(entry) else None
+
+    def __len__(self) -> int:
+        return 0 if self._keeps_nothing else super().__len__()
 
     _entries_at_once = 100  # since to decode a value takes a few microseconds, or longer
 
     def _is_readable_locked(self, entry: Entry[K, V], now: float) -> bool:
-        return now < entry.deadline and self._decode_locked(entry)
+        return not self._keeps_nothing and now < entry.deadline and self._decode_locked(entry)
 
     def _decode_locked(self, entry: Entry[K, V]) -> bool:
         """See to it that an entry's value is one that can be handed out; if it does not decode, it is a miss.
@@ -496,7 +511,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]
-        return f"<{type(self).__name__} {self.node}: {len(self)} of {self.maxsize} entries, {links} links>"
+        return f"<{type(self).__name__} {self.node}: {self._held_of_capacity()}, {links} links>"
 
 
 class _Sharing:
@@ -549,6 +564,19 @@ class _Sharing:
     def left_locked(self, gone: list[Gone[Any, Any]]) -> None:
         if gone:
             self._replica.left(gone)
+
+
+class _LocalSharing(_Sharing):
+    """Likewise where values stay: for the others a key has changed. Here it is as if it had been loaded just after."""
+
+    def prepare(self, key: object, value: object) -> tuple[bytes, bytes]:  # noqa: ARG002 - it may be any object
+        return encode_key(key), b""
+
+    def set_locked(self, prepared: tuple[bytes, bytes], now: float) -> Stamp:
+        name, _ = prepared
+        self._replica.invalidate(name, now)
+        began = self._replica.begin_load(now)
+        return Stamp(name, began, False, None, began)
 
 
 _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakValueDictionary()

@@ -67,6 +67,9 @@ class Gate:
     def wait_entered(self) -> None:
         assert self._entered.wait(PATIENCE), "nobody came to the gate"
 
+    def is_entered(self) -> bool:
+        return self._entered.is_set()
+
     def open(self) -> None:
         self._opened.set()
 

@@ -1,7 +1,10 @@
 """`@cache.memoize()`: the function's results, under its name and arguments."""
 
 import functools
+import inspect
+import uuid
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -54,7 +57,27 @@ def test_keyword_only_and_variable_arguments_tell_calls_apart(cache: LRUCache[An
     assert show(1, 2) == "(1, 2) , {}"
     assert show(1, 2, sep=";") == "(1, 2) ; {}"
     assert show(1, 2, sep=";", y=1, x=2) == "(1, 2) ; {'y': 1, 'x': 2}"
-    assert show(1, 2, x=2, y=1, sep=";") == "(1, 2) ; {'y': 1, 'x': 2}"
+    assert len(cache) == 3
+
+
+def test_named_arguments_are_one_call_in_any_order_unless_the_function_can_see_it(cache: LRUCache[Any, Any]) -> None:
+    """With `**kwargs` it can: a result of another order may be a wrong one."""
+
+    @cache.memoize()
+    def show(**kwargs: int) -> str:
+        return str(kwargs)
+
+    @cache.memoize()
+    def add(*, a: int, b: int) -> int:
+        return a + b
+
+    assert [show(a=1, b=2), show(b=2, a=1)] == ["{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"]
+    assert show.cache_invalidate(b=2, a=1)
+    assert show.cache_info().currsize == 1
+    assert [add(a=1, b=2), add(b=2, a=1)] == [3, 3]
+    assert add.cache_info().currsize == 1
+    assert cache.memoize()(dict)(b=1, a=2) == {"b": 1, "a": 2}
+    assert list(cache.memoize()(dict)(a=2, b=1)) == ["a", "b"]
 
 
 def test_a_wrong_call_raises_as_the_function_would(cache: LRUCache[Any, Any]) -> None:
@@ -296,8 +319,130 @@ def test_a_wrapper_that_takes_other_arguments_than_what_it_wraps_keeps_its_own(c
     assert cache.memoize()(outer)(5) == "connection 5"
 
 
-@pytest.mark.parametrize("nameless", [functools.partial(int, base=2), type("Callable", (), {"__call__": int})()])
-def test_what_has_no_name_is_refused_in_words(cache: LRUCache[Any, Any], nameless: Any) -> None:
+def test_what_has_no_name_is_refused_in_words(cache: LRUCache[Any, Any]) -> None:
     """Two of a kind would share their results."""
-    with pytest.raises(TypeError, match="wrap it in a def"):
-        cache.memoize()(nameless)
+    nameless: Any = type("Callable", (), {"__call__": int})()
+    for function in (nameless, functools.partial(nameless, 1)):
+        with pytest.raises(TypeError, match="wrap it in a def"):
+            cache.memoize()(function)
+
+
+# -- what brings arguments by itself -----------------------------------------------------------------------------------
+
+
+def power(base: int, exponent: int = 2, *, modulus: int = 1000) -> int:
+    """Take it to a power."""
+    power.calls += 1  # type: ignore[attr-defined]
+    return int(base**exponent) % modulus
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    power.calls = 0  # type: ignore[attr-defined]
+
+
+def test_a_partial_is_kept_as_what_it_calls(cache: LRUCache[Any, Any]) -> None:
+    """Under that name, with all arguments: those of the partial and those of the call."""
+    of_two = cache.memoize()(functools.partial(power, 2))
+    of_three = cache.memoize()(functools.partial(functools.partial(power, 3), exponent=3))
+    whole = cache.memoize()(power)
+    assert [of_two(5), of_three(), of_three(exponent=2), of_two(5)] == [32, 27, 9, 32]
+    assert power.calls == 3  # type: ignore[attr-defined]
+    assert [whole(2, 5), whole(base=3, exponent=3)] == [32, 27]
+    assert power.calls == 3  # type: ignore[attr-defined]
+    assert {key[0] for key in cache} == {f"{__name__}.power"}
+    assert of_two.cache_invalidate(5)
+    assert not whole.cache_invalidate(2, 5)
+
+
+def test_a_partial_s_wrapper_looks_like_what_it_calls(cache: LRUCache[Any, Any]) -> None:
+    partial = functools.partial(power, 2)
+    wrapped: Any = cache.memoize()(partial)
+    assert (wrapped.__name__, wrapped.__doc__, wrapped.__wrapped__) == ("power", "Take it to a power.", partial)
+    assert list(inspect.signature(wrapped).parameters) == ["exponent", "modulus"]
+
+
+def test_a_key_function_stands_for_the_call_s_arguments_beside_those_of_the_partial(cache: LRUCache[Any, Any]) -> None:
+    of_two = cache.memoize(key=lambda exponent: exponent % 10)(functools.partial(power, 2))
+    of_three = cache.memoize(key=lambda exponent: exponent % 10)(functools.partial(power, 3))
+    assert [of_two(1), of_three(1), of_two(11)] == [2, 3, 2]
+
+
+def test_an_object_s_method_is_kept_with_its_object(cache: LRUCache[Any, Any]) -> None:
+    class Thing:
+        def __init__(self, factor: int) -> None:
+            self.factor = factor
+
+        def times(self, n: int) -> int:
+            return self.factor * n
+
+    two, three = cache.memoize()(Thing(2).times), cache.memoize()(Thing(3).times)
+    assert [two(5), three(5)] == [10, 15]
+
+
+# -- types, and what hashing costs -------------------------------------------------------------------------------------
+
+
+def test_equal_arguments_of_different_types_are_kept_apart_if_typed(cache: LRUCache[Any, Any]) -> None:
+    @cache.memoize()
+    def loose(a: Any, b: Any = 1) -> str:
+        return f"{a!r} {b!r}"
+
+    @cache.memoize(typed=True)
+    def strict(a: Any, b: Any = 1) -> str:
+        return f"{a!r} {b!r}"
+
+    @cache.memoize(typed=True)
+    def named(**kwargs: Any) -> str:
+        return repr(kwargs)
+
+    @cache.memoize(typed=True, key=lambda a: a)
+    def keyed(a: Any) -> str:
+        return repr(a)
+
+    assert [loose(3), loose(3.0)] == ["3 1", "3 1"]
+    assert [strict(3), strict(3.0), strict(3, True), strict(3, b=1)] == ["3 1", "3.0 1", "3 True", "3 1"]
+    assert strict.cache_info()[:2] == (1, 3)
+    assert [named(a=1), named(a=1.0)] == ["{'a': 1}", "{'a': 1.0}"]
+    assert [keyed(1), keyed(True)] == ["1", "True"]
+    assert strict.cache_invalidate(3.0)
+    assert not strict.cache_invalidate(Decimal(3))
+
+
+def test_tells_its_parameters_as_functools_does(cache: LRUCache[Any, Any]) -> None:
+    theirs = functools.lru_cache(maxsize=100, typed=True)(len).cache_parameters()
+    assert cache.memoize(typed=True)(len).cache_parameters() == theirs
+    assert cache.memoize()(len).cache_parameters() == {"maxsize": 100, "typed": False}
+
+
+@pytest.mark.parametrize("options", [{}, {"typed": True}, {"key": lambda a, b=0: a}])
+def test_an_argument_with_a_hash_of_its_own_is_hashed_once_for_each_call(
+    cache: LRUCache[Any, Any], options: dict[str, Any]
+) -> None:
+    """That may be a costly one, and a miss needs it half a dozen times."""
+    hashed: list[int] = []
+
+    class Argument:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __hash__(self) -> int:
+            hashed.append(self.number)
+            return self.number
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Argument) and other.number == self.number
+
+    @cache.memoize(**options)
+    def f(a: Argument, b: int = 0) -> int:
+        return a.number
+
+    assert [f(Argument(1)), f(Argument(1)), f(a=Argument(2), b=1)] == [1, 1, 2]
+    assert f.cache_info()[:2] == (1, 2)
+    assert hashed == [1, 1, 2]
+
+
+def test_a_uuid_can_be_told_to_other_nodes(cache: LRUCache[Any, Any]) -> None:
+    """Though its hash is written in Python: the key stays a plain tuple."""
+    cache.memoize()(str)(uuid.UUID(int=5))
+    assert [type(key) for key in cache] == [tuple]

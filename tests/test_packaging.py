@@ -4,6 +4,7 @@ With a compiler a wheel holds the store in C and the compiled rules. Without one
 succeeds all the same, on what stands in their place in Python.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -267,4 +268,7 @@ def test_a_user_s_code_checks_strictly_against_the_wheel(clean_python: Path, tmp
     """From outside of the project, so that neither its settings nor its files play a part."""
     usage = tmp_path / "usage.py"
     usage.write_text((ROOT / "tests" / "typing" / "usage.py").read_text())
+    settings = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": True}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     run(sys.executable, "-m", "mypy", "--strict", "--python-executable", clean_python, usage, cwd=tmp_path)
+    run(sys.executable, "-m", "basedpyright", "--pythonpath", clean_python, usage, cwd=tmp_path)

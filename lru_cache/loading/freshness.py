@@ -2,21 +2,37 @@
 
 import random
 from math import inf, isinf, nextafter
-from types import CoroutineType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 
-V = TypeVar("V")
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Bare(Protocol):
+        def __sizeof__(self) -> int: ...
+
+    Bare = _Bare | type[Any] | None
+    """What all values are for type checkers, and `Loaded` is not.
+
+    The bound of the cache's `V`. mypy does not see which part of `User | Loaded[User | None]` is the bare value, as
+    long as each part could be.
+    """
+
+V_co = TypeVar("V_co", covariant=True)  # so that a loader of `User | None` may say `-> User | Loaded[None]`
 
 
-class Loaded(Generic[V]):
-    """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires."""
+class Loaded(Generic[V_co]):
+    """What a loader may return instead of a bare value, to choose the life of this one. None: it never expires.
+    Zero: it is not kept.
+    """
 
     __slots__ = ("expiration_time", "life", "value")
+    if TYPE_CHECKING:
+        __sizeof__: None  # type: ignore[assignment]  # so that it is not `Bare`
 
-    def __init__(self, value: V, expiration_time: Duration | None | Missing = MISSING) -> None:
+    def __init__(self, value: V_co, expiration_time: Duration | None | Missing = MISSING) -> None:
         self.value = value
         self.expiration_time = expiration_time
         self.life = None if expiration_time is MISSING else arguments.life("expiration_time", expiration_time)
@@ -27,12 +43,6 @@ class Loaded(Generic[V]):
 
 def value_and_life(answer: Any) -> tuple[Any, float | None]:
     """Split what a loader returned. A life of None is the cache's own."""
-    if isinstance(answer, CoroutineType):
-        answer.close()  # else it would complain that nobody awaited it
-        raise TypeError(
-            "the loader returned a coroutine, which runs only once and cannot be kept: "
-            "give one that waits for the value"
-        )
     return (answer.value, answer.life) if isinstance(answer, Loaded) else (answer, None)
 
 
@@ -48,7 +58,7 @@ class Freshness:
         load_timeout: Duration | None,
         retry_time: Duration,
     ) -> None:
-        self.life = arguments.life("expiration_time", expiration_time)
+        self.life = arguments.life("expiration_time", expiration_time, zero=False)
         self.jitter = arguments.fraction("expiration_jitter", expiration_jitter)
         self.stale_time = arguments.seconds("stale_time", stale_time, zero=True)
         if isinf(self.stale_time):

@@ -4,7 +4,6 @@
 or that replication exists. What is to be done is decided under the lock, in `_plan`, and done outside it.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -15,7 +14,8 @@ from lru_cache.arguments import MISSING
 from lru_cache.clock import Clock
 from lru_cache.loading.background import BackgroundThreads
 from lru_cache.loading.freshness import Freshness, value_and_life
-from lru_cache.loading.single_flight import Flight, Flights, Landing, leading
+from lru_cache.loading.many import OneOfMany
+from lru_cache.loading.single_flight import Flight, Flights, Landing, NothingLoadedError, leading
 from lru_cache.log import logger
 from lru_cache.store import REAPED_PER_WRITE, Entry, Gone, Lock, ReadPath, RemovalCause, Store
 
@@ -44,6 +44,8 @@ _NOTHING = _Plan()
 
 class LoadPath(ReadPath[K, V]):
     """A store with loading on a miss, behind one lock."""
+
+    _keeps_nothing = False  # whether the cache is off: what is loaded goes to who waits for it, and nowhere else
 
     def __init__(
         self,
@@ -74,6 +76,8 @@ class LoadPath(ReadPath[K, V]):
         self._stale_served = 0
         self._failures_unlogged = 0
         self._next_failure_line = -inf
+        # The type of the last value loaded, which is none to await: to ask that of each costs 4% of a load.
+        self._usual_type: type = type(None)
         self._background = BackgroundThreads(BACKGROUND_LOADS)
         self._write_shortly(self._plain_life())
 
@@ -96,6 +100,11 @@ class LoadPath(ReadPath[K, V]):
             try:
                 plan = self._plan(key, own, again)
                 answer = plan.answer if plan.flight is None else self._carry_out(plan, plan.flight, loader, within)
+            except NothingLoadedError:
+                self._notify_of_rest()
+                if plan.leads or isinstance(loader, OneOfMany):
+                    return default
+                answer = MISSING  # another loader has left it out: ask this one
             finally:
                 # However this ended, also by Ctrl-C between two steps of ours, and once more if that comes in here.
                 try:
@@ -118,14 +127,15 @@ class LoadPath(ReadPath[K, V]):
             return self._load_here(flight, loader)
         # The flight's leader needs our lock to land, and so cannot while this thread holds it. And a flight that this
         # very thread has planned and not begun yet (a finalizer came in between) begins only after this look-up.
-        planned_here = flight.leader is None and flight.planner == threading.get_ident()
-        if within or planned_here:
+        if within or flight.is_planned_here():
             return self._load_alone(flight.key, loader)
         return self._answer_of(flight, flight.wait())
 
     def _load_here(self, flight: Flight[K], loader: Loader[K]) -> Any:
         try:
             return self._lead(flight, loader)
+        except NothingLoadedError:
+            raise
         except Exception as error:
             value = self._value_instead(flight.key)
             if value is MISSING:
@@ -157,6 +167,8 @@ class LoadPath(ReadPath[K, V]):
             if value is MISSING:
                 raise flight.outcome.with_traceback(flight.traceback)
             return value
+        if landing is Landing.NOTHING:
+            raise NothingLoadedError(flight.key)
         return MISSING
 
     def _plan(self, key: K, own: Flight[K] | None, again: bool) -> _Plan:
@@ -234,8 +246,16 @@ class LoadPath(ReadPath[K, V]):
             with leading(flight):
                 answer = loader(flight.key)
             value, life = value_and_life(answer)
+            if type(value) is not self._usual_type:
+                self._refuse_awaitable(flight.key, value)
             outcome = self._keep_load(flight, value, life, gone)
             landing = Landing.VALUE
+        except NothingLoadedError:
+            landing, outcome = self._keep_nothing(flight, gone)
+            if outcome is MISSING:
+                if self._on_removal is not None:
+                    self._to_notify.extend(gone)
+                raise
         except Exception as error:
             landing, outcome = Landing.FAILURE, error
             self._retry_later(flight)
@@ -252,6 +272,8 @@ class LoadPath(ReadPath[K, V]):
     def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
         try:
             self._lead(flight, loader)
+        except NothingLoadedError:
+            pass  # what is left of a life is over
         except Exception as error:  # noqa: BLE001 - a loader may raise anything, and who asked has gone on
             self._log_failure(flight.key, error)
 
@@ -261,7 +283,14 @@ class LoadPath(ReadPath[K, V]):
         """
         with self._lock:
             self._loads += 1
-        return value_and_life(loader(key))[0]
+        value, _ = value_and_life(loader(key))
+        self._refuse_awaitable(key, value)
+        return value
+
+    def _refuse_awaitable(self, key: K, value: Any) -> None:
+        if hasattr(type(value), "__await__"):
+            arguments.refuse_awaitable(key, value)
+        self._usual_type = type(value)
 
     def _keep_load(self, flight: Flight[K], value: Any, life: float | None, gone: list[Gone[K, V]]) -> Any:
         """Keep what was loaded; if the key was written meanwhile, keep nothing and prefer what was written."""
@@ -273,6 +302,8 @@ class LoadPath(ReadPath[K, V]):
                 entry = self._find_locked(flight.key)
                 if entry is not None and now < entry.deadline:
                     value = entry.value
+            elif self._keeps_nothing or life == 0:
+                gone += self._remove_locked(flight.key, RemovalCause.REPLACED, now)  # it is older
             else:
                 gone += self._put_load_locked(flight, value, life, now, prepared)
                 fenced = flight.fenced
@@ -280,6 +311,18 @@ class LoadPath(ReadPath[K, V]):
                     gone += self._remove_locked(flight.key, RemovalCause.INVALIDATED, now)
             self._fenced_loads += fenced
         return value
+
+    def _keep_nothing(self, flight: Flight[K], gone: list[Gone[K, V]]) -> tuple[Landing, Any]:
+        """The source has no such key: what was held of it goes, unless it was written meanwhile."""
+        with self._lock:
+            now = self._monotonic()
+            if not flight.fenced:
+                gone += self._remove_locked(flight.key, RemovalCause.EXPIRED, now)
+                return Landing.NOTHING, MISSING
+            entry = self._find_locked(flight.key)
+            if entry is not None and now < entry.deadline:
+                return Landing.VALUE, entry.value
+        return Landing.NOTHING, MISSING
 
     def _retry_later(self, flight: Flight[K]) -> None:
         """The load came to nothing: as long as there is something to serve, ask again only after `retry_time`."""
@@ -310,11 +353,20 @@ class LoadPath(ReadPath[K, V]):
             if not flight.fenced:
                 self._flights.leave(flight)
 
+    def _leave_many(self, flights: list[Flight[K]], landing: Landing) -> None:
+        """Likewise for all that one call has loaded."""
+        with self._lock:
+            self._loads += 1
+            self._load_failures += landing is Landing.FAILURE
+            for flight in flights:
+                if not flight.fenced:
+                    self._flights.leave(flight)
+
     def _give_up(self, flight: Flight[K]) -> None:
         """See to it that a flight of this look-up is over. Fenced, in case that somebody leads it all the same."""
         if flight.planner is None or flight.handed_over:
             return
-        if not flight.over or self._flights.running.get(flight.key) is flight:
+        if flight.registered or not flight.over:
             with self._lock:
                 flight.fenced = True
                 self._flights.leave(flight)

@@ -21,7 +21,12 @@ class Landing(Enum):
 
     VALUE = "value"
     FAILURE = "failure"  # the loader raised: all who waited get its exception
+    NOTHING = "nothing"  # the loader of many keys left this one out: a miss for all who waited
     ABANDONED = "abandoned"  # nobody knows (the loading thread was interrupted): who waited starts again
+
+
+class NothingLoadedError(Exception):
+    """The loader of many keys left this one out. It never leaves the cache: who asked gets the default."""
 
 
 class Flight(Generic[K]):
@@ -29,7 +34,7 @@ class Flight(Generic[K]):
 
     __slots__ = (
         "_latches", "_unclaimed", "fenced", "handed_over", "key", "landing", "leader", "outcome", "outer", "over",
-        "owner", "planner", "shared", "started", "traceback",
+        "owner", "planner", "registered", "shared", "started", "traceback",
     )  # fmt: skip
 
     def __init__(self, owner: object, key: K, started: float) -> None:
@@ -40,6 +45,7 @@ class Flight(Generic[K]):
         self.leader: int | None = None  # the loading thread, once it runs
         self.handed_over = False  # to a thread that leads it in the background
         self.outer: Flight[Any] | None = None  # the load of that thread from within which this one was asked for
+        self.registered = False  # guarded by the cache's lock: `Flights` may know it
         self.fenced = False  # guarded by the cache's lock: its result must not be kept
         self.shared = False  # guarded by the cache's lock: somebody else waits for it, or is about to
         self.landing: Landing | None = None
@@ -50,6 +56,10 @@ class Flight(Generic[K]):
         # One for each who waits, made by that one, so that nobody depends on what becomes of another. Changes in single
         # steps, without a lock.
         self._latches: dict[threading.Lock, None] = {}
+
+    def is_planned_here(self) -> bool:
+        """Whether it only waits for this thread to begin it, further up its stack."""
+        return self.leader is None and self.planner == threading.get_ident()
 
     def land(self, landing: Landing, outcome: Any = None) -> None:
         """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
@@ -119,21 +129,25 @@ class Flights(Generic[K]):
 
     def join(self, flight: Flight[K]) -> Flight[K]:
         """Return the flight for its key that is in the air: this one, if there was none."""
-        other = self.running.get(flight.key)
-        if other is None or other.landing is not None:
-            if other is not None:
-                self.leave(other)  # whose leader was interrupted before it could
-            _refuse_recursion(flight)
-            flight.planner = threading.get_ident()
+        flight.planner = threading.get_ident()  # before it can be seen
+        flight.registered = True
+        while True:
             other = self.running.setdefault(flight.key, flight)
-        if other is not flight:
-            flight.planner = None
-            other.shared = True
+            if other is flight:
+                _refuse_recursion(flight)
+                return flight
+            if other.landing is None:
+                break
+            self.leave(other)  # whose leader was interrupted before it could
+        flight.planner = None
+        flight.registered = False
+        other.shared = True
         return other
 
     def leave(self, flight: Flight[K]) -> None:
         """It no longer counts as running: the next who asks starts another."""
         popped = self.running.pop(flight.key, None)
+        flight.registered = False
         if popped is not None and popped is not flight:
             self.running.setdefault(popped.key, popped)  # that one is younger and still in the air
 
@@ -142,12 +156,14 @@ class Flights(Generic[K]):
         flight = self.running.pop(key, None)
         if flight is not None:
             flight.fenced = True
+            flight.registered = False
         return flight
 
     def fence_all(self) -> None:
         """Everything that is being loaded is too old to keep."""
         for flight in list(self.running.values()):
             flight.fenced = True
+            flight.registered = False
         self.running.clear()
 
 

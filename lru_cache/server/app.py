@@ -246,7 +246,9 @@ def _add_watching(
     @app.get("/stats", response_model=bodies.StatsShape)
     async def stats() -> Response:
         """What the cache has done since the node started."""
-        return _answer(asdict(cache.stats()))
+        figures = asdict(cache.stats())
+        del figures["implementation"]  # no figure; the log has it
+        return _answer(figures)
 
     @app.get("/peers", response_model=bodies.Peers)
     async def peers() -> Response:

@@ -50,6 +50,8 @@ class CacheCollector(Collector):
         stats = self._cache.stats()
         for field in fields(DistributedStats):
             figure = getattr(stats, field.name)
+            if isinstance(figure, str):
+                continue  # what the cache is made of is no figure
             if field.name in GAUGES:
                 yield GaugeMetricFamily(f"lru_cache_{field.name}", GAUGES[field.name], figure)
             else:
