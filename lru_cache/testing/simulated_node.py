@@ -52,6 +52,7 @@ class Node:
         self.core = core
         self.name = name
         self.id = node
+        self.former_ids: set[bytes] = set()  # before its clock was found to have been ahead
         self.clock = clock
         self.paused_until = 0.0
         self.works_slowly = False
@@ -165,6 +166,7 @@ class Node:
 
     def become(self, node: bytes) -> None:
         """Be another node, whose clock is right."""
+        self.former_ids.add(self.id)
         self.id = node
         self.highest_read.clear()
         self.replica.redate(node, self.now)

@@ -370,7 +370,7 @@ class Simulation:
         """It is gone, and comes back with another id and nothing in memory."""
         for edge in [edge for edge in self.up if node.name in edge]:
             self.cut(edge)
-        self.history.crashed.add(node.id)
+        self.history.crashed |= {node.id, *node.former_ids}
         history = self.history
         history.unchecked.update(key for name, key in history.unannounced if name == node.name)
         history.unannounced = [(name, key) for name, key in history.unannounced if name != node.name]
