@@ -86,7 +86,7 @@ def test_clusters_end_alike_with_and_without_it(seed: int) -> None:
     def contents(shares: bool) -> Any:
         with as_python():
             if not shares:
-                patched = patch.object(Outbox, "begins_with", lambda self, notices: False)
+                patched = patch.object(Outbox, "begins_with", lambda self, notices, ends: False)
                 with patched:
                     return ending(Simulation(seed))
             return ending(Simulation(seed))

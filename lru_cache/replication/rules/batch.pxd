@@ -29,10 +29,11 @@ cpdef Batch batch_of(int64_t value_limit)
 @cython.final
 cdef class Shared:
     cdef list notices, bodies
+    cdef bint is_full
     cdef int64_t _limit
     cdef double _until
     cdef bint serves(self, int64_t value_limit, double now)
 
 
 @cython.locals(shared=Shared)
-cpdef Shared shared_of(list notices, list bodies, int64_t value_limit, double now)
+cpdef Shared shared_of(list notices, list bodies, bint is_full, int64_t value_limit, double now)

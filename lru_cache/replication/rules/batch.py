@@ -77,11 +77,12 @@ def batch_of(value_limit: int) -> Batch:
 class Shared:
     """What became of the first notices of one outbox. Another that begins with the same ones needs not make it anew."""
 
-    __slots__ = ("_limit", "_until", "bodies", "notices")
+    __slots__ = ("_limit", "_until", "bodies", "is_full", "notices")
 
-    def __init__(self, notices: list[Notice], bodies: list[bytes], value_limit: int, now: float) -> None:
+    def __init__(self, notices: list[Notice], bodies: list[bytes], is_full: bool, value_limit: int, now: float) -> None:
         self.notices = notices
         self.bodies = bodies
+        self.is_full = is_full  # else there were no more notices then, up to the next message
         self._limit = value_limit
         self._until = now + SHARED_SECONDS
 
@@ -90,11 +91,12 @@ class Shared:
         return value_limit == self._limit and now < self._until
 
 
-def shared_of(notices: list[Notice], bodies: list[bytes], value_limit: int, now: float) -> Shared:
+def shared_of(notices: list[Notice], bodies: list[bytes], is_full: bool, value_limit: int, now: float) -> Shared:
     """What `Shared(...)` makes, at less cost where this is compiled."""
     shared = Shared.__new__(Shared)
     shared.notices = notices
     shared.bodies = bodies
+    shared.is_full = is_full
     shared._limit = value_limit
     shared._until = now + _SHARED_SECONDS
     return shared

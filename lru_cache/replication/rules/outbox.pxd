@@ -42,8 +42,8 @@ cdef class Outbox:
     cpdef add_seen(self, bytes message)
     @cython.locals(queue=list, first=Py_ssize_t, item=object, message=tuple)
     cpdef object pop(self)
-    @cython.locals(first=Py_ssize_t, i=Py_ssize_t, notice=Notice)
-    cpdef bint begins_with(self, list notices) except -1
+    @cython.locals(first=Py_ssize_t, after=Py_ssize_t, i=Py_ssize_t, notice=Notice)
+    cpdef bint begins_with(self, list notices, bint ends) except -1
     cpdef drop_first(self, Py_ssize_t count)
     cpdef bytes pop_message(self)
     @cython.locals(notices=dict)

@@ -178,10 +178,13 @@ class Outbox:
         assert item is not None
         return item[0]
 
-    def begins_with(self, notices: list[Notice]) -> bool:
-        """Whether these very notices come first."""
+    def begins_with(self, notices: list[Notice], ends: bool) -> bool:
+        """Whether these very notices come first; if it `ends` with them, also whether no other follows at once."""
         first = self._first
         if len(self._queue) - first < len(notices):
+            return False
+        after = first + len(notices)
+        if ends and after < len(self._queue) and isinstance(self._queue[after], bytes):
             return False
         for i in range(len(notices)):
             notice = notices[i]

@@ -347,8 +347,14 @@ class Teller:
         """A message, or more where values are large; and the message that stands in the outbox behind them."""
         outbox = neighbour.outbox
         shared = self._shared
-        if shared is not None and shared.serves(neighbour.value_limit, now) and outbox.begins_with(shared.notices):
+        if (
+            shared is not None
+            and shared.serves(neighbour.value_limit, now)
+            and outbox.begins_with(shared.notices, not shared.is_full)
+        ):
             outbox.drop_first(len(shared.notices))
+            if shared.is_full:
+                return list(shared.bodies)
             message = outbox.pop_message()
             return [*shared.bodies, message] if message is not None else list(shared.bodies)
         batch = batch_of(neighbour.value_limit)
@@ -365,7 +371,7 @@ class Teller:
             self._add_notice(batch, neighbour, item, now)
         bodies = batch.bodies()
         if len(self._links) > 1 and batch.is_for_all and taken:
-            self._shared = shared_of(taken, bodies, neighbour.value_limit, now)
+            self._shared = shared_of(taken, bodies, not batch.has_room, neighbour.value_limit, now)
             bodies = list(bodies)
         if message is not None:
             bodies.append(message)
