@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lru_cache.testing.simulation import PROFILES, Simulation, Violation
+from tests import effort
 from tests.effort import some_or_many
 from tests.replication.broken import BROKEN, BROKEN_IN_SLICES, broken
 
@@ -90,8 +91,14 @@ def test_every_promise_holds_where_applications_use_whole_caches(profile: str | 
 def test_every_promise_holds_where_all_that_is_held_is_gone_through_in_slices(
     mix: dict[str, float] | None, whole_cache: bool
 ) -> None:
-    for seed in range(SEEDS_OF_A_PROFILE):
+    for seed in range(some_or_many(40, 400)):
         Simulation(seed, slowly=True, mix=mix, whole_cache=whole_cache).run()
+
+
+@pytest.mark.skipif(not effort.is_long, reason="it takes as long as a hundred seeds; pytest --long tries it")
+@pytest.mark.xfail(reason="open: with outboxes of a few keys, five nodes announce floors to each other without end")
+def test_a_seed_that_never_gets_quiet() -> None:
+    Simulation(475, slowly=True, mix=MANY_CLOCKS, whole_cache=True).run()
 
 
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)
