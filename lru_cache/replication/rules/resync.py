@@ -50,9 +50,10 @@ class Resync:
         changes_told: int,
         peer_capacity: int,
         slice_: int,
+        seen: dict[bytes, int],
         keys: list[bytes] | None,
     ) -> None:
-        self.seen = origins.all_seen()
+        self.seen = seen  # as it was before anybody looked for keys
         self.heard: dict[bytes, int] = {}  # what the floors may stand for; there before them
         self.is_whole = keys is None
         self.lacks_floors = False  # it found a key whose news may be in a floor, which only a whole one announces

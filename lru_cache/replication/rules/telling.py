@@ -543,6 +543,8 @@ class Teller:
         neighbour.outbox.restart()
         neighbour.seen_changed = set()
         neighbour.own_seen = self.origins.own_time
+        # Before the keys are looked for: what `seen` covers is then among them, whatever a finalizer writes meanwhile.
+        seen = self.origins.all_seen()
         neighbour.resync = Resync(
             self._store,
             self.forgotten,
@@ -553,6 +555,7 @@ class Teller:
             neighbour.changes_told,
             neighbour.capacity,
             self.limits.slice,
+            seen,
             None if whole else self._recent.since(last_kept),
         )
 
