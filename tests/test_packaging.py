@@ -171,7 +171,7 @@ def test_a_traceback_from_compiled_rules_shows_the_line_of_the_source(clean_pyth
         "    import traceback\n"
         "    traceback.print_exc()\n"
     )
-    done = subprocess.run([clean_python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = completed(clean_python, "-c", code, cwd=tmp_path)
     assert "rules/version.py" in done.stderr
     assert "return other.after(self)" in done.stderr
 

@@ -40,6 +40,7 @@ __all__ = ["Cleared", "Entry", "Lock", "ReadPath", "Store", "Walk", "with_short_
 
 DEAD = -inf  # as `fresh_until`: no look-up takes this entry for a plain hit
 FREED_AT_ONCE = 1_000  # of what was cleared and nobody wants
+MOST_RESTARTS = 100  # of a write whose key clears the store
 REAPED_PER_WRITE = 16  # expired entries that one write drops: 10 us at most, and a backlog shrinks 15 times as fast
 
 
@@ -219,11 +220,18 @@ class Store(Generic[K, V]):
     ) -> list[Gone[K, V]]:
         """Keep a value as the most recently used; whatever has expired or finds no room leaves."""
         gone = self.reap(now, REAPED_PER_WRITE)
+        clears = 0
         while True:
-            entry = self._index.get(key)
+            index = self._index
+            entry = index.get(key)
             if entry is None:
-                entry = self._index.setdefault(key, Entry(key, value, version, deadline))
+                entry = index.setdefault(key, Entry(key, value, version, deadline))
             # The key's code has run. From here to the end of the loop none does, so `entry` is what the index holds.
+            if self._index is not index:  # that code has cleared the store
+                clears += 1
+                if clears == MOST_RESTARTS:
+                    raise RuntimeError("a key changes the cache whenever it is compared")
+                continue
             if entry in self._order:
                 self._order.move_to_end(entry)
                 gone.append((entry.key, entry.value, entry.version, self._cause(entry, RemovalCause.REPLACED, now)))

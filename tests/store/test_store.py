@@ -1,5 +1,6 @@
 """The contract of a store, which every implementation must pass."""
 
+import contextlib
 import gc
 import weakref
 from collections.abc import Callable
@@ -594,3 +595,50 @@ def test_a_value_that_came_encoded_is_not_taken_for_the_hit_that_it_replaced(mak
         store.put("a", "decoded", NOW, deadline=deadline)
         with pytest.raises(Missed):
             Reader(store, overtaken).get("a")
+
+
+class Clearing:
+    """A key that clears a store as it is hashed or compared, so many times."""
+
+    def __init__(self, store: Store[Any, Any]) -> None:
+        self.store = store
+        self.times = 0
+
+    def _strike(self) -> None:
+        if self.times:
+            self.times -= 1
+            self.store.clear(NOW)
+
+    def __hash__(self) -> int:
+        self._strike()
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        self._strike()
+        return isinstance(other, Clearing)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("held", [True, False], ids=["held", "absent"])
+def test_a_put_whose_key_clears_the_store_meanwhile_keeps_what_it_puts(make: Make, held: bool, times: int) -> None:
+    store: Store[Any, int] = make(3)
+    key, other = Clearing(store), Clearing(store)
+    store.put(other if held else 1, 1, NOW)
+    key.times = times
+    store.put(key, 2, NOW)
+    key.times = 0
+    check_whole(store)
+    entry = store.find(other)
+    assert entry is not None
+    assert (entry.value, len(store)) == (2, 1)
+
+
+def test_a_put_whose_key_never_stops_clearing_the_store_ends(make: Make) -> None:
+    store: Store[Any, int] = make(3)
+    key = Clearing(store)
+    store.put(key, 1, NOW)
+    key.times = 100_000
+    with contextlib.suppress(RuntimeError):  # the store in C hashes it once, and does not notice
+        store.put(key, 2, NOW)
+    key.times = 0
+    check_whole(store)
