@@ -45,7 +45,7 @@ from lru_cache.replication import (
     seconds_of,
     wire,
 )
-from lru_cache.replication.encoding import decode_value, encode_key, encode_value
+from lru_cache.replication.encoding import decode_value, encode_value
 from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
@@ -61,6 +61,7 @@ V = TypeVar("V", bound="Bare")
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
 GRAVES_WITHOUT_BOUND = 50_000  # remembered deletions where entries have no bound
+LONGEST_VERSION_CHARACTERS = 100
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 SHORTEST_SILENCE_SECONDS = 0.03  # in less, three pings that are 10 ms apart do not fit
 SHORT_SILENCE_SECONDS = 0.1  # which a thread may have to wait for its turn in a busy process
@@ -76,6 +77,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `remote_address`: where to dial; one address or a list of them. `local_address`: where to listen. Either, both or
       none. `(host, port)`, `"host:port"`, `"[::1]:port"` or the path of a Unix socket; port 0 takes a free one.
     - `region` names where this is, for people; only caches of one `cluster` talk to each other.
+    - `version` is that of the application's data, an int or a text: part of each key, so that code of another version
+      reads none of what this one keeps. An invalidation, or a `clear`, is of all versions.
     - `secret` (or the environment's LRU_CACHE_SECRET) proves both sides to each other; of several the first is ours
       and all are taken. `tls` encrypts too: `TLS(certificate, key, authority)`. With neither, only nodes on this
       machine are talked to, unless `insecure=True`.
@@ -118,6 +121,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
         load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
+        version: int | str | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -138,6 +142,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._remotes = parse_many("remote_address", remote_address)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
+        self._version = _version(version)
         if values not in ("replicated", "local"):
             raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
         self._values_stay = values == "local"
@@ -177,6 +182,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             limits,
             loading=self._flights.running,
             fence=self._flights.fence,
+            version=self._version,
         )
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
@@ -244,6 +250,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def region(self) -> str | None:
         """Where this is, as it was given."""
         return self._region
+
+    @property
+    def version(self) -> int | str | None:
+        """The version of the application's data, as it was given."""
+        return self._version
 
     @property
     def local_address(self) -> tuple[str, int] | str | None:
@@ -354,7 +365,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _prepare_load(self, key: K, value: V) -> tuple[bytes | None, bytes | None]:
         """A load's key and value as bytes. A load that cannot be told is kept here all the same."""
-        name = _encoded_or_none(key)
+        name = _encoded_or_none(self._view, key)
         if name is None:
             self._note_untold("the key %r cannot be encoded: what is loaded for it stays on this node", key)
             return None, None
@@ -524,7 +535,7 @@ class _Sharing:
         self.send = send
 
     def prepare(self, key: object, value: object) -> tuple[bytes, bytes]:
-        name, payload = encode_key(key), encode_value(value)
+        name, payload = self._view.bytes_of(key), encode_value(value)
         if len(payload) > self._longest_value:
             raise ValueError(
                 f"the value of {key!r} has {len(payload)} bytes once encoded, more than maximum_value_bytes="
@@ -536,7 +547,7 @@ class _Sharing:
         return self._replica.set(*prepared, now)
 
     def name(self, key: object) -> bytes | None:
-        return _encoded_or_none(key)
+        return _encoded_or_none(self._view, key)
 
     def name_of(self, key: object, entry: Entry[Any, Any] | None) -> bytes:
         if entry is None or not isinstance(entry.version, Stamp):
@@ -570,7 +581,7 @@ class _LocalSharing(_Sharing):
     """Likewise where values stay: for the others a key has changed. Here it is as if it had been loaded just after."""
 
     def prepare(self, key: object, value: object) -> tuple[bytes, bytes]:  # noqa: ARG002 - it may be any object
-        return encode_key(key), b""
+        return self._view.bytes_of(key), b""
 
     def set_locked(self, prepared: tuple[bytes, bytes], now: float) -> Stamp:
         name, _ = prepared
@@ -607,9 +618,9 @@ def _payload(value: object, stamp: object) -> bytes | None:
     return stamp.payload if isinstance(stamp, Stamp) and value is stamp.payload else None
 
 
-def _encoded_or_none(key: object) -> bytes | None:
+def _encoded_or_none(view: StoreView, key: object) -> bytes | None:
     try:
-        return encode_key(key)
+        return view.bytes_of(key)
     except (TypeError, ValueError):
         return None
 
@@ -621,6 +632,18 @@ def _name(argument: str, value: Any) -> str:
         raise ValueError(f"{argument} must have 1 to {LONGEST_NAME_CHARACTERS} characters, got {value!r}"[:200])
     if not value.isprintable():
         raise ValueError(f"{argument} must be printable, since it is told to others and logged, got {value!r}"[:200])
+    return value
+
+
+def _version(value: Any) -> int | str | None:
+    if value is None or (type(value) is int and -(1 << 63) <= value < 1 << 63):
+        return value
+    if type(value) is not str:
+        raise TypeError(f"version must be an int of at most 64 bits, a str or None, not {value!r}"[:200])
+    if not 0 < len(value) <= LONGEST_VERSION_CHARACTERS or not value.isprintable():
+        raise ValueError(
+            f"version must have 1 to {LONGEST_VERSION_CHARACTERS} printable characters, got {value!r}"[:200]
+        )
     return value
 
 

@@ -4,7 +4,6 @@ from .event cimport Event
 from .neighbour cimport Neighbour
 from .stamp cimport Stamp, stamp_in, stamp_of
 from .telling cimport Teller
-from .texts cimport key_of
 from .version cimport Version, version_of
 
 cdef int _SET, _INVALIDATE, _LOAD, _TOUCH
@@ -38,6 +37,12 @@ cdef class Believer(Teller):
     cdef bint _merge_touch(self, Event event, object _name, object entry, Stamp stamp, Neighbour source, double now) except -1
     @cython.locals(key=bytes, version=Version, newest=Version, held=Version, grave=Version)
     cdef bint _merge_invalidate(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
+    @cython.locals(key=bytes, stamp=Stamp, newest=Version, held=Version, grave=Version)
+    cdef _invalidate_in_versions(self, bytes told, Version version, double now)
+    @cython.locals(stamp=Stamp)
+    cdef _drop_others(self, bytes told, Version version, double now)
+    @cython.locals(told=bytes, grave=Version)
+    cdef bint _is_dead_in_all_versions(self, Event event) except -1
     @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
     cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
     cdef Version _held_set(self, Stamp stamp)

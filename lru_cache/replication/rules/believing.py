@@ -7,6 +7,7 @@ lock held. This file must not know how anything is sent.
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.errors import ProtocolError
+from lru_cache.replication.encoding import VersionedKey
 from lru_cache.store.removal import RemovalCause
 
 from . import messages
@@ -16,7 +17,6 @@ from .neighbour import Neighbour
 from .stamp import Stamp, stamp_in, stamp_of
 from .sweep import raised_by
 from .telling import FOREVER_ALIVE, MAXIMUM_HOPS, Teller
-from .texts import key_of
 from .version import NOTHING, Version, seconds_of, version_of
 
 if TYPE_CHECKING:
@@ -99,14 +99,17 @@ class Believer(Teller):
             self._merge_news(event, source, now)
 
     def _merge_news(self, event: Event, source: Neighbour, now: float) -> None:
-        name = key_of(event.key)
+        name = self._store.name_of(event.key)
         entry = self._held(name, now)
         stamp = stamp_in(entry)
         kind = event.kind
-        if kind == _SET:
+        if type(name) is VersionedKey and kind in (_SET, _LOAD) and self._is_dead_in_all_versions(event):
+            applied = kind == _SET and self._merge_invalidate(event, name, entry, stamp, source, now)
+        elif kind == _SET:
             applied = self._merge_set(event, name, entry, stamp, source, now)
         elif kind == _INVALIDATE:
             applied = self._merge_invalidate(event, name, entry, stamp, source, now)
+            self._invalidate_in_versions(event.key, event.version, now)
         elif kind == _LOAD:
             applied = self._merge_load(event, name, entry, stamp, source, now)
         else:
@@ -159,6 +162,41 @@ class Believer(Teller):
         self.forgotten.bury(key, version)
         self._queue(key, version, source, event.hops, None)
         return True
+
+    def _invalidate_in_versions(self, told: bytes, version: Version, now: float) -> None:
+        """An invalidation of all versions of the data, or of none, holds for ours too. It goes on as it came."""
+        self._drop_others(told, version, now)
+        key = self._store.key_meant(told)
+        if key is None:
+            return
+        name = self._store.name_of(key)
+        entry = self._held(name, now)
+        stamp = stamp_in(entry)
+        self._store.fence(name)
+        held, grave = self._held_set(stamp), self.forgotten.grave(key)
+        newest = held if held.after(grave) else grave
+        if version.after(newest) or self._is_concurrent(key, version, newest):
+            self._drop_unless_newer(entry, stamp, version, now)
+            self.forgotten.bury(key, version)
+        elif entry is not None and stamp is not None and not stamp.is_set and not self._safely_after(stamp, version):
+            self._store.drop(entry, now)
+
+    def _drop_others(self, told: bytes, version: Version, now: float) -> None:
+        """Likewise for what is held of versions that are not ours. The age of these is known by what was told."""
+        for entry in self._store.others_meant(told):
+            stamp = stamp_in(entry)
+            if stamp is None or not (
+                stamp.version.after(version) if stamp.is_set else self._safely_after(stamp, version)
+            ):
+                self._store.drop(entry, now)
+
+    def _is_dead_in_all_versions(self, event: Event) -> bool:
+        """Whether a value that came for another version is older than an invalidation of all versions."""
+        told = self._store.key_of_all(event.key)
+        grave = self.forgotten.grave(told)
+        if event.kind == _SET:
+            return grave is not NOTHING and not event.version.after(grave)
+        return event.version.time <= grave.time + self.hold
 
     def _merge_set(
         self, event: Event, name: object, entry: "Entry[Any, Any] | None", stamp: Stamp | None, source: Neighbour,
@@ -303,7 +341,7 @@ class Believer(Teller):
             if self._hear(version_of(time, node), now) and node == floors.announcer:
                 self._fresh_origins.add(node)
         raised, everywhere = raised_by(floors.ranges)
-        if source is not None:  # what is cleared here the cache has dropped
+        if source is not None or self._store.has_others():  # what is cleared here the cache has dropped, of its own
             self._sweep.add_floors(raised, everywhere)
         if everywhere is not None:
             self._store.fence_all()

@@ -8,16 +8,21 @@ of refusing a little that is. This file must not know stores, links or messages.
 
 from zlib import crc32
 
+from lru_cache.replication.encoding import plain_start
+
 from .burials import Burials, Grave, grave_of
 from .version import NOTHING, Version, version_of
 
 BUCKETS = 16_384
 BESIDE_LIMIT = 64  # nodes whose writes of one key are remembered within one hold
 _MASK = BUCKETS - 1
+_PAIR = 0x92  # what a key of a version begins with, as others do
 
 
 def bucket_of(key: bytes) -> int:
-    """The bucket of an encoded key, the same on every node."""
+    """The bucket of an encoded key, the same on every node, and in all versions of an application's data."""
+    if len(key) > 3 and key[0] == _PAIR:
+        key = key[plain_start(key) :]
     return crc32(key) & _MASK
 
 
@@ -247,7 +252,7 @@ class Forgotten:
         del self._graves[key]
         if self._beside:
             self._beside.pop(key, None)
-        bucket = crc32(key) & _MASK
+        bucket = bucket_of(key)
         self.raise_floor(bucket, grave.version.time)
         self.changed(bucket)
         self.collected += 1

@@ -3,7 +3,6 @@ from libc.stdint cimport int64_t
 from .believing cimport Believer
 from .neighbour cimport Neighbour
 from .stamp cimport Stamp, stamp_in, stamp_of
-from .texts cimport key_of
 from .version cimport Version
 from .wire cimport read_events, read_seen
 
@@ -12,7 +11,7 @@ from .wire cimport read_events, read_seen
 cdef class Replica(Believer):
     @cython.locals(version=Version, stamp=Stamp)
     cpdef Stamp set(self, bytes key, bytes payload, double now)
-    @cython.locals(version=Version)
+    @cython.locals(version=Version, told=bytes)
     cpdef invalidate(self, bytes key, double now)
     @cython.locals(stamp=Stamp)
     cpdef touch(self, object entry, double now)

@@ -26,7 +26,6 @@ from .forgetting import BUCKETS
 from .messages import FloorRange, Floors, Goodbye, Message, Ping, Pong, Seen
 from .stamp import Stamp, stamp_in, stamp_of
 from .telling import REDATING
-from .texts import key_of
 from .version import NOTHING, Version, seconds_of, span_of
 from .wire import read_events, read_seen
 
@@ -48,10 +47,14 @@ class Replica(Believer):
         return stamp
 
     def invalidate(self, key: bytes, now: float) -> None:
-        """A value no longer holds. The cache drops it."""
+        """A value no longer holds, in no version of the data. The cache drops it."""
         version = self._write_news(now)
         self.forgotten.bury(key, version)
-        self._queue(key, version, None, 0, None)
+        told = self._store.key_of_all(key)
+        if told is not key:
+            self.forgotten.bury(told, version)
+            self._drop_others(told, version, now)
+        self._queue(told, version, None, 0, None)
 
     def touch(self, entry: "Entry[Any, Any]", now: float) -> None:
         """A value's life has begun anew. The cache has changed its deadline."""
@@ -79,7 +82,7 @@ class Replica(Believer):
 
     def keep_load(self, key: bytes, payload: bytes | None, began: Version, now: float) -> Stamp | None:
         """A load that was not fenced has ended: the stamp to keep it with, or None if the source may have lagged."""
-        held = stamp_in(self._held(key_of(key), now))
+        held = stamp_in(self._held(self._store.name_of(key), now))
         authority = self._authority(key, held)
         if self.limits.source_lag and began.time <= authority + span_of(self.limits.source_lag):
             return None

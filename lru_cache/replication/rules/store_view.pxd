@@ -13,8 +13,24 @@ cdef class StoreView:
     cdef readonly dict _loading
     cdef int64_t _generation
     cdef list _gone
+    cdef object _others
+    cdef bytes _prefix
+    cdef dict _versions
+    cdef bint _has_met_versions
     cpdef object find(self, bytes key)
     cpdef object find_named(self, object name)
+    @cython.locals(key=bytes)
+    cpdef bytes bytes_of(self, object name)
+    cpdef object name_of(self, bytes key)
+    cpdef bytes key_of_all(self, bytes key)
+    cpdef bytes key_meant(self, bytes key)
+    cpdef list others_meant(self, bytes key)
+    @cython.locals(prefix=bytes, count=Py_ssize_t)
+    cdef _count_version(self, object name, Py_ssize_t change)
+    cdef object _store_of(self, object entry)
+    cpdef bint has_others(self) except -1
+    @cython.locals(gone=list)
+    cdef list _keep_other(self, object held, object name, Stamp stamp, double now, double deadline)
     cpdef bint is_crowded(self, object name) except -1
     @cython.locals(left=list, gone=list)
     cpdef list keep(self, object held, object name, Stamp stamp, double now, double deadline)

@@ -10,7 +10,6 @@ from .recent_keys cimport RecentKeys
 from .stamp cimport Stamp, stamp_in
 from .store_view cimport StoreView
 from .sweep cimport Sweep
-from .texts cimport key_of
 from .version cimport HybridClock, Version, version_of
 from .wire cimport pack_seen
 

@@ -28,7 +28,6 @@ from .resync import FOREVER, Resync
 from .stamp import Stamp, stamp_in
 from .store_view import StoreView
 from .sweep import Sweep
-from .texts import key_of
 from .version import NOTHING, HybridClock, Version, span_of, version_of
 from .wire import pack_seen
 
@@ -412,7 +411,7 @@ class Teller:
 
     def _add_events(self, batch: Batch, neighbour: Neighbour, notice: Notice, now: float) -> None:
         """What is to be said of a key now. Its value may be another than when it became news, or gone."""
-        entry = self._held(key_of(notice.key), now)
+        entry = self._held(self._store.name_of(notice.key), now)
         stamp = stamp_in(entry)
         if stamp is None or entry is None:
             self._add_dead(batch, notice, NOTHING)

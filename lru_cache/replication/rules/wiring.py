@@ -23,7 +23,11 @@ def wire(
     *,
     loading: dict[Any, Any],
     fence: Callable[[Any], object],
+    version: int | str | None = None,
 ) -> tuple[StoreView, Replica]:
-    """Put a replica called `node` over a store. `loading` has the keys that are being loaded; `fence` cancels one."""
-    view = StoreView(store, fence, loading)
+    """Put a replica called `node` over a store. `loading` has the keys that are being loaded; `fence` cancels one.
+
+    `version` is that of the application's data.
+    """
+    view = StoreView(store, fence, loading, version)
     return view, Replica(node, view, now, wall, limits)

@@ -4,7 +4,7 @@ from .pace cimport Pace
 from .replica cimport Replica
 from .stamp cimport Stamp
 from .store_view cimport StoreView
-from .texts cimport bytes_of_key, bytes_of_value
+from .texts cimport bytes_of_value
 
 
 @cython.final

@@ -11,7 +11,7 @@ from typing import Any
 from .pace import Pace
 from .replica import Replica
 from .store_view import StoreView
-from .texts import bytes_of_key, bytes_of_value
+from .texts import bytes_of_value
 
 
 class Writer:
@@ -47,7 +47,7 @@ class Writer:
 
     def write(self, key: object, value: object) -> bool:
         """Keep a value. False: this takes more than that, and nothing was done."""
-        name, payload = bytes_of_key(key), bytes_of_value(value)
+        name, payload = self._store.bytes_of(key), bytes_of_value(value)
         if len(payload) > self._longest_value:
             return False
         self._acquire()
