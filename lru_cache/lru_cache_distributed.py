@@ -331,6 +331,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 bytes_received=bytes_in,
                 bytes_sent=bytes_out,
                 news_applied=counts.applied,
+                news_told=counts.told,
                 news_repeated=counts.repeated,
                 sets_refused=counts.refused,
                 resyncs=counts.resyncs,

@@ -107,6 +107,8 @@ class DistributedStats(Stats):
     bytes_received: int
     bytes_sent: int
     news_applied: int
+    news_told: int
+    """News that neighbours were told, of this node and of others: once for each link."""
     news_repeated: int
     """News that was known already, from another link."""
     sets_refused: int

@@ -1160,6 +1160,23 @@ def test_in_every_shape_news_comes_to_rest(nodes: Nodes, shape: str) -> None:
     assert [cache.stats().news_applied for cache in made] == applied
 
 
+def test_news_that_was_told_is_counted_once_for_each_link(nodes: Nodes) -> None:
+    hub = nodes(local_address=("127.0.0.1", 0))
+    leaves = [nodes(remote_address=hub.local_address) for _ in range(3)]
+    for leaf in leaves:
+        link(leaf, hub)
+    settle(hub, *leaves)
+    before = hub.stats().news_told
+    hub.set("a", 1)
+    settle(hub)
+    assert hub.stats().news_told == before + 3
+    applied = [leaf.stats().news_applied for leaf in leaves[1:]]
+    leaves[0].invalidate("b")
+    eventually(lambda: [leaf.stats().news_applied - 1 for leaf in leaves[1:]] == applied)
+    assert hub.stats().news_told == before + 5
+    assert leaves[0].stats().news_told == 1
+
+
 def test_a_chain_that_loses_its_middle_goes_on_as_two(nodes: Nodes) -> None:
     first, middle, last = chain(nodes, 3)
     middle.close()

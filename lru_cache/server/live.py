@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 1.0
 HISTORY_SAMPLES = 300
 MOST_WATCHERS = 64
-RATES = ("hits", "misses", "loads", "evictions", "invalidations", "news_in", "bytes_in", "bytes_out", "sets")
+RATES = (
+    "hits",
+    "misses",
+    "loads",
+    "evictions",
+    "invalidations",
+    "news_in",
+    "bytes_in",
+    "bytes_out",
+    "sets",
+    "news_out",
+)
 """What is shown as so many a second. What comes later is added at the end, since a page knows them by their place."""
-_NAMES_IN_STATS = {"news_in": "news_applied", "bytes_in": "bytes_received", "bytes_out": "bytes_sent"}
+_NAMES_IN_STATS = {
+    "news_in": "news_applied",
+    "news_out": "news_told",
+    "bytes_in": "bytes_received",
+    "bytes_out": "bytes_sent",
+}
 
 Sample = dict[str, Any]
 

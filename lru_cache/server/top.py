@@ -21,6 +21,7 @@ CHARTS = {
     "sets": "sets by HTTP",
     "invalidations": "invalidations",
     "news_in": "news in",
+    "news_out": "news out",
     "bytes_in": "bytes in",
     "bytes_out": "bytes out",
     "loads": "loads",

@@ -209,12 +209,13 @@ def test_a_node_without_a_loader_has_charts_that_say_something(browser: Browser,
         "[...document.querySelectorAll('#charts .figure:not([hidden]) h3')].map((e) => e.innerText)"
     )
     assert titles == [
-        "Hits", "Misses", "Sets by HTTP", "Invalidations", "News from nodes", "Bytes from nodes", "Bytes to nodes"
+        "Hits", "Misses", "Sets by HTTP", "Invalidations", "News from nodes", "News to nodes", "Bytes from nodes",
+        "Bytes to nodes",
     ]  # fmt: skip
     for number in range(3):
         second.ask("POST", "/set", {"key": str(number), "val": "1"})
         first.ask("DELETE", f"/keys/{number}")
-    for name in ("sets", "news_in", "bytes_out"):
+    for name in ("sets", "news_in", "news_out", "bytes_out"):
         browser.wait_for(f"!document.querySelector('#rate-{name}').nextElementSibling.innerText.endsWith('peak 0')")
     browser.wait_for("document.querySelector('#confirmed').innerText.includes('ms')")
     assert browser.logged == []

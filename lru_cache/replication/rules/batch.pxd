@@ -12,6 +12,7 @@ cdef double _SHARED_SECONDS
 cdef class Batch:
     cdef int64_t _limit, _bytes
     cdef list _bodies, _events
+    cdef readonly int64_t count
     cdef readonly bint has_room
     cdef public bint is_for_all
     cpdef begin(self, int64_t value_limit)
@@ -30,10 +31,10 @@ cpdef Batch batch_of(int64_t value_limit)
 cdef class Shared:
     cdef list notices, bodies
     cdef bint is_full
-    cdef int64_t _limit
+    cdef int64_t _limit, count
     cdef double _until
     cdef bint serves(self, int64_t value_limit, double now)
 
 
 @cython.locals(shared=Shared)
-cpdef Shared shared_of(list notices, list bodies, bint is_full, int64_t value_limit, double now)
+cpdef Shared shared_of(list notices, list bodies, int64_t count, bint is_full, int64_t value_limit, double now)

@@ -18,7 +18,7 @@ _MOST_EVENTS, _SHARED_SECONDS = MAXIMUM_EVENTS, SHARED_SECONDS
 class Batch:
     """Events of which messages are made, none of which exceeds what the neighbour takes by much."""
 
-    __slots__ = ("_bodies", "_bytes", "_events", "_limit", "has_room", "is_for_all")
+    __slots__ = ("_bodies", "_bytes", "_events", "_limit", "count", "has_room", "is_for_all")
 
     def __init__(self, value_limit: int) -> None:
         self.begin(value_limit)
@@ -29,6 +29,7 @@ class Batch:
         self._bodies: list[bytes] = []
         self._events: list[Event] = []
         self._bytes = 0
+        self.count = 0  # of all events that it took
         self.has_room = True
         self.is_for_all = True  # nothing in it depends on what this neighbour has, or takes
 
@@ -53,6 +54,7 @@ class Batch:
             count = 0
         self._events.append(event_of(kind, key, version, hops, payload, life, other))
         self._bytes = size
+        self.count += 1
         self.has_room = count + 1 < _MOST_EVENTS and size < self._limit and not self._bodies
 
     def bodies(self) -> list[bytes]:
@@ -77,11 +79,14 @@ def batch_of(value_limit: int) -> Batch:
 class Shared:
     """What became of the first notices of one outbox. Another that begins with the same ones needs not make it anew."""
 
-    __slots__ = ("_limit", "_until", "bodies", "is_full", "notices")
+    __slots__ = ("_limit", "_until", "bodies", "count", "is_full", "notices")
 
-    def __init__(self, notices: list[Notice], bodies: list[bytes], is_full: bool, value_limit: int, now: float) -> None:
+    def __init__(
+        self, notices: list[Notice], bodies: list[bytes], count: int, is_full: bool, value_limit: int, now: float
+    ) -> None:
         self.notices = notices
         self.bodies = bodies
+        self.count = count  # of the events in them
         self.is_full = is_full  # else there were no more notices then, up to the next message
         self._limit = value_limit
         self._until = now + SHARED_SECONDS
@@ -91,11 +96,14 @@ class Shared:
         return value_limit == self._limit and now < self._until
 
 
-def shared_of(notices: list[Notice], bodies: list[bytes], is_full: bool, value_limit: int, now: float) -> Shared:
+def shared_of(
+    notices: list[Notice], bodies: list[bytes], count: int, is_full: bool, value_limit: int, now: float
+) -> Shared:
     """What `Shared(...)` makes, at less cost where this is compiled."""
     shared = Shared.__new__(Shared)
     shared.notices = notices
     shared.bodies = bodies
+    shared.count = count
     shared.is_full = is_full
     shared._limit = value_limit
     shared._until = now + _SHARED_SECONDS

@@ -28,12 +28,14 @@ class Counts:
     """What happened to the replica so far."""
 
     __slots__ = (
-        "applied", "dropped_by_floors", "loads_left_out", "overflows", "refused", "repeated", "resyncs", "too_large",
+        "applied", "dropped_by_floors", "loads_left_out", "overflows", "refused", "repeated", "resyncs", "told",
+        "too_large",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.applied = self.repeated = self.resyncs = self.overflows = 0
         self.refused = 0  # sets that only a floor stood in the way of
+        self.told = 0  # news, once for each link
         self.dropped_by_floors = self.loads_left_out = self.too_large = 0
 
     def __iter__(self) -> Any:
@@ -49,4 +51,14 @@ class Counts:
         return f"Counts({', '.join([f'{name}={getattr(self, name)}' for name in _COUNTS])})"
 
 
-_COUNTS = ("applied", "repeated", "refused", "resyncs", "overflows", "dropped_by_floors", "loads_left_out", "too_large")
+_COUNTS = (
+    "applied",
+    "repeated",
+    "told",
+    "refused",
+    "resyncs",
+    "overflows",
+    "dropped_by_floors",
+    "loads_left_out",
+    "too_large",
+)

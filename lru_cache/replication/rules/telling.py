@@ -352,6 +352,7 @@ class Teller:
             and outbox.begins_with(shared.notices, not shared.is_full)
         ):
             outbox.drop_first(len(shared.notices))
+            self.counts.told += shared.count
             if shared.is_full:
                 return list(shared.bodies)
             message = outbox.pop_message()
@@ -369,8 +370,9 @@ class Teller:
             taken.append(item)
             self._add_notice(batch, neighbour, item, now)
         bodies = batch.bodies()
+        self.counts.told += batch.count
         if len(self._links) > 1 and batch.is_for_all and taken:
-            self._shared = shared_of(taken, bodies, not batch.has_room, neighbour.value_limit, now)
+            self._shared = shared_of(taken, bodies, batch.count, not batch.has_room, neighbour.value_limit, now)
             bodies = list(bodies)
         if message is not None:
             bodies.append(message)
@@ -378,6 +380,12 @@ class Teller:
 
     def _drain_resync(self, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
         batch = batch_of(neighbour.value_limit)
+        messages_beside = self._fill_from_resync(batch, neighbour, resync, now)
+        self.counts.told += batch.count
+        return [*batch.bodies(), *messages_beside]
+
+    def _fill_from_resync(self, batch: Batch, neighbour: Neighbour, resync: Resync, now: float) -> list[bytes]:
+        """Take news from it, and return the message that comes behind them, if any does."""
         empty = 0
         while batch.has_room and empty < STEPS_IN_A_TURN:
             try:
@@ -385,16 +393,16 @@ class Teller:
             except StopIteration:
                 if self._sweep.is_pending:  # what is doomed is not told, and `seen` covers the floors that doom it
                     break
-                return [*batch.bodies(), *self._end_resync(neighbour, resync)]
+                return self._end_resync(neighbour, resync)
             if isinstance(step, list):
                 floors = self._announce(step, resync.heard)
                 self._remember_announcement(floors)
-                return [*batch.bodies(), messages.encode(floors)]
+                return [messages.encode(floors)]
             if step is None:
                 empty += 1
             else:
                 self._add_events(batch, neighbour, step, now)
-        return batch.bodies()
+        return []
 
     def _add_notice(self, batch: Batch, neighbour: Neighbour, notice: Notice, now: float) -> None:
         """What is to be said of news. If the value that was news is still held, it need not be looked up."""
