@@ -224,11 +224,14 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         if life is not None and life <= 0:
             self.invalidate_many(key for key, _ in items)
             return
-        if self._sharing is not None:
-            for key, value in items:  # all, before the first is kept: one may be refused
-                self._sharing.prepare(key, value)
-        for key, value in items:
-            self._set(key, value, life)
+        sharing = self._sharing
+        if sharing is None:
+            for key, value in items:
+                self._set(key, value, life)
+            return
+        prepared = [sharing.prepare(*item) for item in items]  # all, before the first is kept: one may be refused
+        for (key, value), each in zip(items, prepared, strict=True):
+            self._set(key, value, life, prepared=each)
 
     def invalidate(self, key: K) -> bool:
         """The value of this key no longer holds: drop it, and whatever is being loaded for it. True if one was held."""
@@ -530,10 +533,11 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         """Whether what is set lives for the cache's own life, and nobody is told when it leaves."""
         return not self._freshness.jitter and self._freshness.refresh_time is None and self._on_removal is None
 
-    def _set(self, key: K, value: V, life: float | None, if_absent: bool = False) -> bool:
+    def _set(self, key: K, value: V, life: float | None, if_absent: bool = False, prepared: Any = None) -> bool:
         """Keep a value; with `if_absent` only if none is held. Whether it was kept."""
         sharing = self._sharing
-        prepared = None if sharing is None else sharing.prepare(key, value)
+        if sharing is not None and prepared is None:
+            prepared = sharing.prepare(key, value)
         with self._lock:
             now = self._monotonic()
             if if_absent and self._living_locked(key, now) is not None:
