@@ -355,7 +355,7 @@ class Believer(Teller):
         if floors.hops < MAXIMUM_HOPS:
             body = messages.encode(floors._replace(hops=floors.hops + (source is not None)))
             for neighbour in self._links:
-                if neighbour is not source and neighbour.seen is not None:
+                if neighbour is not source and neighbour.seen is not None and neighbour.node != floors.announcer:
                     neighbour.outbox.add_message(body)
         self._work_a_while(now)
 
