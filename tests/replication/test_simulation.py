@@ -94,11 +94,16 @@ def test_every_promise_holds_where_all_that_is_held_is_gone_through_in_slices(
         Simulation(seed, slowly=True, mix=mix, whole_cache=whole_cache).run()
 
 
-def test_a_seed_that_never_got_quiet() -> None:
-    """With outboxes of a few keys what a node had announced came back from its neighbours, and overflowed the outboxes
-    to it; so they told it all anew, which overflowed its own, and it announced once more.
-    """
-    Simulation(475, slowly=True, mix=MANY_CLOCKS, whole_cache=True).run()
+# With outboxes of a few keys: what a node had announced came back from its neighbours, and overflowed their outboxes
+# to it. So they told it all anew, which overflowed its own, and it announced once more.
+NEVER_QUIET = (475, True)
+# A node whose clock had been ahead began anew at a time before that of a set which it held, and wrote an older one.
+BEGAN_TOO_EARLY = (4850, False)
+
+
+@pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY])
+def test_seeds_with_many_clocks_that_failed_once(seed: int, whole_cache: bool) -> None:
+    Simulation(seed, slowly=True, mix=MANY_CLOCKS, whole_cache=whole_cache).run()
 
 
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)

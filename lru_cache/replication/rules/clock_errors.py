@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .forgetting import Forgotten
 from .stamp import Stamp, stamp_of
-from .version import Version
+from .version import HybridClock, Version
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -23,13 +23,22 @@ class Ahead:
 
     is_ahead = True
 
-    __slots__ = ("_forgotten", "_grave", "_old", "_store", "_walk")
+    __slots__ = ("_clock", "_forgotten", "_grave", "_old", "_store", "_walk")
 
     def __init__(
-        self, store: "StoreView", forgotten: Forgotten, latest: int, error: int, present: int, old: bytes, new: bytes
+        self,
+        store: "StoreView",
+        forgotten: Forgotten,
+        clock: HybridClock,
+        latest: int,
+        error: int,
+        present: int,
+        old: bytes,
+        new: bytes,
     ) -> None:
         self._store = store
         self._forgotten = forgotten
+        self._clock = clock
         self._old = old
         self._walk: Any = store.walk()
         self._grave = 0
@@ -47,6 +56,7 @@ class Ahead:
         graves, self._grave = self._forgotten.slice(self._grave)
         for grave in graves:
             self._forgotten.lower(grave)
+            self._clock.hear(grave.version.time)
         if self._grave < 0:
             self._forgotten.end_lowering()
         return self._grave >= 0
@@ -64,7 +74,9 @@ class Ahead:
                 # less, so its value may be newer than this one, which must not be told. What is older is dead.
                 self._store.drop(entry, now)
                 self._forgotten.bury(stamp.key, version)
-        elif self._forgotten.is_misdated(stamp.life_version):
+            return
+        self._clock.hear(stamp.version.time)
+        if self._forgotten.is_misdated(stamp.life_version):
             stamp.life_version = self._forgotten.lowered(stamp.life_version)
 
 

@@ -40,6 +40,8 @@ class Replica(Believer):
 
     def set(self, key: bytes, payload: bytes, now: float) -> Stamp:
         """A value was told: the stamp to keep it with."""
+        if self._repairs:
+            self._hear_held(key)
         version = self._write_news(now)
         self.forgotten.exhume(key, version)
         stamp = stamp_of(key, version, True, payload, version)
@@ -48,6 +50,8 @@ class Replica(Believer):
 
     def invalidate(self, key: bytes, now: float) -> None:
         """A value no longer holds, in no version of the data. The cache drops it."""
+        if self._repairs:
+            self._hear_held(key)
         version = self._write_news(now)
         self.forgotten.bury(key, version)
         told = self._store.key_of_all(key)
@@ -139,8 +143,9 @@ class Replica(Believer):
         latest, present, error = self.latest_right_time(now), self._clock.present(now), span_of(self._clock.lead)
         old = self.origins.node
         self._must_redate = False
-        self._repairs.append(Ahead(self._store, self.forgotten, latest, error, present, old, node))
+        self._repairs.append(Ahead(self._store, self.forgotten, self._clock, latest, error, present, old, node))
         self._clock.restart()
+        self._clock.hear(self.forgotten.base)  # as all that is found right: it may lie a little ahead of our clock
         for each in self.origins.known_after(latest):
             self.origins.forget(each)
         is_wrong = self.origins.own_time > latest
@@ -152,6 +157,13 @@ class Replica(Believer):
         self._note_forgotten(now)
         self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
         self._work_a_while(now)
+
+    def _hear_held(self, key: bytes) -> None:
+        """While what is held is dated anew, a write is newer than the right version that it replaces all the same."""
+        stamp = stamp_in(self._store.find(key))
+        for version in (NOTHING if stamp is None or not stamp.is_set else stamp.version, self.forgotten.grave(key)):
+            if not self.forgotten.is_misdated(version):
+                self._clock.hear(version.time)
 
     def _invalidate_misdated(self, since: int, now: float) -> None:
         """Our clock was behind since then. What we wrote is invalidated once more.
