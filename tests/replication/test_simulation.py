@@ -99,9 +99,11 @@ def test_every_promise_holds_where_all_that_is_held_is_gone_through_in_slices(
 NEVER_QUIET = (475, True)
 # A node whose clock had been ahead began anew at a time before that of a set which it held, and wrote an older one.
 BEGAN_TOO_EARLY = (4850, False)
+# A clear that was misdated had taken the place of one that was right, and was dated before it.
+LOST_A_CLEAR = (11738, True)
 
 
-@pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY])
+@pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY, LOST_A_CLEAR])
 def test_seeds_with_many_clocks_that_failed_once(seed: int, whole_cache: bool) -> None:
     Simulation(seed, slowly=True, mix=MANY_CLOCKS, whole_cache=whole_cache).run()
 

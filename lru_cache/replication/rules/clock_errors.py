@@ -35,6 +35,7 @@ class Ahead:
         present: int,
         old: bytes,
         new: bytes,
+        right_base: int,
     ) -> None:
         self._store = store
         self._forgotten = forgotten
@@ -42,7 +43,7 @@ class Ahead:
         self._old = old
         self._walk: Any = store.walk()
         self._grave = 0
-        forgotten.begin_to_lower(latest, error, present, new)
+        forgotten.begin_to_lower(latest, error, present, new, right_base)
 
     def step(self, now: float, slice_: int) -> bool:
         """Go on for a slice. False once it is over."""

@@ -178,16 +178,17 @@ class Forgotten:
                     self.floors.pop(bucket, None)
                     self._changed_at.pop(bucket, None)
 
-    def begin_to_lower(self, latest: int, error: int, present: int, node: bytes) -> None:
+    def begin_to_lower(self, latest: int, error: int, present: int, node: bytes, right_base: int) -> None:
         """A clock was ahead by this span: until `end_lowering`, what is after that time is dated anew, as this node's.
 
-        Floors now: the base is the time of a clear, but in a bucket's floor there may be writes by right clocks, too.
+        Floors now: the base is the time of a clear, and `right_base` what it was before any that was misdated; but in a
+        bucket's floor there may be writes by right clocks, too.
         Graves one by one, by `lower`, and each that is buried or collected meanwhile.
         """
         self._latest, self._error, self._present, self._lowered_by = latest, error, present, node
         self._is_lowering = True
         if self.base > latest:
-            self.base = min(self.base - error, present)
+            self.base = max(min(self.base - error, present), min(right_base, latest))
         for bucket, floor in list(self.floors.items()):
             if floor > present:
                 self.floors[bucket] = present

@@ -111,9 +111,10 @@ class Replica(Believer):
         self._clock.anchor(now, wall)
         if drift < -self.limits.max_clock_skew and self._clock.lead == 0 and self._has_dated(now):
             self._clock.keep_pace(-drift)  # perhaps it was ahead: see `redate`
-            self._wrong_since = self._anchored_at
+            self._wrong_since, self._right_base = self._anchored_at, self._base_at_anchor
         self._store.fence_all()
         self._sweep.add_loads()
+        self._base_at_anchor = self.forgotten.base
         was_anchored_at, self._anchored_at = self._anchored_at, self._clock.tick(now)
         if behind > self.limits.max_clock_skew:  # less than that the hold allows for
             self._invalidate_misdated(was_anchored_at, now)
@@ -143,7 +144,9 @@ class Replica(Believer):
         latest, present, error = self.latest_right_time(now), self._clock.present(now), span_of(self._clock.lead)
         old = self.origins.node
         self._must_redate = False
-        self._repairs.append(Ahead(self._store, self.forgotten, self._clock, latest, error, present, old, node))
+        self._repairs.append(
+            Ahead(self._store, self.forgotten, self._clock, latest, error, present, old, node, self._right_base)
+        )
         self._clock.restart()
         self._clock.hear(self.forgotten.base)  # as all that is found right: it may lie a little ahead of our clock
         for each in self.origins.known_after(latest):
@@ -156,6 +159,7 @@ class Replica(Believer):
         self._fresh_origins.clear()
         self._note_forgotten(now)
         self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
+        self._base_at_anchor = self.forgotten.base
         self._work_a_while(now)
 
     def _hear_held(self, key: bytes) -> None:

@@ -34,7 +34,7 @@ cdef class Teller:
     cdef readonly HybridClock _clock
     cdef list _repairs
     cdef bint _must_redate
-    cdef int64_t _silence, _news_time, _forgot_nodes_at, _anchored_at, _collected_before, _announcements, _wrong_since
+    cdef int64_t _silence, _news_time, _forgot_nodes_at, _anchored_at, _collected_before, _announcements, _wrong_since, _right_base, _base_at_anchor
     cdef object _announced
     cdef bytes _last_node, _own_seen
     cdef int64_t _own_seen_time

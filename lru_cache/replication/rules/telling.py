@@ -59,6 +59,7 @@ class Teller:
         "_anchored_at",
         "_announced",
         "_announcements",
+        "_base_at_anchor",
         "_clock",
         "_collected_before",
         "_forgot_nodes_at",
@@ -71,6 +72,7 @@ class Teller:
         "_own_seen_time",
         "_recent",
         "_repairs",
+        "_right_base",
         "_shared",
         "_silence",
         "_store",
@@ -108,6 +110,8 @@ class Teller:
         self._repairs: list[Ahead | Behind] = []  # of what was written by a clock that was wrong
         self._must_redate = False
         self._wrong_since = 0  # while the clock may have been ahead: our time when it was believed
+        self._right_base = 0  # and the base of floors then
+        self._base_at_anchor = 0  # that was when the clock was last believed
         self._shared: Shared | None = None  # what was last said on a link, which others may say, too
         self._own_seen, self._own_seen_time = b"", 0  # the message that says no more than our own time, and that time
 
