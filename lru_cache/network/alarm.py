@@ -70,6 +70,7 @@ class Alarm:
     """Wait for sockets, or until somebody rings. One thread waits; any thread rings, and does not block."""
 
     def __init__(self) -> None:
+        self.has_rung = False  # before the last wait was over
         self._rung = False  # since the last wait; so that a hundred rings cost one system call
         # Protects the writing end from being closed while somebody writes, whose bytes could then go into a file that
         # was given the same number. Reentrant, since a signal's handler may ring too.
@@ -123,10 +124,12 @@ class Alarm:
         One that is broken or closed at the other end is ready for all that it was watched for.
         """
         ready = {}
+        self.has_rung = False
         for number, events in self._selector.select(seconds):
             if number != self._reading:
                 ready[number] = events
                 continue
+            self.has_rung = True
             try:
                 os.read(number, 4096)
             except BlockingIOError:

@@ -78,11 +78,14 @@ class Link:
         self._is_owed = False  # another thread has left something to the link's own
         self._failure: Exception | None = None  # what happened to another thread that was sending
         self._parting: str | None = None  # why we are to end it
-        self._pong: int | None = None  # owed; only the latest, since a flood of pings deserves no memory
+        self._pong: bytes | None = None  # owed; only the latest, since a flood of pings deserves no memory
         self._silence_seconds = silence_seconds * PATIENCE
         wanted = min(silence_seconds, self.peer.silence_ms / 1000) / PINGS_IN_A_SILENCE
         wanted *= DIALLER_S_SHARE if self.dialled else 1.0
         self._ping_seconds = max(wanted, SHORTEST_PING_SECONDS)
+        self._measure_seconds = max(MEASURE_SECONDS, self._ping_seconds)
+        # When a ping may go with a pong: not at once, or two ends would answer each other for ever.
+        self._measure_along_seconds = max(self._measure_seconds - self._ping_seconds, self._measure_seconds / 2)
         self._pings = 0
         self._heard_at = self._sent_at = self._pinged_at = time.monotonic()
         self._awake_at = uptime()  # when the link's thread last looked at the clock
@@ -216,21 +219,51 @@ class Link:
         if connection.wants_write is not self._waits_to_write:
             self._waits_to_write = connection.wants_write
             self._alarm.watch(connection.socket, writable=connection.wants_write)
-        wait = 0.0 if is_busy or connection.has_more else self._idle_seconds()
-        ready = self._alarm.wait(wait).get(self._number, 0)
+        if is_busy or connection.has_more:
+            self._wait(0.0)
+            return
+        due = self._feed.due()
+        while self._wait(self._idle_seconds(due)) and self._answers_alone(due):
+            pass
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, and read what came. Whether that was pings, and nobody has woken this thread for anything else."""
+        connection = self._connection
+        ready = self._alarm.wait(seconds).get(self._number, 0)
         self._require_awake(time.clock_gettime(_UPTIME))
         if ready & READABLE or connection.has_more:
-            self._read()
-        elif time.monotonic() - self._heard_at > self._silence_seconds:
+            return self._read() and not self._alarm.has_rung
+        if time.monotonic() - self._heard_at > self._silence_seconds:
             # Only when nothing waits to be read: who reads late has no reason to blame the other side.
             raise EndedError(f"nothing came from it for {self._silence_seconds:.3g} s", by_us=False)
+        return False
 
-    def _idle_seconds(self) -> float:
-        due = min(self._ping_due(), self._heard_at + self._silence_seconds, self._feed.due())
+    def _answers_alone(self, due: float) -> bool:
+        """Answer the ping that has come, if it is time for nothing else. Else it is left to the next turn.
+
+        On an idle link that is most of what there is to do. A turn looks at much more, and nothing of it is in a
+        processor's cache by then.
+        """
+        now, connection = time.monotonic(), self._connection
+        with self._send_lock:
+            if (
+                self._is_owed
+                or connection.has_more
+                or connection.wants_write
+                or now >= min(due, self._pinged_at + self._measure_along_seconds)
+                or now - self._feed.sent_at >= pace.SEEN_WHEN_IDLE_SECONDS
+            ):
+                return False
+            self._sent_at = now
+            connection.send(self._urgent(now))
+            return not connection.wants_write
+
+    def _idle_seconds(self, due: float) -> float:
+        due = min(self._ping_due(), self._heard_at + self._silence_seconds, due)
         return max(0.0, due - time.monotonic())
 
     def _ping_due(self) -> float:
-        return min(self._sent_at + self._ping_seconds, self._pinged_at + max(MEASURE_SECONDS, self._ping_seconds))
+        return min(self._sent_at + self._ping_seconds, self._pinged_at + self._measure_seconds)
 
     def _require_awake(self, now: float) -> None:
         """End the link if this process stood still for as long as makes a neighbour dead.
@@ -247,24 +280,32 @@ class Link:
 
     # Reading.
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Whether nothing but pings came."""
         if self._connection.is_tls:
             with self._send_lock:
                 self._connection.fill()
         else:
             self._connection.fill()
         self._heard_at = time.monotonic()
-        self._receive_all()
+        return self._receive_all()
 
-    def _receive_all(self) -> None:
+    def _receive_all(self) -> bool:
+        """Whether it was nothing but pings, as we write them."""
         body = None
+        are_pings = True
         for body in self._connection.bodies:
             self._require_awake(time.clock_gettime(_UPTIME))
+            pong = messages.pong_to(body)
+            if pong is not None:
+                self._pong = pong
+                continue
+            are_pings = False
             message = self._feed.received(body)
             if message is None:
                 continue
             if isinstance(message, Ping):
-                self._pong = message.number
+                self._pong = messages.encode(Pong(message.number))
             elif isinstance(message, Pong) and message.number == self._pings:
                 self.round_trip = time.monotonic() - self._pinged_at
                 self._feed.measured(self.round_trip / 2)
@@ -272,6 +313,7 @@ class Link:
                 raise EndedError(f"it said goodbye: {printable(message.reason)}", by_us=False, orderly=True)
         if body is not None:
             self._feed.pass_on()
+        return are_pings and body is not None
 
     # Sending.
 
@@ -317,10 +359,13 @@ class Link:
     def _urgent(self, now: float) -> list[bytes]:
         """What goes ahead of everything else, so that a backlog never looks like a death."""
         bodies = []
+        ping_due = self._ping_due()
         if self._pong is not None:
-            bodies.append(messages.encode(Pong(self._pong)))
+            bodies.append(self._pong)
             self._pong = None
-        if now >= self._ping_due():
+            # That is something said. A ping that is to measure goes with it rather than wake this thread by itself.
+            ping_due = self._pinged_at + self._measure_along_seconds
+        if now >= ping_due:
             self._feed.heartbeat(now)
             self._pings += 1
             self._pinged_at = now

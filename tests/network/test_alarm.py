@@ -101,6 +101,19 @@ def test_tells_which_sockets_are_ready_and_for_what(alarm: Alarm, pair: tuple[so
     assert alarm.wait(PATIENCE)[one.fileno()] & READABLE
 
 
+def test_tells_a_ring_also_when_a_socket_is_ready(alarm: Alarm, pair: tuple[socket.socket, socket.socket]) -> None:
+    one, other = pair
+    alarm.watch(one)
+    other.send(b"x")
+    found = []
+    for rings in (0, 1, 0):
+        for _ in range(rings):
+            alarm.ring()
+        found.append((alarm.wait(PATIENCE), alarm.has_rung))
+    ready = {one.fileno(): READABLE}
+    assert found == [(ready, False), (ready, True), (ready, False)]
+
+
 def test_the_end_of_a_stream_is_readable(alarm: Alarm, pair: tuple[socket.socket, socket.socket]) -> None:
     alarm.watch(pair[0])
     pair[1].close()

@@ -11,10 +11,10 @@ from lru_cache import LRUCacheDistributed
 from lru_cache.network import client
 from lru_cache.network import link as links
 from lru_cache.network.link import Link
-from lru_cache.replication import Goodbye, Ping, messages, pace
+from lru_cache.replication import Goodbye, Ping, Pong, messages, pace
 from tests.concurrency import PATIENCE, Gate, Started, eventually, interrupted_after, link, settle
 from tests.network.conftest import Meet
-from tests.network.strangers import NODE
+from tests.network.strangers import NODE, Stranger
 
 Cache = LRUCacheDistributed[Any, Any]
 Pair = tuple[Cache, Cache]
@@ -243,11 +243,122 @@ def test_a_pong_of_another_ping_measures_nothing(nodes: Nodes, meet: Meet) -> No
     eventually(lambda: node.stats().links == 1)
     there = link_of(node)
     there.round_trip = 12.5
-    stranger.send(messages.Pong(999))
+    stranger.send(Pong(999))
     stranger.send(Ping(1))
-    while not isinstance(messages.decode(stranger.hear() or b""), messages.Pong):
+    while not isinstance(messages.decode(stranger.hear() or b""), Pong):
         pass
     assert there.round_trip == 12.5
+
+
+@pytest.fixture
+def patient(nodes: Nodes, meet: Meet) -> tuple[Link, Stranger]:
+    """A link whose two ends ping each other every few days, and the stranger at the other end."""
+    node = nodes(local_address=("127.0.0.1", 0), connection_timeout=1e9)
+    stranger = meet(node)
+    stranger.greet(node, silence_ms=1_000_000_000)
+    eventually(lambda: node.stats().links == 1)
+    return link_of(node), stranger
+
+
+def heard_after(stranger: Stranger, *pings: int) -> list[str]:
+    """The pings and pongs that come when these are sent, each after the pong to the one before."""
+    heard: list[str] = []
+    for number in pings:
+        stranger.send(Ping(number))
+        while heard[-1:] != [repr(Pong(number))]:
+            message = messages.decode(stranger.hear() or b"")
+            if isinstance(message, Ping | Pong):
+                heard.append(repr(message))
+    return heard
+
+
+def test_a_ping_that_is_due_soon_to_measure_goes_with_a_pong(patient: tuple[Link, Stranger]) -> None:
+    """And none with the next pong, or two ends would answer each other for ever."""
+    there, stranger = patient
+    there._pinged_at -= there._measure_along_seconds
+    assert heard_after(stranger, 7, 8, 9) == [
+        "Pong(number=7)", "Ping(number=1)", "Pong(number=8)", "Pong(number=9)"
+    ]  # fmt: skip
+
+
+def test_a_pong_is_something_said_which_no_ping_need_follow(
+    patient: tuple[Link, Stranger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, stranger = patient
+    receive = there._receive_all
+
+    def receive_late() -> None:
+        receive()
+        if there._pong is not None:
+            there._sent_at -= there._ping_seconds
+
+    monkeypatch.setattr(there, "_receive_all", receive_late)
+    assert heard_after(stranger, 7, 8) == ["Pong(number=7)", "Pong(number=8)"]
+
+
+def test_a_ping_on_an_idle_link_is_answered_without_a_turn(
+    patient: tuple[Link, Stranger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, stranger = patient
+    monkeypatch.setattr(pace, "SEEN_WHEN_IDLE_SECONDS", 1e9)
+    turns: list[float] = []
+    carry_out = there._feed.carry_out
+    monkeypatch.setattr(there._feed, "carry_out", lambda now: (turns.append(now), carry_out(now)))
+
+    def is_answered_without() -> bool:
+        before = len(turns)
+        heard_after(stranger, 7, 8)
+        return len(turns) == before
+
+    eventually(is_answered_without)
+
+
+@pytest.mark.parametrize("due", ["a beat", "a ping", "`seen`", "news"])
+def test_what_is_due_as_well_is_done_when_a_ping_comes(
+    patient: tuple[Link, Stranger], monkeypatch: pytest.MonkeyPatch, due: str
+) -> None:
+    there, stranger = patient
+    heard_after(stranger, 7)
+    answers: list[bool] = []
+    answer = there._answers_alone
+
+    def answer_late(until: float) -> bool:
+        if due == "a ping":
+            there._pinged_at = -inf
+        elif due == "`seen`":
+            monkeypatch.setattr(there._feed, "sent_at", -inf)
+        elif due == "news":
+            there._is_owed = True
+        answers.append(answer(-inf if due == "a beat" else until))
+        return answers[-1]
+
+    monkeypatch.setattr(there, "_answers_alone", answer_late)
+
+    def is_asked() -> bool:
+        heard_after(stranger, 8)
+        return answers != []
+
+    eventually(is_asked)
+    assert True not in answers
+
+
+def test_who_wakes_a_link_s_thread_as_a_ping_comes_has_its_turn(
+    patient: tuple[Link, Stranger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, stranger = patient
+    monkeypatch.setattr(pace, "SEEN_WHEN_IDLE_SECONDS", 1e9)
+    wait = there._alarm.wait
+    asked: list[float] = []
+
+    def wait_rung(seconds: float) -> dict[int, int]:
+        there.wake()
+        return wait(seconds)
+
+    monkeypatch.setattr(there._alarm, "wait", wait_rung)
+    heard_after(stranger, 7)  # perhaps by a wait that had begun before
+    monkeypatch.setattr(there, "_answers_alone", asked.append)
+    heard_after(stranger, 8, 9)
+    assert asked == []
 
 
 def test_a_neighbour_s_goodbye_is_no_alarm_and_its_reason_one_line(

@@ -218,6 +218,31 @@ def test_what_is_no_message_is_refused(vector: Any) -> None:
         decode(bytes.fromhex(vector["hex"]))
 
 
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 255, 256, 65_535, 65_536, (1 << 32) - 1])
+def test_the_pong_to_a_ping_is_what_is_encoded_for_its_number(number: int) -> None:
+    assert messages.pong_to(encode(Ping(number))) == encode(Pong(number))
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"] + VECTORS["accepted"] + VECTORS["refused"], ids=by_name)
+def test_there_is_a_pong_to_nothing_but_a_ping_as_we_write_it(vector: Any) -> None:
+    body = bytes.fromhex(vector["hex"])
+    try:
+        message = decode(body)
+    except ProtocolError:
+        message = None
+    is_ours = type(message) is Ping and body == encode(message)
+    assert messages.pong_to(body) == (encode(Pong(message.number)) if is_ours else None)
+
+
+@given(st.binary(max_size=10).map(lambda rest: b"\x92\x05" + rest) | st.binary(max_size=3))
+def test_whatever_is_answered_is_a_ping_of_that_number(body: bytes) -> None:
+    pong = messages.pong_to(body)
+    if pong is not None:
+        ping = decode(body)
+        assert type(ping) is Ping
+        assert repr(decode(pong)) == repr(Pong(ping.number))
+
+
 def test_there_is_a_vector_of_every_type() -> None:
     first_items = {bytes.fromhex(vector["hex"])[1] for vector in VECTORS["messages"]}
     assert first_items == set(Type)

@@ -30,6 +30,9 @@ MOST_ITEMS = 2 * MAXIMUM_ORIGINS  # in one array
 MOST_ITEMS_OF_FLOORS = 4 * (BUCKETS + 1)
 MOST_COLLECTIONS = 64  # in one message, but for the floors' own: seven are ours, and there is room to grow
 DEEPEST = 6  # collections within each other: three are ours
+_PING, _PONG = b"\x92\x05", b"\x92\x06"
+# How long a ping is, by the first byte of its number; 0 for a number as we do not write it.
+_PING_LENGTHS = bytes([3] * 0x80 + [0] * 0x4C + [4, 5, 7] + [0] * 0x31)
 _HEADS = b"\xdc\xdd\xc7\xd6\xd7"  # of long arrays, and of dates: those of msgpack's extensions that no hook sees
 _MANY_HEADS = 8
 
@@ -148,6 +151,17 @@ def _encode_floors(floors: Floors) -> bytes:
 
 
 # -- in ----------------------------------------------------------------------------------------------------------------
+
+
+def pong_to(body: bytes) -> bytes | None:
+    """The answer, if this is a ping as we write it. None for all else, to be decoded.
+
+    Most of what an idle node does is to answer pings. To decode and encode them takes little but code and data that
+    are in no processor's cache by then.
+    """
+    if body[:2] != _PING or len(body) < 3 or len(body) != _PING_LENGTHS[body[2]]:
+        return None
+    return _PONG + body[2:]
 
 
 def decode(body: bytes) -> Message | None:
