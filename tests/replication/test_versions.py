@@ -29,6 +29,7 @@ class Node:
     def __init__(self, cluster: "Cluster", name: str, version: int | str | None, graves: int, capacity: int) -> None:
         self.cluster = cluster
         self.name = name
+        self.version = version
         self.store: Store[Any, bytes] = Store(capacity)
         self.loads: dict[str, Any] = {}
         limits = cluster.rules.Limits(graves=graves)
