@@ -15,6 +15,7 @@ from tests.integration.namespaces import NEAR, Cable, why_not
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
 NOISE = 2.0
 HEALED_WITHIN = 5.0
+ATTEMPTS = 5  # to mend a cable in time on a busy machine
 SECRET = "a secret that only this test knows"
 
 
@@ -70,12 +71,17 @@ def test_they_find_each_other_again_and_agree(cluster: Cluster, cable: Cable, en
 def test_a_cut_that_is_mended_in_time_is_no_death(cable: Cable, ends: tuple[Node, Node]) -> None:
     """What was on its way comes late, as TCP has it, and the link lives on."""
     server, client = ends
-    addresses = [peer["address"] for peer in server.connected()]
-    cable.cut()
-    time.sleep(IN_TIME / 10)
-    client.set("key", "late")
-    cable.mend()
-    until(lambda: server.has("key", "late"), "it has come")
+    for attempt in range(ATTEMPTS):
+        addresses = [peer["address"] for peer in server.connected()]
+        began = time.monotonic()
+        cable.cut()
+        time.sleep(IN_TIME / 10)
+        client.set(f"key {attempt}", "late")
+        cable.mend()
+        until(lambda n=attempt: server.has(f"key {n}", "late"), "it has come")
+        if time.monotonic() - began < IN_TIME / 2:
+            break  # else the machine stood still meanwhile, and it was not mended in time
+        until(lambda: len(server.connected()) == 1, "they are linked")
     assert [peer["address"] for peer in server.connected()] == addresses, "it was dialled anew"
 
 
