@@ -61,7 +61,7 @@ V = TypeVar("V", bound="Bare")
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
 GRAVES_WITHOUT_BOUND = 50_000  # remembered deletions where entries have no bound
-LONGEST_VERSION_CHARACTERS = 100
+LONGEST_VERSION_BYTES = 100
 LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 SHORTEST_SILENCE_SECONDS = 0.03  # in less, three pings that are 10 ms apart do not fit
 SHORT_SILENCE_SECONDS = 0.1  # which a thread may have to wait for its turn in a busy process
@@ -641,10 +641,8 @@ def _version(value: Any) -> int | str | None:
         return value
     if type(value) is not str:
         raise TypeError(f"version must be an int of at most 64 bits, a str or None, not {value!r}"[:200])
-    if not 0 < len(value) <= LONGEST_VERSION_CHARACTERS or not value.isprintable():
-        raise ValueError(
-            f"version must have 1 to {LONGEST_VERSION_CHARACTERS} printable characters, got {value!r}"[:200]
-        )
+    if not value.isprintable() or not 0 < len(value.encode()) <= LONGEST_VERSION_BYTES:
+        raise ValueError(f"version must be printable and have 1 to {LONGEST_VERSION_BYTES} bytes, got {value!r}"[:200])
     return value
 
 

@@ -209,6 +209,72 @@ def test_a_newer_value_outlives_an_older_invalidation_of_all(cluster: Cluster) -
     assert (two.get("k"), late.get("k")) == (b"\x01", b"\x01")
 
 
+def test_a_set_without_a_version_whose_value_is_gone_says_nothing_of_the_age_of_ours(cluster: Cluster) -> None:
+    """1: two sets of one version, the newer one evicted. 2: who holds the older one hears a set without a version.
+    3: its value ends, and who has the newer grave hears of it as of an invalidation. 4: the two meet.
+    """
+    plain, older, newer = cluster.node(), cluster.node(1), cluster.node(1, capacity=1)
+    older.set("k", b"\x01")
+    newer.set("k", b"\x02")
+    newer.set("x")
+    cluster.now += 5
+    cluster.link(older, plain)
+    plain.set("k")
+    cluster.settle()
+    cluster.cut(older, plain)
+    entry = plain.store.find("k")
+    assert entry is not None
+    gone = plain.store.remove(entry, RemovalCause.EVICTED, cluster.now)
+    plain.replica.left([gone])
+    cluster.link(plain, newer)
+    cluster.cut(plain, newer)
+    cluster.link(newer, older)
+    assert older.get("k") is None
+
+
+@pytest.mark.parametrize("hub_version", [None, 1])
+def test_an_old_value_does_not_come_back_past_an_invalidation_without_a_version(
+    cluster: Cluster, hub_version: Any
+) -> None:
+    hub, plain, two = cluster.node(hub_version, graves=10), cluster.node(), cluster.node(2)
+    two.set("k")
+    cluster.now += 5
+    plain.invalidate("k")
+    cluster.link(hub, plain)
+    cluster.link(hub, two)
+    assert two.get("k") is None
+    late = cluster.node(2)
+    cluster.link(hub, late)
+    assert late.get("k") is None
+
+
+def test_what_has_expired_of_other_versions_is_let_go_of(cluster: Cluster) -> None:
+    hub, one = cluster.node(2), cluster.node(1)
+    cluster.link(hub, one)
+    for i in range(50):
+        key = one.view.bytes_of(f"k{i}")
+        stamp = one.replica.set(key, b"\x01", cluster.now)
+        one.replica.left(one.store.put(f"k{i}", b"\x01", cluster.now, cluster.now + 5, inf, stamp))
+    cluster.settle()
+    assert hub.view.count() == 50
+    cluster.now += 10
+    hub.replica.time_passed(cluster.now, WALL + cluster.now)
+    assert hub.view.count() == 0
+
+
+@pytest.mark.parametrize("kind", ["SET", "LOAD", "TOUCH"])
+def test_a_value_of_all_versions_is_refused(cluster: Cluster, kind: str) -> None:
+    hub, one = cluster.node(), cluster.node(1)
+    cluster.link(hub, one)
+    rules = cluster.rules
+    version = rules.Version(one.replica.present(cluster.now), one.replica.node)
+    payload = None if kind == "TOUCH" else b"\x01"
+    other = rules.NOTHING if kind == "SET" else version
+    event = rules.Event(rules.Kind[kind], OF_ALL_VERSIONS + b"\xa1k", version, 1, payload, None, other)
+    with pytest.raises(ProtocolError, match="of all versions"):
+        hub.replica.received(one.name, rules.messages.encode([event]), cluster.now)
+
+
 def test_an_invalidation_of_a_version_fences_the_loads_of_the_others(cluster: Cluster) -> None:
     one, two, none = cluster.node(1), cluster.node(2), cluster.node()
     cluster.link(one, two)

@@ -41,7 +41,7 @@ cdef class Believer(Teller):
     cdef _invalidate_in_versions(self, bytes told, Version version, double now)
     @cython.locals(stamp=Stamp)
     cdef _drop_others(self, bytes told, Version version, double now)
-    @cython.locals(told=bytes, grave=Version)
+    @cython.locals(key=bytes, grave=Version, of_none=Version, start=Py_ssize_t)
     cdef bint _is_dead_in_all_versions(self, Event event) except -1
     @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
     cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1

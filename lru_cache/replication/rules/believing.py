@@ -7,7 +7,7 @@ lock held. This file must not know how anything is sent.
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.encoding import VersionedKey
+from lru_cache.replication.encoding import OF_ALL_VERSIONS, plain_start
 from lru_cache.store.removal import RemovalCause
 
 from . import messages
@@ -103,7 +103,9 @@ class Believer(Teller):
         entry = self._held(name, now)
         stamp = stamp_in(entry)
         kind = event.kind
-        if type(name) is VersionedKey and kind in (_SET, _LOAD) and self._is_dead_in_all_versions(event):
+        if kind != _INVALIDATE and event.key.startswith(OF_ALL_VERSIONS):
+            raise ProtocolError("a value of all versions")
+        if self._store.has_met_versions() and kind in (_SET, _LOAD) and self._is_dead_in_all_versions(event):
             applied = kind == _SET and self._merge_invalidate(event, name, entry, stamp, source, now)
         elif kind == _SET:
             applied = self._merge_set(event, name, entry, stamp, source, now)
@@ -177,7 +179,12 @@ class Believer(Teller):
         newest = held if held.after(grave) else grave
         if version.after(newest) or self._is_concurrent(key, version, newest):
             self._drop_unless_newer(entry, stamp, version, now)
-            self.forgotten.bury(key, version)
+            if told.startswith(OF_ALL_VERSIONS):
+                self.forgotten.bury(key, version)
+            elif stamp is not None and stamp.is_set and version.after(stamp.version):
+                # Perhaps a set without a version, whose value was gone: for others of our version it is no news, so
+                # what they are to be told of our key is the age of what we held.
+                self.forgotten.bury(key, stamp.version)
         elif entry is not None and stamp is not None and not stamp.is_set and not self._safely_after(stamp, version):
             self._store.drop(entry, now)
 
@@ -191,9 +198,13 @@ class Believer(Teller):
                 self._store.drop(entry, now)
 
     def _is_dead_in_all_versions(self, event: Event) -> bool:
-        """Whether a value that came for another version is older than an invalidation of all versions."""
-        told = self._store.key_of_all(event.key)
-        grave = self.forgotten.grave(told)
+        """Whether a value that came is older than an invalidation of all versions, or of none."""
+        key = event.key
+        grave = self.forgotten.grave(self._store.key_of_all(key))
+        start = plain_start(key)
+        if start:
+            of_none = self.forgotten.grave(key[start:])
+            grave = of_none if of_none.after(grave) else grave
         if event.kind == _SET:
             return grave is not NOTHING and not event.version.after(grave)
         return event.version.time <= grave.time + self.hold

@@ -11,7 +11,7 @@ from .wire cimport read_events, read_seen
 cdef class Replica(Believer):
     @cython.locals(version=Version, stamp=Stamp)
     cpdef Stamp set(self, bytes key, bytes payload, double now)
-    @cython.locals(stamp=Stamp, version=Version)
+    @cython.locals(stamp=Stamp, version=Version, told=bytes, stamps=list, versions=list, each=Stamp)
     cdef _hear_held(self, bytes key)
     @cython.locals(version=Version, told=bytes)
     cpdef invalidate(self, bytes key, double now)

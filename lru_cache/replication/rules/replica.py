@@ -104,6 +104,7 @@ class Replica(Believer):
     def time_passed(self, now: float, wall: float) -> bool:
         """Call about once a second. True if the clock was set: then loads, kept or in flight, are dropped."""
         self._forget_silent_nodes(now)
+        self.left(self._store.reap_others(now))
         drift = self._clock.drift(now, wall)
         if abs(drift) <= self.limits.max_clock_skew / 2:
             return False
@@ -165,7 +166,10 @@ class Replica(Believer):
     def _hear_held(self, key: bytes) -> None:
         """While what is held is dated anew, a write is newer than the right version that it replaces all the same."""
         stamp = stamp_in(self._store.find(key))
-        for version in (NOTHING if stamp is None or not stamp.is_set else stamp.version, self.forgotten.grave(key)):
+        told = self._store.key_of_all(key)
+        stamps = [stamp, *[stamp_in(entry) for entry in self._store.others_meant(told)]]
+        versions = [each.version for each in stamps if each is not None and each.is_set]
+        for version in (*versions, self.forgotten.grave(key), self.forgotten.grave(told)):
             if not self.forgotten.is_misdated(version):
                 self._clock.hear(version.time)
 

@@ -28,6 +28,9 @@ cdef class StoreView:
     @cython.locals(prefix=bytes, count=Py_ssize_t)
     cdef _count_version(self, object name, Py_ssize_t change)
     cdef object _store_of(self, object entry)
+    @cython.locals(gone=list)
+    cpdef list reap_others(self, double now)
+    cpdef bint has_met_versions(self) except -1
     cpdef bint has_others(self) except -1
     @cython.locals(gone=list)
     cdef list _keep_other(self, object held, object name, Stamp stamp, double now, double deadline)

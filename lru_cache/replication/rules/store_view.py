@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 NEVER_FRESH = float("-inf")  # a value that came encoded is decoded by the first who reads it, who must not take a hit
 _REPLACED, _REMOTE = RemovalCause.REPLACED, RemovalCause.REMOTE
 _NEVER_FRESH = NEVER_FRESH
+MOST_REAPED = 1_000  # at a time: less than a millisecond
 MOST_VERSIONS = 256  # of the data at a time, of which values are kept; for each an invalidation looks once
 _CROWD = 64  # keys of one hash, each of which a look-up may have to compare
 
@@ -124,8 +125,21 @@ class StoreView:
         if self._others is None or not (key.startswith(OF_ALL_VERSIONS) or not plain_start(key)):
             return []
         key = key[plain_start(key) :]
-        found = [self._others.find(VersionedKey(prefix + key)) for prefix in self._versions]
+        found = [self._others.find(VersionedKey(prefix + key)) for prefix in list(self._versions)]
         return [entry for entry in found if entry is not None]
+
+    def reap_others(self, now: float) -> "list[Gone[Any, Any]]":
+        """Drop some of what has expired of other versions, and return it: the cache reaps its own alone."""
+        if self._others is None:
+            return []
+        gone = self._others.reap(now, MOST_REAPED)
+        for each in gone:
+            self._count_version(each[0], -1)
+        return gone
+
+    def has_met_versions(self) -> bool:
+        """Whether any version of the data has been heard of, ours included."""
+        return self._has_met_versions
 
     def has_others(self) -> bool:
         """Whether anything of other versions may be held."""
