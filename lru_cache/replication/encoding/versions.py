@@ -7,7 +7,7 @@ than the bytes. This file must not know how a key is encoded.
 from msgpack import ExtType, packb  # type: ignore[import-untyped]
 
 VERSION_CODE = 12  # in keys only: the payload is the version, encoded as a key; none stands for all versions
-_PAIR, _EXT8, _FIXEXT1, _FIXEXT16 = 0x92, 0xC7, 0xD4, 0xD8
+PAIR, _EXT8, _FIXEXT1, _FIXEXT16 = 0x92, 0xC7, 0xD4, 0xD8
 
 
 class VersionedKey:
@@ -17,6 +17,11 @@ class VersionedKey:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+    @property
+    def prefix(self) -> bytes:
+        """What all keys of its version begin with; nothing where it has none."""
+        return self.data[: plain_start(self.data)]
 
     def __hash__(self) -> int:
         return hash(self.data)
@@ -31,7 +36,7 @@ class VersionedKey:
 def prefix_of(version: bytes) -> bytes:
     """What stands before each key of a version, which is given encoded; of all versions if it is empty."""
     mark: bytes = packb(ExtType(VERSION_CODE, version))
-    return bytes((_PAIR,)) + mark
+    return bytes((PAIR,)) + mark
 
 
 OF_ALL_VERSIONS = prefix_of(b"")
@@ -39,7 +44,7 @@ OF_ALL_VERSIONS = prefix_of(b"")
 
 def plain_start(data: bytes) -> int:
     """Where in an encoded key the key begins that is the same in all versions; 0 where no version is told."""
-    if len(data) < 4 or data[0] != _PAIR:
+    if len(data) < 4 or data[0] != PAIR:
         return 0
     header = data[1]
     if header == _EXT8 and data[3] == VERSION_CODE:

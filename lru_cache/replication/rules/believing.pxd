@@ -30,14 +30,14 @@ cdef class Believer(Teller):
     cdef int64_t _authority(self, bytes key, Stamp stamp) except? -1
     @cython.locals(told=Version)
     cdef _merge(self, Event event, Neighbour source, double now)
-    @cython.locals(kind=int, applied=bint, stamp=Stamp)
+    @cython.locals(kind=int, applied=bint, stamp=Stamp, has_met_versions=bint)
     cdef _merge_news(self, Event event, Neighbour source, double now)
     @cython.locals(kept=Stamp, deadline=double)
     cdef bint _merge_load(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
     cdef bint _merge_touch(self, Event event, object _name, object entry, Stamp stamp, Neighbour source, double now) except -1
-    @cython.locals(key=bytes, version=Version, newest=Version, held=Version, grave=Version)
+    @cython.locals(key=bytes, version=Version, newest=Version)
     cdef bint _merge_invalidate(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
-    @cython.locals(key=bytes, stamp=Stamp, newest=Version, held=Version, grave=Version)
+    @cython.locals(key=bytes, stamp=Stamp, newest=Version)
     cdef _invalidate_in_versions(self, bytes told, Version version, double now)
     @cython.locals(stamp=Stamp)
     cdef _drop_others(self, bytes told, Version version, double now)
@@ -46,10 +46,13 @@ cdef class Believer(Teller):
     @cython.locals(key=bytes, version=Version, held=Version, grave=Version, deadline=double, kept=Stamp, is_past=bint)
     cdef bint _merge_set(self, Event event, object name, object entry, Stamp stamp, Neighbour source, double now) except -1
     cdef Version _held_set(self, Stamp stamp)
+    @cython.locals(held=Version, grave=Version)
+    cdef Version _newest_write(self, bytes key, Stamp stamp)
+    cdef bint _outlives(self, Stamp stamp, Version version) except -1
     cdef bint _is_concurrent(self, bytes key, Version version, Version newest) except -1
     cdef bint _are_near(self, Version older, Version newer) except -1
     cdef _drop_unless_newer(self, object entry, Stamp stamp, Version version, double now)
-    cdef bint _drop_load_before(self, object entry, Stamp stamp, Version version, Neighbour source, int hops, double now) except -1
+    cdef bint _drop_load_before(self, object entry, Stamp stamp, Version version, double now) except -1
     cdef bint _safely_after(self, Stamp load, Version version) except -1
     cdef double _deadline(self, Event event, Neighbour source, double now) except? -1
     @cython.locals(gone=list)

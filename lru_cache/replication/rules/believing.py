@@ -103,9 +103,10 @@ class Believer(Teller):
         entry = self._held(name, now)
         stamp = stamp_in(entry)
         kind = event.kind
-        if kind != _INVALIDATE and event.key.startswith(OF_ALL_VERSIONS):
+        has_met_versions = self._store.has_met_versions
+        if has_met_versions and kind != _INVALIDATE and event.key.startswith(OF_ALL_VERSIONS):
             raise ProtocolError("a value of all versions")
-        if self._store.has_met_versions() and kind in (_SET, _LOAD) and self._is_dead_in_all_versions(event):
+        if has_met_versions and kind in (_SET, _LOAD) and self._is_dead_in_all_versions(event):
             applied = kind == _SET and self._merge_invalidate(event, name, entry, stamp, source, now)
         elif kind == _SET:
             applied = self._merge_set(event, name, entry, stamp, source, now)
@@ -154,12 +155,12 @@ class Believer(Teller):
     ) -> bool:  # fmt: skip
         key, version = event.key, event.version
         self._store.fence(name)
-        held, grave = self._held_set(stamp), self.forgotten.grave(key)
-        newest = held if held.after(grave) else grave
+        newest = self._newest_write(key, stamp)
         if not version.after(newest) and not self._is_concurrent(key, version, newest):
-            if version.time > newest.time - self.hold:
+            if version.time > newest.time - self.hold or not self._drop_load_before(entry, stamp, version, now):
                 return False
-            return self._drop_load_before(entry, stamp, version, source, event.hops, now)
+            self._queue(key, version, source, event.hops, None)
+            return True
         self._drop_unless_newer(entry, stamp, version, now)
         self.forgotten.bury(key, version)
         self._queue(key, version, source, event.hops, None)
@@ -175,8 +176,7 @@ class Believer(Teller):
         entry = self._held(name, now)
         stamp = stamp_in(entry)
         self._store.fence(name)
-        held, grave = self._held_set(stamp), self.forgotten.grave(key)
-        newest = held if held.after(grave) else grave
+        newest = self._newest_write(key, stamp)
         if version.after(newest) or self._is_concurrent(key, version, newest):
             self._drop_unless_newer(entry, stamp, version, now)
             if told.startswith(OF_ALL_VERSIONS):
@@ -185,16 +185,14 @@ class Believer(Teller):
                 # Perhaps a set without a version, whose value was gone: for others of our version it is no news, so
                 # what they are to be told of our key is the age of what we held.
                 self.forgotten.bury(key, stamp.version)
-        elif entry is not None and stamp is not None and not stamp.is_set and not self._safely_after(stamp, version):
-            self._store.drop(entry, now)
+        else:
+            self._drop_load_before(entry, stamp, version, now)
 
     def _drop_others(self, told: bytes, version: Version, now: float) -> None:
         """Likewise for what is held of versions that are not ours. The age of these is known by what was told."""
         for entry in self._store.others_meant(told):
             stamp = stamp_in(entry)
-            if stamp is None or not (
-                stamp.version.after(version) if stamp.is_set else self._safely_after(stamp, version)
-            ):
+            if stamp is None or not self._outlives(stamp, version):
                 self._store.drop(entry, now)
 
     def _is_dead_in_all_versions(self, event: Event) -> bool:
@@ -237,6 +235,15 @@ class Believer(Teller):
     def _held_set(self, stamp: Stamp | None) -> Version:
         return stamp.version if stamp is not None and stamp.is_set else NOTHING
 
+    def _newest_write(self, key: bytes, stamp: Stamp | None) -> Version:
+        """Of what is held as a set, and what is buried."""
+        held, grave = self._held_set(stamp), self.forgotten.grave(key)
+        return held if held.after(grave) else grave
+
+    def _outlives(self, stamp: Stamp, version: Version) -> bool:
+        """Whether what is held is newer than a write: a set that is, or a load that began safely after it."""
+        return stamp.version.after(version) if stamp.is_set else self._safely_after(stamp, version)
+
     def _is_concurrent(self, key: bytes, version: Version, newest: Version) -> bool:
         """Whether a write that is not the newest may still be news: a load may have seen the newest and not this one.
 
@@ -255,20 +262,14 @@ class Believer(Teller):
         if entry is None:
             return
         if stamp is not None:
-            if stamp.version.after(version) if stamp.is_set else self._safely_after(stamp, version):
+            if self._outlives(stamp, version):
                 return
             if stamp.is_set and self._are_near(stamp.version, version):
                 self.forgotten.bury(stamp.key, stamp.version)
         self._store.drop(entry, now)
 
     def _drop_load_before(
-        self,
-        entry: "Entry[Any, Any] | None",
-        stamp: Stamp | None,
-        version: Version,
-        source: Neighbour,
-        hops: int,
-        now: float,
+        self, entry: "Entry[Any, Any] | None", stamp: Stamp | None, version: Version, now: float
     ) -> bool:
         """An old write came. A load that was made here after a newer one may still be older than this one.
 
@@ -277,7 +278,6 @@ class Believer(Teller):
         if entry is None or stamp is None or stamp.is_set or self._safely_after(stamp, version):
             return False
         self._store.drop(entry, now)
-        self._queue(stamp.key, version, source, hops, None)
         return True
 
     def _safely_after(self, load: Stamp, version: Version) -> bool:

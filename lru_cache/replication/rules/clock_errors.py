@@ -19,31 +19,19 @@ if TYPE_CHECKING:
 
 
 class Ahead:
-    """Times after `latest` are wrong by `error`, a span. `old` and `new` are this node's ids before and after."""
+    """What `forgotten` says is misdated, as soon as it lowers. `old` is this node's id before."""
 
     is_ahead = True
 
     __slots__ = ("_clock", "_forgotten", "_grave", "_old", "_store", "_walk")
 
-    def __init__(
-        self,
-        store: "StoreView",
-        forgotten: Forgotten,
-        clock: HybridClock,
-        latest: int,
-        error: int,
-        present: int,
-        old: bytes,
-        new: bytes,
-        right_base: int,
-    ) -> None:
+    def __init__(self, store: "StoreView", forgotten: Forgotten, clock: HybridClock, old: bytes) -> None:
         self._store = store
         self._forgotten = forgotten
         self._clock = clock
         self._old = old
         self._walk: Any = store.walk()
         self._grave = 0
-        forgotten.begin_to_lower(latest, error, present, new, right_base)
 
     def step(self, now: float, slice_: int) -> bool:
         """Go on for a slice. False once it is over."""

@@ -8,7 +8,7 @@ of refusing a little that is. This file must not know stores, links or messages.
 
 from zlib import crc32
 
-from lru_cache.replication.encoding import plain_start
+from lru_cache.replication.encoding import PAIR, plain_start
 
 from .burials import Burials, Grave, grave_of
 from .version import NOTHING, Version, version_of
@@ -16,7 +16,7 @@ from .version import NOTHING, Version, version_of
 BUCKETS = 16_384
 BESIDE_LIMIT = 64  # nodes whose writes of one key are remembered within one hold
 _MASK = BUCKETS - 1
-_PAIR = 0x92  # what a key of a version begins with, as others do
+_PAIR = PAIR
 
 
 def bucket_of(key: bytes) -> int:

@@ -145,9 +145,9 @@ class Replica(Believer):
         latest, present, error = self.latest_right_time(now), self._clock.present(now), span_of(self._clock.lead)
         old = self.origins.node
         self._must_redate = False
-        self._repairs.append(
-            Ahead(self._store, self.forgotten, self._clock, latest, error, present, old, node, self._right_base)
-        )
+        repair = Ahead(self._store, self.forgotten, self._clock, old)
+        self.forgotten.begin_to_lower(latest, error, present, node, self._right_base)
+        self._repairs.append(repair)
         self._clock.restart()
         self._clock.hear(self.forgotten.base)  # as all that is found right: it may lie a little ahead of our clock
         for each in self.origins.known_after(latest):

@@ -16,13 +16,14 @@ cdef class StoreView:
     cdef object _others
     cdef bytes _prefix
     cdef dict _versions
-    cdef bint _has_met_versions
+    cdef readonly bint has_met_versions
     cpdef object find(self, bytes key)
     cpdef object find_named(self, object name)
     @cython.locals(key=bytes)
     cpdef bytes bytes_of(self, object name)
     cpdef object name_of(self, bytes key)
     cpdef bytes key_of_all(self, bytes key)
+    @cython.locals(ours=bytes)
     cpdef bytes key_meant(self, bytes key)
     cpdef list others_meant(self, bytes key)
     @cython.locals(prefix=bytes, count=Py_ssize_t)
@@ -30,7 +31,6 @@ cdef class StoreView:
     cdef object _store_of(self, object entry)
     @cython.locals(gone=list)
     cpdef list reap_others(self, double now)
-    cpdef bint has_met_versions(self) except -1
     cpdef bint has_others(self) except -1
     @cython.locals(gone=list)
     cdef list _keep_other(self, object held, object name, Stamp stamp, double now, double deadline)

@@ -42,8 +42,8 @@ class StoreView:
     """The store, for a replica. Everything here happens under the cache's lock."""
 
     __slots__ = (
-        "_fence", "_find", "_generation", "_gone", "_has_met_versions", "_loading", "_others", "_prefix", "_put",
-        "_remove", "_store", "_versions",
+        "_fence", "_find", "_generation", "_gone", "_loading", "_others", "_prefix", "_put", "_remove", "_store",
+        "_versions", "has_met_versions",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +62,7 @@ class StoreView:
         self._prefix = b"" if version is None else encode_version(version)
         self._others: Store[Any, Any] | None = None  # what there is of other versions of the data
         self._versions: dict[bytes, int] = {}  # how many entries there are of each of them, by what begins their keys
-        self._has_met_versions = version is not None
+        self.has_met_versions = version is not None  # whether any has been heard of, ours included
 
     @property
     def capacity(self) -> int:
@@ -98,7 +98,7 @@ class StoreView:
         if not self._prefix:
             name = key_of(key)
             if type(name) is VersionedKey:
-                self._has_met_versions = True
+                self.has_met_versions = True
             return name
         if not key.startswith(self._prefix):
             name = key_of(key)
@@ -110,19 +110,18 @@ class StoreView:
 
     def key_of_all(self, key: bytes) -> bytes:
         """The key that tells all versions what is told of one; the key itself where no version has been heard of."""
-        return OF_ALL_VERSIONS + key[plain_start(key) :] if self._has_met_versions else key
+        return OF_ALL_VERSIONS + key[plain_start(key) :] if self.has_met_versions else key
 
     def key_meant(self, key: bytes) -> bytes | None:
         """Our key that is meant as well, where one of all versions, or of none, is invalidated."""
-        if not self._has_met_versions:
+        if not self.has_met_versions or _is_of_one_version(key):
             return None
-        if key.startswith(OF_ALL_VERSIONS):
-            return self._prefix + key[len(OF_ALL_VERSIONS) :]
-        return self._prefix + key if self._prefix and not plain_start(key) else None
+        ours = self._prefix + key[plain_start(key) :]
+        return ours if ours != key else None
 
     def others_meant(self, key: bytes) -> "list[Entry[Any, Any]]":
         """What is held of other versions and meant as well, likewise."""
-        if self._others is None or not (key.startswith(OF_ALL_VERSIONS) or not plain_start(key)):
+        if self._others is None or _is_of_one_version(key):
             return []
         key = key[plain_start(key) :]
         found = [self._others.find(VersionedKey(prefix + key)) for prefix in list(self._versions)]
@@ -136,10 +135,6 @@ class StoreView:
         for each in gone:
             self._count_version(each[0], -1)
         return gone
-
-    def has_met_versions(self) -> bool:
-        """Whether any version of the data has been heard of, ours included."""
-        return self._has_met_versions
 
     def has_others(self) -> bool:
         """Whether anything of other versions may be held."""
@@ -168,7 +163,7 @@ class StoreView:
         return gone
 
     def _count_version(self, name: VersionedKey, change: int) -> None:
-        prefix = name.data[: plain_start(name.data)]
+        prefix = name.prefix
         count = self._versions.get(prefix, 0) + change
         if count:
             self._versions[prefix] = count
@@ -186,7 +181,7 @@ class StoreView:
         if kind is str or kind is bytes:
             return False
         if kind is VersionedKey:  # of which nobody can choose the hash
-            return len(self._versions) >= MOST_VERSIONS and name.data[: plain_start(name.data)] not in self._versions
+            return len(self._versions) >= MOST_VERSIONS and name.prefix not in self._versions
         return self._store.crowd(name) >= _CROWD
 
     def keep(
@@ -248,10 +243,6 @@ class StoreView:
         """Give a value another end to its life."""
         self._store_of(entry).prolong(entry, deadline, min(entry.fresh_until, deadline))
 
-    def entries(self) -> "list[Entry[Any, Any]]":
-        """A snapshot, least recently used first."""
-        return self._store.entries()
-
     def walk(self) -> Any:
         """All that is held, in slices: `next(limit)` gives entries, none at the end."""
         return self._store.walk() if self._others is None else _Walks([self._store.walk(), self._others.walk()])
@@ -286,6 +277,11 @@ class StoreView:
                 continue  # a key that cannot be encoded is in no bucket
             if is_doomed(bucket):
                 self._fence(key)
+
+
+def _is_of_one_version(key: bytes) -> bool:
+    """Whether a key is of one version of the data; else it is of all, or of none."""
+    return plain_start(key) > 0 and not key.startswith(OF_ALL_VERSIONS)
 
 
 class _Walks:
