@@ -1,6 +1,6 @@
 """A connection: frames in and out of a socket that never blocks, plain or under TLS, sealed once that was agreed.
 
-This file must not know what is in a frame, who is at the other end, or when to read and write; its owner waits for the
+This file must not know what a frame says, who is at the other end, or when to read and write; its owner waits for the
 socket. One thread at a time reads, and one at a time sends; under TLS one at a time does either.
 """
 
@@ -8,8 +8,9 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from lru_cache.errors import ProtocolError
 from lru_cache.network.security import SEAL_BYTES, Seal
-from lru_cache.replication import LARGEST_LIMIT_BYTES, FrameReader, encode_frames
+from lru_cache.replication import LARGEST_LIMIT_BYTES, FrameReader, encode_frames, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ class Connection:
         self.wants_write = self.is_tls and not accepted  # whether it waits for the socket to take more
         self._unsent: bytes | memoryview = b""
         self._agreed = not self.is_tls
+        self._overhead = 0  # of a seal
 
     @property
     def unsent(self) -> int:
@@ -82,9 +84,9 @@ class Connection:
         """The handshake is over: longer frames are allowed from here on, and those that come are sealed."""
         if opening is not None:
             self.bodies = map(opening.open, self._reader)
-        overhead = SEAL_BYTES if opening is not None else 0
-        self._reader.limit = limit_in + overhead
-        self._limit_out = min(limit_out + overhead, LARGEST_LIMIT_BYTES)  # a peer may say that it takes more
+        self._overhead = SEAL_BYTES if opening is not None else 0
+        self._reader.limit = limit_in + self._overhead
+        self._limit_out = min(limit_out + self._overhead, LARGEST_LIMIT_BYTES)  # a peer may say that it takes more
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -104,6 +106,13 @@ class Connection:
             self._room = min(2 * room, RECEIVED_AT_ONCE_BYTES)
         elif room > RECEIVED_AT_LEAST_BYTES and len(chunk) < room // 8:
             self._room = max(room // 2, RECEIVED_AT_LEAST_BYTES)
+
+    def require_plausible(self) -> None:
+        """ProtocolError if the message that has begun ends before its frame: the frame's length is wrong, then."""
+        length, begun = self._reader.unfinished()
+        end = messages.end_of(begun)
+        if end is not None and end + self._overhead != length:
+            raise ProtocolError(f"a frame of {length} bytes holds a message of {end}")
 
     def discard(self) -> None:
         """Throw away what has arrived. ClosedError at the end of the stream."""

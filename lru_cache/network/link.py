@@ -33,6 +33,7 @@ PINGS_IN_A_SILENCE = 3  # sent in the time after which the other side would take
 DIALLER_S_SHARE = 0.95  # of the time between pings: so it is the dialler that pings an idle link, and both have spoken
 MEASURE_SECONDS = 10.0  # at most between two pings, however much else is sent: they measure the round trip
 SHORTEST_PING_SECONDS = 0.01  # whatever a peer says of its patience
+LEAST_BYTES_A_SECOND = 32_768  # of a frame that takes longer than the silence
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: it is to be noticed within that time
 ELBOW_SECONDS = 0.005  # at most that a writer in a burst waits for whoever is sending
 PARTING_SECONDS = 0.5  # at most, to hand over what is left and to hear that it has arrived
@@ -87,7 +88,8 @@ class Link:
         # When a ping may go with a pong: not at once, or two ends would answer each other for ever.
         self._measure_along_seconds = max(self._measure_seconds - self._ping_seconds, self._measure_seconds / 2)
         self._pings = 0
-        self._heard_at = self._sent_at = self._pinged_at = time.monotonic()
+        self._heard_at = self._judged_at = self._sent_at = self._pinged_at = time.monotonic()
+        self._bytes_heard = self.bytes_in
         self._awake_at = uptime()  # when the link's thread last looked at the clock
 
     # -- for any thread ----------------------------------------------------------------------------------------------
@@ -282,12 +284,12 @@ class Link:
 
     def _read(self) -> bool:
         """Whether nothing but pings came."""
-        if self._connection.is_tls:
+        connection = self._connection
+        if connection.is_tls:
             with self._send_lock:
-                self._connection.fill()
+                connection.fill()
         else:
-            self._connection.fill()
-        self._heard_at = time.monotonic()
+            connection.fill()
         return self._receive_all()
 
     def _receive_all(self) -> bool:
@@ -311,9 +313,24 @@ class Link:
                 self._feed.measured(self.round_trip / 2)
             elif isinstance(message, Goodbye):
                 raise EndedError(f"it said goodbye: {printable(message.reason)}", by_us=False, orderly=True)
-        if body is not None:
-            self._feed.pass_on()
-        return are_pings and body is not None
+        arrived, self._bytes_heard = self.bytes_in - self._bytes_heard, self.bytes_in
+        if body is None:
+            self._wait_for_the_rest(arrived, time.monotonic())
+            return False
+        self._heard_at = self._judged_at = time.monotonic()
+        self._feed.pass_on()
+        return are_pings
+
+    def _wait_for_the_rest(self, arrived: int, now: float) -> None:
+        """Bytes of an unfinished message are no sign of life; for the sake of long ones each buys some patience.
+
+        A frame whose length was damaged on its way would else swallow all that comes behind it, for as long as it takes
+        to fill. Of one that takes long, what is here is looked at, now and then.
+        """
+        self._heard_at = min(self._heard_at + arrived / LEAST_BYTES_A_SECOND, now)
+        if now - self._judged_at > self._silence_seconds / 2:
+            self._judged_at = now
+            self._connection.require_plausible()
 
     # Sending.
 

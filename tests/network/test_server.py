@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from lru_cache import LRUCacheDistributed
 from lru_cache.network import server
 from lru_cache.replication import Goodbye, Ping, Seen, messages
-from tests.concurrency import eventually, link
+from tests.concurrency import PATIENCE, eventually, link
 from tests.network.conftest import Meet
 from tests.network.strangers import Stranger, goodbye_of, packed
 
@@ -274,6 +275,43 @@ def test_a_silent_neighbour_is_noticed(nodes: Nodes, meet: Meet, caplog: pytest.
     meet(node).greet(node)
     eventually(lambda: "nothing came from it for 0.9 s" in caplog.text)
     assert node.stats().links == 0
+
+
+@pytest.mark.parametrize("secret", [None, "a secret of the cluster"])
+@pytest.mark.parametrize(
+    ("piece", "reason"),
+    [
+        (b"", "nothing came from it for 0.9 s"),
+        (packed(int(messages.Type.PING), 1), "it broke the protocol: a frame of 1000000 bytes holds a message of"),
+    ],
+    ids=["it trickles", "it swallows messages"],
+)
+def test_a_frame_that_claims_more_than_comes_does_not_keep_a_deaf_link(
+    nodes: Nodes,
+    meet: Meet,
+    caplog: pytest.LogCaptureFixture,
+    secret: str | None,
+    piece: bytes,
+    reason: str,
+) -> None:
+    """A bit of its length was changed on its way. All that comes behind it seems to be its body."""
+    node = nodes(local_address=("127.0.0.1", 0), connection_timeout=1_000, secret=secret)
+    stranger = meet(node)
+    stranger.greet(node, *([] if secret is None else [secret.encode()]), signed=secret is not None)
+    eventually(lambda: node.stats().links == 1)
+    stranger.socket.sendall(struct.pack(">I", 1_000_000) + piece)
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if node.stats().links == 0:
+            break
+        try:
+            stranger.socket.sendall(piece or b"\x93")  # arrays within each other, without an end
+        except OSError:
+            break
+        pause.wait(0.01)
+    else:
+        pytest.fail("the link is still there")
+    eventually(lambda: reason in caplog.text)
 
 
 def test_a_flood_of_pings_is_answered_with_one_pong_at_a_time(node: Cache, meet: Meet) -> None:

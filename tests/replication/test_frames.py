@@ -189,6 +189,22 @@ def test_a_reader_says_how_much_waits() -> None:
     assert repr(reader) == "<FrameReader limit=1000, 2 bytes buffered>"
 
 
+def test_a_reader_says_what_is_unfinished() -> None:
+    reader = FrameReader(LIMIT)
+    assert reader.unfinished() == (0, b"")
+    for chunk, unfinished in (
+        (encode_frame(b"whole", LIMIT) + b"\0\0", (0, b"")),
+        (b"\0", (0, b"")),
+        (b"\6", (6, b"")),
+        (b"be", (6, b"be")),
+        (b"gu", (6, b"begu")),
+        (b"n.", (0, b"")),
+    ):
+        reader.receive(chunk)
+        list(reader)
+        assert reader.unfinished() == unfinished
+
+
 def test_bodies_are_independent_of_what_comes_later() -> None:
     reader = FrameReader(LIMIT)
     chunk = bytearray(stream_of([b"one"]))

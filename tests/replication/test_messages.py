@@ -438,3 +438,15 @@ def test_too_many_origins_are_named_as_such() -> None:
 def test_arrays_within_arrays_do_not_exhaust_the_stack() -> None:
     with pytest.raises(ProtocolError):
         decode(b"\x91" * 1_000_000)
+
+
+def test_where_a_message_ends_that_has_begun() -> None:
+    body = messages.encode(Goodbye("so long"))
+    assert [messages.end_of(body[:length]) for length in range(len(body))] == [None] * len(body)
+    assert messages.end_of(body) == messages.end_of(body + b"and what comes behind it") == len(body)
+
+
+@pytest.mark.parametrize("begun", [b"\xc1", b"\x92\x05\xc1", b"\x91" * 100_000], ids=["byte", "within", "depth"])
+def test_what_begins_as_no_message_is_refused(begun: bytes) -> None:
+    with pytest.raises(ProtocolError, match="no message"):
+        messages.end_of(begun)

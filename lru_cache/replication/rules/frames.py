@@ -191,6 +191,17 @@ class FrameReader:
             self._drop()
         return body
 
+    def unfinished(self) -> tuple[int, bytes]:
+        """Of the frame that is partly here, once all whole ones are taken: its body's length, and what is here of it.
+
+        Both are nothing before its four bytes are here.
+        """
+        begun = bytes(memoryview(self._buffer)[self._start :])
+        if len(begun) < _HEADER_BYTES:
+            return 0, b""
+        (length,) = _HEADER.unpack_from(begun)
+        return length, begun[_HEADER_BYTES:]
+
     def _next_of_several(self, start: int) -> "bytes | _Need":
         """Likewise, of a frame that came in several chunks."""
         buffer = self._buffer

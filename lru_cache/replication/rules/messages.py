@@ -11,7 +11,7 @@ from enum import IntEnum
 from itertools import compress
 from typing import Any, NamedTuple
 
-from msgpack import packb, unpackb  # type: ignore[import-untyped]
+from msgpack import OutOfData, Unpacker, packb, unpackb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import MAXIMUM_KEY_BYTES
@@ -176,6 +176,20 @@ def decode(body: bytes) -> Message | None:
         raise ProtocolError("a message is an array that begins with its type")
     read = _READERS.get(items[0])
     return None if read is None else read(items)
+
+
+def end_of(begun: bytes) -> int | None:
+    """How long the message is that begins so, or None as long as that cannot be told. ProtocolError if it is none."""
+    unpacker = Unpacker(max_buffer_size=max(len(begun), 1))
+    unpacker.feed(begun)
+    try:
+        unpacker.skip()
+    except OutOfData:
+        return None
+    except ValueError as error:
+        raise ProtocolError(f"what begins is no message: {error}") from None
+    end: int = unpacker.tell()
+    return end
 
 
 def _unpack(body: bytes) -> object:
