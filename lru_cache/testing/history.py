@@ -64,10 +64,12 @@ class History:
         latest: int,
         living: Collection[bytes],
         unknown: Collection[Write],
+        cleared_until: int,
     ) -> None:
         """A node whose clock was ahead has dated anew what it knows after the latest time that there can be.
 
         That is what it wrote itself, and what others did that are gone, unless it is unknown to it: nobody else will.
+        Of clears it knows those until a time.
         """
 
         def is_wrong(version: Version) -> bool:
@@ -76,7 +78,9 @@ class History:
         for write in self.writes:
             if is_wrong(write.version) and not (write in unknown or (write.lost and write.version.node != old)):
                 write.version = dated(write.version)
-        self.clears = [dated(clear) if is_wrong(clear) else clear for clear in self.clears]
+        for i, clear in enumerate(self.clears):
+            if is_wrong(clear) and (clear.node == old or clear.time <= cleared_until):
+                self.clears[i] = dated(clear)
 
     def writes_of(self, origin: bytes, after: int, upto: int) -> Iterator[Write]:
         """What this node wrote between two times."""

@@ -418,12 +418,13 @@ class Simulation:
         latest, error, present = node.dating()
         living = {each.id for each in self.nodes.values()}
         unknown = [w for w in self.history.writes if w.version.node != old and not node.knows(w.key, w.version)]
+        cleared_until = node.replica.forgotten.base
         node.become(new)
 
         def dated(version: Version) -> Version:
             return self.core.Version(min(version.time - error, present), new)
 
-        self.history.redate(dated, old, latest, living, unknown)
+        self.history.redate(dated, old, latest, living, unknown, cleared_until)
         self.redating.add(node)
         self.say(f"{node.name} goes on as {new!r}")
 

@@ -101,9 +101,11 @@ NEVER_QUIET = (475, True)
 BEGAN_TOO_EARLY = (4850, False)
 # A clear that was misdated had taken the place of one that was right, and was dated before it.
 LOST_A_CLEAR = (11738, True)
+# The check held a node to a clear of another that was gone before it had told anybody.
+NEVER_HEARD_OF_A_CLEAR = (20392, True)
 
 
-@pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY, LOST_A_CLEAR])
+@pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY, LOST_A_CLEAR, NEVER_HEARD_OF_A_CLEAR])
 def test_seeds_with_many_clocks_that_failed_once(seed: int, whole_cache: bool) -> None:
     Simulation(seed, slowly=True, mix=MANY_CLOCKS, whole_cache=whole_cache).run()
 
