@@ -46,6 +46,25 @@ def _cycle(setting: Setting, chance: random.Random) -> None:
     setting.mix = {"set": 4, "invalidate": 8, "crash": 3, "link": 6, "deliver": 20, "pump": 20}
 
 
+def _crowd(setting: Setting, chance: random.Random) -> None:
+    """Nodes linked with nearly all that forget at once and die often: news that no `seen` covers, in small outboxes."""
+    setting.names = [f"n{i}" for i in range(chance.choice([4, 5, 6]))]
+    setting.edges = [
+        (a, b) for i, a in enumerate(setting.names) for b in setting.names[i + 1 :] if chance.random() < 0.9
+    ]
+    setting.edges = sorted({*setting.edges, *zip(setting.names, setting.names[1:], strict=False)})
+    setting.set_keys = list(simulated_keys())
+    setting.sizes = {
+        name: Sizes(chance.choice([1, 3, 6]), chance.choice([1, 1, 2, 4, 12]), chance.choice([1, 1, 2, 2, 4]))
+        for name in setting.names
+    }
+    setting.origins, setting.origin_silence = 1_024, 86_400.0
+    setting.mix = {
+        "set": 4, "invalidate": 10, "clear": 0.2, "crash": 2, "link": 5, "deliver": 25, "pump": 25, "forget": 2,
+        "work": 4, "jump": chance.choice([0, 0.3, 3]), "tidy": 2,
+    }  # fmt: skip
+
+
 PROFILES: dict[str, Callable[[Setting, random.Random], None]] = {
     "loads": _loads,
     "displaced": _displaced,
@@ -53,3 +72,6 @@ PROFILES: dict[str, Callable[[Setting, random.Random], None]] = {
     "cycle": _cycle,
 }
 """A third of the seeds have one of them."""
+
+ASKED_FOR: dict[str, Callable[[Setting, random.Random], None]] = {"crowd": _crowd}
+"""Those that no seed chooses by itself."""

@@ -17,7 +17,7 @@ from lru_cache.testing.core import Core, core_of
 from lru_cache.testing.history import History, Tally, Write
 from lru_cache.testing.invariants import Invariants
 from lru_cache.testing.manual_clock import ManualClock
-from lru_cache.testing.profiles import PROFILES
+from lru_cache.testing.profiles import ASKED_FOR, PROFILES
 from lru_cache.testing.setting import OF_SLICES, OF_WHOLE_CACHES, SKEW_SECONDS, choose_setting, simulated_keys
 from lru_cache.testing.simulated_node import MachineClock, Node
 
@@ -73,7 +73,7 @@ class Simulation:
             profile = self.chance.choice(sorted(PROFILES))
         self.profile = profile
         if profile is not None:
-            PROFILES[profile](self.setting, self.chance)
+            (PROFILES | ASKED_FOR)[profile](self.setting, self.chance)
         self.whole_cache = whole_cache
         if whole_cache:
             self.setting.mix |= OF_WHOLE_CACHES

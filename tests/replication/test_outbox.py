@@ -223,6 +223,16 @@ def test_an_overflow_knows_of_news_that_came_behind_later_news(numbers: tuple[in
     assert box.last_kept == 7
 
 
+def test_an_overflow_by_messages_alone_has_dropped_no_news() -> None:
+    box = outbox(1)
+    add(box, b"a", OLD, number=8)
+    box.pop()
+    box.add_message(b"message")
+    box.add_message(b"message")
+    assert box.overflowed
+    assert box.last_kept > 8
+
+
 @pytest.mark.parametrize("when", ["before", "after", "taken"])
 def test_an_overflow_knows_whether_it_dropped_a_message(when: str) -> None:
     box = full() if when == "after" else outbox(1)

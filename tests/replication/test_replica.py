@@ -1519,6 +1519,53 @@ def test_an_overflow_in_the_middle_of_a_resync_is_made_good(network: Network) ->
     assert a.set_versions() == b.set_versions()
 
 
+def floors(serial: int, seconds: float, confirmed: dict[bytes, Version]) -> Message:
+    return Floors(Z, serial, 1, {}, [FloorRange(bucket_of(KEY), 1, at(seconds), confirmed)])
+
+
+def test_an_overflow_by_announcements_alone_tells_no_news_again() -> None:
+    """What X left behind no `seen` covers. Who forgets at once would take it for news each time."""
+    machine = linked_twice(outbox=1)
+    machine.receive([an_invalidation(-4, X, "left behind")])
+    assert len(machine.send_events("onwards")) == 1
+    machine.receive(floors(1, -3, {}), floors(2, -2, {}))
+    said = machine.send("onwards")
+    assert [type(message) for message in said] == [Floors, Seen]
+    assert machine.replica.counts.overflows == 1
+
+
+def test_an_overflow_loses_nothing_of_several_announcements() -> None:
+    machine = linked_twice(outbox=1)
+    machine.receive([a_set(-4)], floors(1, -3, {KEY: Version(at(-4), X)}), floors(2, -2, {}))
+    told = [reach for message in machine.send("onwards") if isinstance(message, Floors) for reach in message.ranges]
+    assert told == [FloorRange(bucket_of(KEY), 1, at(-2), {})]
+
+
+def test_an_overflow_loses_no_announcement_of_what_is_yet_to_be_dropped() -> None:
+    """Its floor is below ours: that a set which we had confirmed is dead shows only once that has gone."""
+    machine = linked_twice(outbox=1, slice=1)
+    for number in range(40):
+        machine.receive([a_set(-10, key=f"other {number}")])
+    machine.receive([a_set(-9)], floors(1, -2, {KEY: Version(at(-9), X)}))
+    while machine.replica.work(machine.now) or machine.send("onwards"):
+        pass
+    machine.receive(floors(2, -3, {}), floors(3, -3, {}))
+    before = machine.send("onwards")
+    while machine.replica.work(machine.now):
+        pass
+    after = machine.send("onwards")
+    told = [reach for message in (*before, *after) if isinstance(message, Floors) for reach in message.ranges]
+    assert told == [FloorRange(bucket_of(KEY), 1, at(-2), {})]
+
+
+def test_an_overflow_lets_no_news_cross_more_links_than_it_may() -> None:
+    machine = linked_twice(outbox=1)
+    machine.receive([an_invalidation(-4, hops=7), a_set(-4, key="l", hops=9), an_invalidation(-4, key="m", hops=31)])
+    assert machine.replica.neighbours["onwards"].outbox.overflowed
+    told = {event.key: event.hops for event in machine.send_events("onwards")}
+    assert told == {KEY: 8, encode_key("l"): 10, encode_key("m"): 32}
+
+
 class CountingStore:
     """A store that counts how many entries it is asked for."""
 

@@ -95,7 +95,8 @@ def test_every_promise_holds_where_all_that_is_held_is_gone_through_in_slices(
 
 
 # With outboxes of a few keys: what a node had announced came back from its neighbours, and overflowed their outboxes
-# to it. So they told it all anew, which overflowed its own, and it announced once more.
+# to it. So they told it all anew, and of that it took for news what a dead node had left behind: it buried and forgot
+# that, which overflowed its own outboxes, and it announced once more.
 NEVER_QUIET = (475, True)
 # A node whose clock had been ahead began anew at a time before that of a set which it held, and wrote an older one.
 BEGAN_TOO_EARLY = (4850, False)
@@ -108,6 +109,16 @@ NEVER_HEARD_OF_A_CLEAR = (20392, True)
 @pytest.mark.parametrize(("seed", "whole_cache"), [NEVER_QUIET, BEGAN_TOO_EARLY, LOST_A_CLEAR, NEVER_HEARD_OF_A_CLEAR])
 def test_seeds_with_many_clocks_that_failed_once(seed: int, whole_cache: bool) -> None:
     Simulation(seed, slowly=True, mix=MANY_CLOCKS, whole_cache=whole_cache).run()
+
+
+# The same by way of others: what one node announced overflowed the way to another, and what that one announced the way
+# to it.
+NEVER_QUIET_IN_A_CROWD = [50, 111, 162, 183, 202, 320, 349, 430, 451, 506, 516, 531]
+
+
+@pytest.mark.parametrize("seed", [*NEVER_QUIET_IN_A_CROWD, *range(1_000, some_or_many(1_020, 1_500))])
+def test_a_crowd_that_forgets_at_once_gets_quiet(seed: int) -> None:
+    Simulation(seed, profile="crowd", slowly=seed % 2 == 1).run()
 
 
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)

@@ -4,6 +4,7 @@ from .stamp cimport Stamp
 from .version cimport Version
 
 cdef int _TIDY_AFTER
+cdef int64_t _NOTHING_DROPPED
 
 
 @cython.final

@@ -15,6 +15,7 @@ from .version import NOTHING, Version
 
 ALSO_LIMIT = 16  # nodes that may have written one key before a slow neighbour has heard of the first
 _TIDY_AFTER = 1024  # places of what was taken
+_NOTHING_DROPPED = (1 << 63) - 1  # a number that no news has
 
 
 @cython.no_gc
@@ -106,7 +107,7 @@ class Outbox:
         self._seen: tuple[bytes] | None = None  # the message of what was seen, while it waits
         self._messages = 0  # that wait, but for that
         self.overflowed = False
-        self.last_kept = 0  # once overflowed: the number of the last news before the first that was dropped
+        self.last_kept = 0  # once overflowed: one less than the number of the first news that was dropped
         self.message_dropped = False  # once overflowed: one that cannot be replaced
 
     def __len__(self) -> int:
@@ -212,7 +213,7 @@ class Outbox:
         self.overflowed = True
         self.message_dropped = self.message_dropped or self._messages > 0
         # Not the first one's: what a finalizer wrote in the middle of other news stands before that, with a later one.
-        self.last_kept = min([notice.number for notice in notices.values()], default=1) - 1
+        self.last_kept = min([notice.number for notice in notices.values()], default=_NOTHING_DROPPED) - 1
         self._clear()
 
     def restart(self) -> None:

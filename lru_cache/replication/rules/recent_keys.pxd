@@ -6,8 +6,9 @@ from libc.stdint cimport int64_t
 cdef class RecentKeys:
     cdef readonly int64_t count
     cdef readonly object _keys
-    cdef object _append
+    cdef readonly object _hops
+    cdef object _append, _append_hops
     @cython.locals(number=int64_t)
-    cpdef int64_t add(self, bytes key) except? -1
-    @cython.locals(missed=int64_t)
-    cpdef list since(self, int64_t count)
+    cpdef int64_t add(self, bytes key, int hops=*) except? -1
+    @cython.locals(missed=int64_t, now=int64_t)
+    cpdef dict since(self, int64_t count)

@@ -4,8 +4,9 @@ First the values and graves that the neighbour's `seen` does not cover; then the
 with the sets still held; then `seen`, as it was at that moment. What happens later goes through the outbox. Values go
 before the announcement so that a set which only a floor of ours stands above is taken, and then confirmed.
 
-A neighbour that has everything but some news is told of those keys alone, without an announcement. Should some of the
-news of one of them be in a floor, all has to be told.
+A neighbour that has everything but some news is told of those keys alone, with the hops that each had crossed. Should
+some of the news be in a floor, or an announcement be among what it lacks, one follows. To tell it more, or with hops
+that begin anew, would keep alive what a dead node left behind, which no `seen` covers.
 
 This file must not know how anything is sent or merged.
 """
@@ -51,19 +52,20 @@ class Resync:
         peer_capacity: int,
         slice_: int,
         seen: dict[bytes, int],
-        keys: list[bytes] | None,
+        keys: dict[bytes, int] | None,
+        is_announcing: bool,
     ) -> None:
         self.seen = seen  # as it was before anybody looked for keys
         self.heard: dict[bytes, int] = {}  # what the floors may stand for; there before them
         self.is_whole = keys is None
-        self.lacks_floors = False  # it found a key whose news may be in a floor, which only a whole one announces
+        self.is_announcing = is_announcing or keys is None  # or once it finds a key whose news may be in a floor
         self.changes = changes_told  # of floors: those up to this one have been announced
         self.left_out = 0  # loads that the neighbour has no room for
         self.looked_at = 0  # entries and graves, so far, whether or not they were to be told
         self._peer_seen = peer_seen
         self._peer_capacity = peer_capacity
         self._store = store
-        self._keys = keys or []
+        self._keys = keys or {}  # and their hops
         self._forgotten = forgotten
         self._origins = origins
         self._sweep = sweep
@@ -90,11 +92,8 @@ class Resync:
         return version.time <= self._peer_seen.get(version.node, 0)
 
     def _run(self) -> "Iterator[Notice | list[FloorRange] | None]":
-        for key in self._keys:
-            yield self._look_for(key)
-            if self.lacks_floors:
-                return
-        self._keys = []
+        for key, hops in self._keys.items():
+            yield self._look_for(key, hops)
         if self.is_whole:
             walk = self._store.walk()
             while entries := walk.next(self._slice):
@@ -108,6 +107,7 @@ class Resync:
             yield self._notice_of(stamp, len(self._todo) < self._peer_capacity)
         if self.is_whole:
             yield from self._of_graves()
+        if self.is_announcing:
             yield from self._announcement()
 
     def _of_graves(self) -> Iterator[Notice | None]:
@@ -124,7 +124,7 @@ class Resync:
     def _is_doomed(self, stamp: Stamp) -> bool:
         return self._sweep.is_pending and self._sweep.dooms(stamp)
 
-    def _look_for(self, key: bytes) -> Notice | None:
+    def _look_for(self, key: bytes, hops: int) -> Notice | None:
         """What is to be told of a key that was news, as far as that is not a value."""
         entry = self._store.find(key)
         stamp = None
@@ -135,14 +135,15 @@ class Resync:
         newest = max(dead, default=NOTHING)
         if isinstance(stamp, Stamp) and stamp.is_set:
             newest = max(newest, stamp.version)
-        self.lacks_floors = self._forgotten.floor_may_add_to(newest, key, self._changes_told, self._stable)
-        return self._notice_of_dead(key, dead)
+        if self._forgotten.floor_may_add_to(newest, key, self._changes_told, self._stable):
+            self.is_announcing = True
+        return self._notice_of_dead(key, dead, hops)
 
-    def _notice_of_dead(self, key: bytes, versions: list[Version]) -> Notice | None:
+    def _notice_of_dead(self, key: bytes, versions: list[Version], hops: int = 0) -> Notice | None:
         if all(map(self.covers, versions)):
             return None
         newest = max(versions)
-        return Notice(key, newest, also=tuple([version for version in versions if version.node != newest.node]))
+        return Notice(key, newest, hops, also=tuple([version for version in versions if version.node != newest.node]))
 
     def _look_at(self, entry: "Entry[Any, Any]") -> None:
         stamp = entry.version
@@ -152,15 +153,21 @@ class Resync:
             self._todo.append(stamp)
 
     def _notice_of(self, stamp: Stamp, room: bool) -> Notice | None:
+        hops = self._keys.get(stamp.key, 0)
         if stamp.is_set:
-            return Notice(stamp.key, stamp.version, valueless=not room)
+            return Notice(stamp.key, stamp.version, hops, valueless=not room)
         if room:
-            return Notice(stamp.key)
+            return Notice(stamp.key, hops=hops)
         self.left_out += 1
         return None
 
     def _announcement(self) -> Iterator[list[FloorRange] | None]:
-        """What was forgotten, with the sets that are held all the same. That takes another walk, where there is any."""
+        """What was forgotten, with the sets that are held all the same. That takes another walk, where there is any.
+
+        Not before what is doomed was dropped: only then has a floor changed that stood above it already.
+        """
+        while self._sweep.is_pending:
+            yield None
         self.changes, self.heard = self._forgotten.changes, self._origins.all_heard()
         stable = self._stable_time(self._peer_seen)  # anew: floors may have been raised since it began
         base, raised = self._forgotten.changed_since(self._changes_told, stable)

@@ -316,7 +316,7 @@ class Teller:
         for neighbour in self._links:
             if neighbour is not source and neighbour.seen is not None:
                 if notice is None:
-                    notice = notice_of(key, authority, hops, self._recent.add(key), stamp)
+                    notice = notice_of(key, authority, hops, self._recent.add(key, hops), stamp)
                 outbox = neighbour.outbox
                 outbox.add(notice)
 
@@ -338,7 +338,7 @@ class Teller:
         if neighbour.resync is None:
             if neighbour.outbox.overflowed:
                 self.counts.overflows += 1
-                self._begin_resync(neighbour, neighbour.outbox.message_dropped)
+                self._begin_resync(neighbour, False)
             elif not neighbour.outbox.has_seen() and not self._sweep.is_pending and self._has_seen_for(neighbour):
                 self._queue_seen(neighbour)
         bodies = self._drain_outbox(neighbour, now)
@@ -533,9 +533,6 @@ class Teller:
 
     def _end_resync(self, neighbour: Neighbour, resync: Resync) -> list[bytes]:
         self.counts.loads_left_out += resync.left_out
-        if resync.lacks_floors:
-            self._begin_resync(neighbour, True)
-            return []
         neighbour.resync = None
         neighbour.changes_told = resync.changes
         neighbour.seen_follows_news = True  # it waits for the first time of a node that has written nothing so far
@@ -550,7 +547,7 @@ class Teller:
         """
         assert neighbour.seen is not None
         self.counts.resyncs += 1
-        last_kept = neighbour.outbox.last_kept
+        last_kept, is_announcing = neighbour.outbox.last_kept, neighbour.outbox.message_dropped
         neighbour.outbox.restart()
         neighbour.seen_changed = set()
         neighbour.own_seen = self.origins.own_time
@@ -568,6 +565,7 @@ class Teller:
             self.limits.slice,
             seen,
             None if whole else self._recent.since(last_kept),
+            is_announcing,
         )
 
     def _stable_time(self, peer_seen: dict[bytes, int]) -> int:
