@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.options import Options, at_least
 from benchmarks.tables import table
 from lru_cache import LRUCache, LRUCacheDistributed
-from lru_cache.loading import load_path
+from lru_cache.loading import plan
 from lru_cache.testing import ManualClock
 
 BOUND_SECONDS = 0.005
@@ -115,12 +115,12 @@ class Pause:
 @contextmanager
 def measured_locks() -> Iterator[None]:
     """Caches that are made in here have a lock that is measured; so they have no short cuts without it."""
-    MeasuredLock.kind = load_path.Lock
-    load_path.Lock = MeasuredLock  # type: ignore[assignment, misc]
+    MeasuredLock.kind = plan.Lock
+    plan.Lock = MeasuredLock  # type: ignore[assignment, misc]
     try:
         yield
     finally:
-        load_path.Lock = MeasuredLock.kind  # type: ignore[misc]
+        plan.Lock = MeasuredLock.kind  # type: ignore[misc]
 
 
 def longest_hold(act: Act) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 from math import inf, isnan
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any, Final
 
 Duration = int | float | timedelta
@@ -89,23 +89,21 @@ def function(name: str, value: Any) -> Any:
 
 _RUN_ONCE = {0x80: "a coroutine", 0x200: "an asynchronous generator", 0x20: "a generator"}
 """What calling a function gives, by the flags of its code. `inspect` knows them too, and costs 10 ms of start-up."""
-_ANY_THAT_RUNS_ONCE = sum(_RUN_ONCE)
+ANY_THAT_RUNS_ONCE = sum(_RUN_ONCE)
 
 
-def loader(name: str, value: Any) -> Any:
-    """Read something to load with, or None. Not what returns something that cannot be used twice."""
-    if type(value) is FunctionType and not value.__code__.co_flags & _ANY_THAT_RUNS_ONCE:
-        return value
-    refuse_what_runs_once(f"{name}: a cache", function(name, value))
-    return value
-
-
-def refuse_what_runs_once(who: str, value: Any) -> None:
-    """Raise if calling this gives something that runs only once, as far as that can be seen before it is called."""
+def code_of(value: Any) -> tuple[Any, Any]:
+    """What a call of this runs in the end, without the partials and methods around it, and its code or None."""
     inner = value
     while isinstance(inner, (partial, MethodType)):
         inner = inner.func if isinstance(inner, partial) else inner.__func__
     code = getattr(inner, "__code__", None) or getattr(getattr(type(inner), "__call__", None), "__code__", None)  # noqa: B004
+    return inner, code
+
+
+def refuse_what_runs_once(who: str, value: Any) -> None:
+    """Raise if calling this gives something that runs only once, as far as that can be seen before it is called."""
+    inner, code = code_of(value)
     for flag, kind in _RUN_ONCE.items():
         if code is not None and code.co_flags & flag:
             called = getattr(inner, "__qualname__", type(inner).__qualname__)
@@ -117,7 +115,10 @@ def refuse_awaitable(key: object, value: Any) -> None:
     if hasattr(value, "send"):
         value.close()
     kind = type(value).__name__
-    raise TypeError(f"a cache cannot keep what was loaded for {key!r}: a {kind} has to be awaited, and runs only once")
+    raise TypeError(
+        f"a cache cannot keep what was loaded for {key!r}: a {kind} has to be awaited, and runs only once; use aget, "
+        "whose loader may be an async def"
+    )
 
 
 def pairs(name: str, value: Any) -> list[tuple[Any, Any]]:

@@ -9,7 +9,7 @@ from threading import get_ident
 from typing import Any, Protocol
 from weakref import ref
 
-from lru_cache.loading.single_flight import forget_other_threads
+from lru_cache.loading.circles import forget_other_threads
 
 LONGEST_WAIT_SECONDS = 5.0  # for a lock: a thread that has it may be waiting for another one that we hold already
 

@@ -5,7 +5,7 @@ cache. This file must not know replication or the network.
 """
 
 import sys
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import Awaitable, Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
 from math import inf
 from operator import attrgetter
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 from lru_cache import arguments, fork, store
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
+from lru_cache.loading import loaders
 from lru_cache.loading.freshness import Freshness, Loaded
 from lru_cache.loading.load_path import LoadPath
-from lru_cache.loading.many import OneOfMany, get_many
+from lru_cache.loading.loaders import AsyncLoader, with_life
+from lru_cache.loading.many import get_many, one_of_many
 from lru_cache.loading.single_flight import Landing
 from lru_cache.log import logger
 from lru_cache.stats import Stats
@@ -35,6 +37,10 @@ P = ParamSpec("P")
 SLICE = 1_000  # entries that one locked step goes through at most: less than a millisecond
 
 Pairs = Mapping[K, V] | Iterable[tuple[K, V]]
+AnyLoader = Callable[[K], V | Loaded[V]] | Callable[[K], Awaitable[V | Loaded[V]]]
+AnyManyLoader = (
+    Callable[[list[K]], Mapping[K, V | Loaded[V]]] | Callable[[list[K]], Awaitable[Mapping[K, V | Loaded[V]]]]
+)
 
 
 class Sharing(Protocol):
@@ -80,7 +86,8 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     Durations are seconds or a `timedelta`.
 
-    - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`.
+    - `load_callback(key)` answers a `get` that misses; it may return `Loaded(value, expiration_time=...)`. It may be an
+      `async def`: then `aget` awaits it, and a `get` that misses raises TypeError.
     - `load_many(keys)` answers a `get_many`: one call for all keys that are missing, which returns a mapping. Keys that
       it leaves out are misses. Without a `load_callback` it answers `get`, too.
     - `maximum_capacity` entries are kept; the one unused for longest leaves first. None: any number. 0: the cache is
@@ -96,7 +103,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
     def __init__(
         self,
-        load_callback: Callable[[K], V | Loaded[V]] | None = None,
+        load_callback: "AnyLoader[K, V] | None" = None,
         maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         *,
@@ -107,21 +114,21 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
-        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
+        load_many: "AnyManyLoader[K, V] | None" = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         for method in ("monotonic", "time"):
             if not callable(getattr(clock, method, None)):
                 raise TypeError(f"clock must have monotonic() and time(), {type(clock).__name__} lacks {method}()")
         freshness = Freshness(expiration_time, expiration_jitter, stale_time, refresh_time, load_timeout, retry_time)
-        self._load_many = arguments.loader("load_many", load_many)
+        self._load_many = loaders.read("load_many", load_many)
         self._capacity = arguments.capacity("maximum_capacity", maximum_capacity)
         self._keeps_nothing = self._capacity == 0
         super().__init__(
             Store(sys.maxsize if self._capacity is None else self._capacity or 1, freshness.stale_time),
             clock,
             freshness,
-            arguments.loader("load_callback", load_callback) or (self._load_many and OneOfMany(self._load_many)),
+            loaders.read("load_callback", load_callback) or one_of_many(self._load_many),
             arguments.function("on_removal", on_removal),
         )
         self._wall_time = clock.time
@@ -331,13 +338,89 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
 
         `load_many` (here or for the cache) is called once, with all that is missing and that nobody else is loading.
         """
-        loader = self._load_many if load_many is None else arguments.loader("load_many", load_many)
-        if loader is not None:
+        loader = self._load_many if load_many is None else loaders.read("load_many", load_many)
+        load = loader if type(loader) is AsyncLoader else None  # with which a miss is refused
+        if loader is not None and load is None:
             found = get_many(self, list(dict.fromkeys(arguments.items("keys", keys))), loader)
             self._notify_of_rest()
             return found
-        values = {key: self.get(key, MISSING) for key in arguments.items("keys", keys)}
+        values = {key: self.get(key, MISSING, load=load) for key in arguments.items("keys", keys)}
         return {key: value for key, value in values.items() if value is not MISSING}
+
+    @overload
+    async def aget(self, key: K, default: None = None, *, load: "AnyLoader[K, V] | None" = None) -> V | None: ...
+    @overload
+    async def aget(self, key: K, default: V, *, load: "AnyLoader[K, V] | None" = None) -> V: ...
+    @overload
+    async def aget(self, key: K, default: T, *, load: "AnyLoader[K, V] | None" = None) -> V | T: ...
+    async def aget(self, key: K, default: Any = None, *, load: Any = None) -> Any:
+        """`get` for a task of an event loop, whose loader may be an `async def`; others run in a thread.
+
+        A load belongs to the cache: to cancel this ends only this wait, and the load when nobody waits for it.
+        """
+        value = self._hit(key)
+        return await self._miss_in_loop(key, default, load) if value is MISSING else value
+
+    async def aget_many(self, keys: Iterable[K], *, load_many: "AnyManyLoader[K, V] | None" = None) -> dict[K, V]:
+        """`get_many` for a task. Where there is no loader for many, the keys are loaded side by side."""
+        from lru_cache.loading import loops
+
+        wanted = list(dict.fromkeys(arguments.items("keys", keys)))
+        loader = self._load_many if load_many is None else loaders.read("load_many", load_many)
+        if loader is not None:
+            found = await loops.look_up_many(self, wanted, loader)
+            self._notify_of_rest()
+            return found
+        values = {key: self._hit(key) for key in wanted}
+        missing = [key for key, value in values.items() if value is MISSING]
+        if missing:
+            loaded = await loops.each([self._miss_in_loop(key, MISSING, None) for key in missing])
+            values.update(zip(missing, loaded, strict=True))
+        return {key: value for key, value in values.items() if value is not MISSING}
+
+    @overload
+    async def aset(
+        self,
+        key: K,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> V | None: ...
+    @overload
+    async def aset(
+        self,
+        key: K,
+        value: V,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> V: ...
+    async def aset(
+        self,
+        key: K,
+        value: Any = MISSING,
+        *,
+        expire_at: datetime | None = None,
+        expiration_time: Duration | None | Missing = MISSING,
+    ) -> Any:
+        """`set` for a task: without a value, invalidate the key and load it anew, by any loader."""
+        if value is not MISSING:
+            return self.set(key, value, expire_at=expire_at, expiration_time=expiration_time)
+        plain = expire_at is None and expiration_time is MISSING
+        life = None if plain else self._life(expire_at, expiration_time)
+        self.invalidate(key)
+        loader = self._load_callback
+        if loader is None or (life is not None and life < 0):
+            return None
+        return await self._miss_in_loop(key, None, None if life is None else with_life(loader, life))
+
+    async def _miss_in_loop(self, key: K, default: Any, load: Any) -> Any:
+        loader = self._load_callback if load is None else loaders.read("load", load)
+        if loader is None:
+            return self.get(key, default)
+        from lru_cache.loading import loops
+
+        return await loops.look_up(self, key, default, loader)
 
     @overload
     def peek(self, key: K, default: None = None) -> V | None: ...
@@ -571,7 +654,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
             return None
         if life is None:
             return self.get(key)
-        return self.get(key, load=lambda key: _with_life(loader(key), life))
+        return self.get(key, load=with_life(loader, life))
 
     def _name(self, key: K) -> Any:
         """Under what name others know a key, which they are to be told of; TypeError if they cannot be told.
@@ -677,10 +760,6 @@ def _say_what_is_missing() -> None:
         except IndexError:
             return  # another thread said it
         logger().info("the parts in C are not used, and all is several times slower: %s", reason)
-
-
-def _with_life(answer: Any, life: float) -> Any:
-    return answer if isinstance(answer, Loaded) else Loaded(answer, life)
 
 
 class _Items(ItemsView[K, V]):

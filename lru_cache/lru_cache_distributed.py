@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from math import inf, isinf
@@ -20,10 +20,9 @@ from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.clock import Clock, SystemClock
 from lru_cache.errors import ProtocolError
-from lru_cache.loading.freshness import Loaded
 from lru_cache.loading.single_flight import Flight
 from lru_cache.log import logger
-from lru_cache.lru_cache import LRUCache
+from lru_cache.lru_cache import AnyLoader, AnyManyLoader, LRUCache
 from lru_cache.network.address import Address, AddressLike, parse, parse_many
 from lru_cache.network.client import Dialler
 from lru_cache.network.exchange import Exchange
@@ -96,7 +95,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def __init__(
         self,
-        load_callback: Callable[[K], V | Loaded[V]] | None = None,
+        load_callback: "AnyLoader[K, V] | None" = None,
         maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         connection_timeout: float | timedelta = 3600,
@@ -120,7 +119,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         retry_time: Duration = 1,
         on_removal: "Callable[[Removal[K, V]], object] | None" = None,
         clock: Clock | None = None,
-        load_many: Callable[[list[K]], Mapping[K, V | Loaded[V]]] | None = None,
+        load_many: "AnyManyLoader[K, V] | None" = None,
         version: int | str | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
@@ -288,6 +287,30 @@ class LRUCacheDistributed(LRUCache[K, V]):
         seconds = self._silence_seconds if timeout is None else _timeout(timeout)
         return self._exchange.flush(seconds) or not (self._remotes or self._exchange.has_links)
 
+    async def aconnected(self, count: int = 1, timeout: Duration | None = None) -> bool:
+        """`wait_connected` for a task of an event loop."""
+        return await self._until(self._exchange.are_connected(arguments.count("count", count)), _timeout(timeout))
+
+    async def aflush(self, timeout: Duration | None = None) -> bool:
+        """`flush` for a task of an event loop."""
+        seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        told = await self._until(self._exchange.have_all_written(), seconds) and self._exchange.has_links
+        return told or not (self._remotes or self._exchange.has_links)
+
+    async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
+        from lru_cache.loading import loops
+
+        exchange = self._exchange
+        await loops.until(exchange.subscribe, lambda: exchange.is_over(is_so), seconds)
+        with self._lock:
+            return is_so()
+
+    async def aclose(self) -> None:
+        """`close` for a task of an event loop."""
+        import asyncio
+
+        await asyncio.to_thread(self.close)
+
     def close(self) -> None:
         """Say goodbye to all, and end all threads, within `connection_timeout`. It goes on as a local cache."""
         with self._closing:
@@ -318,6 +341,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> "LRUCacheDistributed[K, V]":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def stats(self) -> DistributedStats:
         """Return what happened so far, here and between the nodes."""

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict,
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
+from lru_cache.loading import loaders
 from lru_cache.loading.freshness import Loaded
 
 P = ParamSpec("P")
@@ -100,6 +101,8 @@ class MemoizingCache(Protocol):
 
     def get(self, key: Any, /, *, load: Callable[[Any], Any]) -> Any: ...  # noqa: D102
 
+    async def aget(self, key: Any, /, *, load: Callable[[Any], Any]) -> Any: ...  # noqa: D102
+
     def invalidate(self, key: Any, /) -> bool: ...  # noqa: D102
 
     def forget(self, key: Any, /) -> bool: ...  # noqa: D102
@@ -157,30 +160,57 @@ def memoized(
     """Wrap a function so that its results are kept in the cache."""
     if not callable(function):
         raise TypeError(f"memoize decorates a function, not {type(function).__name__}")
-    arguments.refuse_what_runs_once("memoize", function)
+    is_async = loaders.is_async(function)
+    if not is_async:
+        arguments.refuse_what_runs_once("memoize", function)
     inner, bound = _unbind(function)
     name = _name_of(inner)
+    if is_async and key is None:
+        _refuse_method(inner, name)
     key_of = _by_arguments(name, inner, bound, typed) if key is None else _by_key(name, key, bound, typed)
     results = _Results(cache, name, key_of, typed)
 
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+    def with_life(result: Any) -> Any:
+        if expiration_time is MISSING or isinstance(result, Loaded):
+            return result
+        return Loaded(result, expiration_time)
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         def load(_: object) -> Any:
             results.runs += 1
-            result = function(*args, **kwargs)
-            if expiration_time is MISSING or isinstance(result, Loaded):
-                return result
-            return Loaded(result, expiration_time)
+            return with_life(function(*args, **kwargs))
 
         results.calls += 1
         return cast(T, cache.get(results.key_of(args, kwargs), load=load))
 
+    async def call_later(*args: P.args, **kwargs: P.kwargs) -> Any:
+        async def load(_: object) -> Any:
+            results.runs += 1
+            return with_life(await function(*args, **kwargs))  # type: ignore[misc]  # it is one to await
+
+        results.calls += 1
+        return await cache.aget(results.key_of(args, kwargs), load=load)
+
+    wrapper: Any = call_later if is_async else call
     functools.update_wrapper(wrapper, inner)
-    wrapper.__wrapped__ = function  # type: ignore[attr-defined]  # a plain function, so that methods bind
-    wrapper.cache_info = results.info  # type: ignore[attr-defined]
-    wrapper.cache_parameters = results.parameters  # type: ignore[attr-defined]
-    wrapper.cache_clear = results.clear  # type: ignore[attr-defined]
-    wrapper.cache_invalidate = results.invalidate  # type: ignore[attr-defined]
+    wrapper.__wrapped__ = function  # a plain function, so that methods bind
+    wrapper.cache_info = results.info
+    wrapper.cache_parameters = results.parameters
+    wrapper.cache_clear = results.clear
+    wrapper.cache_invalidate = results.invalidate
     return cast(Memoized[P, T], wrapper)
+
+
+def _refuse_method(function: Callable[..., Any], name: str) -> None:
+    """Raise for a method: with the object in its key, the cache would keep every object for ever."""
+    outer, _, _ = name.rpartition(".")
+    code = getattr(function, "__code__", None)
+    is_method = code is not None and code.co_argcount > 0 and code.co_varnames[0] in ("self", "cls")
+    if is_method and not outer.endswith("<locals>"):
+        raise TypeError(
+            f"memoize would keep each self of the method {name} alive: say what stands for it, as in "
+            "@cache.memoize(key=lambda self, x: (self.id, x))"
+        )
 
 
 def _name_of(function: Callable[..., Any]) -> str:

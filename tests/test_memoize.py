@@ -3,7 +3,7 @@
 import functools
 import inspect
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -288,15 +288,15 @@ def test_without_parentheses_says_what_to_write(cache: LRUCache[Any, Any]) -> No
             return a
 
 
-async def coroutine(a: int) -> int:
-    return a
+async def async_generator(a: int) -> AsyncIterator[int]:
+    yield a
 
 
 def generator(a: int) -> Iterator[int]:
     yield a
 
 
-@pytest.mark.parametrize("function", [coroutine, generator])
+@pytest.mark.parametrize("function", [async_generator, generator])
 def test_what_can_be_used_once_is_refused(cache: LRUCache[Any, Any], function: Any) -> None:
     with pytest.raises(TypeError, match="runs only once"):
         cache.memoize()(function)

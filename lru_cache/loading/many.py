@@ -5,15 +5,20 @@ It drives a `LoadPath` as its own `_miss` does, with many flights at once. It mu
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING
+from lru_cache.loading.circles import leading
 from lru_cache.loading.freshness import value_and_life
-from lru_cache.loading.single_flight import Flight, Landing, NothingLoadedError, leading
+from lru_cache.loading.loaders import AsyncLoader, is_awaitable
+from lru_cache.loading.single_flight import Flight, Landing, NothingLoadedError
+from lru_cache.loading.threads import is_held_up_here
 
 if TYPE_CHECKING:
     from lru_cache.loading.load_path import LoadPath
+    from lru_cache.loading.plan import Planner
 
 ManyLoader = Callable[[list[Any]], Mapping[Any, Any]]
 
@@ -30,6 +35,27 @@ class OneOfMany:
         if key not in found:
             raise NothingLoadedError(key)
         return found[key]
+
+
+class AsyncOneOfMany:
+    """The same for one that is to be awaited."""
+
+    def __init__(self, load_many: Callable[[list[Any]], Any]) -> None:
+        self._load_many = load_many
+
+    async def __call__(self, key: Any) -> Any:
+        """Load it; `NothingLoadedError` if there is nothing."""
+        found = _checked(await self._load_many([key]))
+        if key not in found:
+            raise NothingLoadedError(key)
+        return found[key]
+
+
+def one_of_many(load_many: Any) -> Any:
+    """A loader for one key, of one for many as `loaders.read` gives it, or None."""
+    if type(load_many) is AsyncLoader:
+        return AsyncLoader(AsyncOneOfMany(load_many.load))
+    return None if load_many is None else OneOfMany(load_many)
 
 
 def get_many(path: "LoadPath[Any, Any]", keys: list[Any], load_many: ManyLoader) -> dict[Any, Any]:
@@ -51,6 +77,41 @@ def get_many(path: "LoadPath[Any, Any]", keys: list[Any], load_many: ManyLoader)
     return {key: answers[key] for key in keys if key in answers}
 
 
+def lead_many(path: "Planner[Any, Any]", led: list[Flight[Any]], load_many: ManyLoader) -> dict[Any, Any]:
+    """Call the loader once for all of these, keep what it returns, and release who waits. What it has found."""
+    try:
+        with ExitStack() as stack:
+            for flight in led:
+                stack.enter_context(leading(flight))
+            found = _checked(load_many([flight.key for flight in led]))
+        outcomes = [_keep(path, flight, found) for flight in led]
+    except BaseException as error:
+        is_failure = isinstance(error, Exception)
+        landing = Landing.FAILURE if is_failure else Landing.ABANDONED
+        for flight in led if is_failure else []:
+            path._retry_later(flight)
+        path._leave_many(led, landing)
+        for flight in led:
+            flight.land(landing, error if is_failure else None)
+        raise
+    path._leave_many(led, Landing.VALUE)
+    for flight, (landing, outcome) in zip(led, outcomes, strict=True):
+        flight.land(landing, outcome)
+    return {flight.key: outcome for flight, (_, outcome) in zip(led, outcomes, strict=True) if outcome is not MISSING}
+
+
+def _keep(path: "Planner[Any, Any]", flight: Flight[Any], found: Mapping[Any, Any]) -> tuple[Landing, Any]:
+    gone: list[Any] = []
+    if flight.key in found:
+        value, life = value_and_life(found[flight.key])
+        path._refuse_awaitable(flight.key, value)
+        landing, outcome = Landing.VALUE, path._keep_load(flight, value, life, gone)
+    else:
+        landing, outcome = path._keep_nothing(flight, gone)
+    path._notify(gone)
+    return landing, outcome
+
+
 class _LookUp:
     """One look-up of many keys: what is held is answered, what nobody loads is loaded, what others load is waited for.
 
@@ -69,7 +130,7 @@ class _LookUp:
     def plan(self, keys: list[Any], again: bool) -> None:
         path, within = self._path, self._path._within_lock()
         for key in keys:
-            own: Flight[Any] = Flight(path._flights, key, path._monotonic())
+            own: Flight[Any] = Flight(path._flights, key, path._monotonic(), get_ident())
             self._planned.append(own)
             plan = path._plan(key, own, again)
             if plan.flight is None or plan.answer is not MISSING:
@@ -78,7 +139,7 @@ class _LookUp:
                     self._answers[key] = answer
             elif plan.leads:
                 self._led.append(own)
-            elif within or plan.flight.is_planned_here():
+            elif within or is_held_up_here(plan.flight):
                 self._load_alone(key)
             else:
                 self._awaited.append(plan.flight)
@@ -91,52 +152,25 @@ class _LookUp:
 
     def load(self) -> None:
         """Call the loader once for all that this look-up leads."""
-        if not self._led:
+        led = self._led
+        if not led:
             return
+        for flight in led:
+            flight.runs_here = True
         try:
-            with ExitStack() as stack:
-                for flight in self._led:
-                    stack.enter_context(leading(flight))
-                found = _checked(self._load_many([flight.key for flight in self._led]))
-            outcomes = [self._keep(flight, found) for flight in self._led]
-        except Exception as error:  # noqa: BLE001 - a loader may raise anything
-            self._fail(error)
-            return
-        self._path._leave_many(self._led, Landing.VALUE)
-        for flight, (landing, outcome) in zip(self._led, outcomes, strict=True):
-            flight.land(landing, outcome)
-            if outcome is not MISSING:
-                self._answers[flight.key] = outcome
-
-    def _keep(self, flight: Flight[Any], found: Mapping[Any, Any]) -> tuple[Landing, Any]:
-        gone: list[Any] = []
-        if flight.key in found:
-            value, life = value_and_life(found[flight.key])
-            self._path._refuse_awaitable(flight.key, value)
-            landing, outcome = Landing.VALUE, self._path._keep_load(flight, value, life, gone)
-        else:
-            landing, outcome = self._path._keep_nothing(flight, gone)
-        self._path._notify(gone)
-        return landing, outcome
-
-    def _fail(self, error: Exception) -> None:
-        """Tell all who wait; raise, unless there is something to serve in place of each value."""
-        for flight in self._led:
-            self._path._retry_later(flight)
-        self._path._leave_many(self._led, Landing.FAILURE)
-        for flight in self._led:
-            flight.land(Landing.FAILURE, error)
-        instead = {flight.key: self._path._value_instead(flight.key) for flight in self._led}
-        if MISSING in instead.values():
-            raise error
-        self._path._log_failure(self._led[0].key, error)
-        self._answers.update(instead)
+            self._answers.update(lead_many(self._path, led, self._load_many))
+        except Exception as error:
+            instead = {flight.key: self._path._value_instead(flight.key) for flight in led}
+            if MISSING in instead.values():
+                raise
+            self._path._log_failure(led[0].key, error)
+            self._answers.update(instead)
 
     def wait(self) -> list[Any]:
         """Wait for what others load. The keys whose loads came to nothing, to be asked for again."""
         again = []
         for flight in self._awaited:
-            landing = flight.wait()
+            landing = self._path._wait_for(flight, None)
             if landing is Landing.NOTHING:
                 continue
             answer = self._path._answer_of(flight, landing)
@@ -153,7 +187,7 @@ class _LookUp:
 
 def _checked(found: Any) -> Mapping[Any, Any]:
     if not isinstance(found, Mapping):
-        if hasattr(type(found), "__await__"):
+        if is_awaitable(found):
             arguments.refuse_awaitable("many keys", found)
         raise TypeError(f"load_many must return a mapping from keys to values, not {type(found).__name__}")
     return found

@@ -63,6 +63,7 @@ class Exchange:
         self._links: tuple[Linked, ...] = ()
         self._feeds: tuple[LinkFeed, ...] = ()
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
+        self._notes: tuple[Callable[[], None], ...] = ()  # to be called likewise
         self._waiters = 0
         self._closed = False
         self._watch: Linked | None = None  # whose thread wakes for what is due on all links, and when; by anybody, too
@@ -114,10 +115,44 @@ class Exchange:
 
     def wait_connected(self, count: int, seconds: float | None) -> bool:
         """Wait until so many neighbours are there, and each side knows what the other has."""
-        return self._wait(lambda: len(self._connected_locked()) >= count, seconds)
+        return self._wait(self.are_connected(count), seconds)
+
+    def are_connected(self, count: int) -> Callable[[], bool]:
+        """What says whether so many neighbours are there. For within the lock."""
+        return lambda: len(self._connected_locked()) >= count
+
+    def is_over(self, is_so: Callable[[], bool]) -> bool:
+        """Whether something is so that `subscribe` waits for, or this is closed, so that it never will be."""
+        with self._lock:
+            return self._closed or is_so()
+
+    def subscribe(self, note: Callable[[], None]) -> Callable[[], None]:
+        """Call this whenever a link came or went, or a neighbour has told what it has seen; returns what ends that.
+
+        It is called under the lock, and must do no more than to wake somebody.
+        """
+        with self._lock:
+            self._notes = (*self._notes, note)
+            self._waiters += 1
+
+        def end() -> None:
+            with self._lock:
+                self._notes = tuple(each for each in self._notes if each is not note)
+                self._waiters -= 1
+
+        return end
+
+    def _note_change(self) -> None:
+        self._changed.notify_all()
+        for note in self._notes:
+            note()
 
     def flush(self, seconds: float | None) -> bool:
         """Wait until every connected neighbour has what was written here before. False if there is none to have it."""
+        return self._wait(self.have_all_written(), seconds) and bool(self._links)
+
+    def have_all_written(self) -> Callable[[], bool]:
+        """What says whether every connected neighbour has what was written here until now. For within the lock."""
         with self._lock:
             node, time_told = self._replica.node, self._replica.told_time()
 
@@ -128,7 +163,7 @@ class Exchange:
             # Also those that are just being greeted: else there would be none, and nothing to wait for.
             return all(self._replica.has_all(link, time_told) for link in self._links)
 
-        return self._wait(have_all, seconds) and bool(self._links)
+        return have_all
 
     @property
     def has_links(self) -> bool:
@@ -153,7 +188,7 @@ class Exchange:
         with self._lock:
             self._closed = True
             links = self._links
-            self._changed.notify_all()
+            self._note_change()
         for link in links:
             link.end(reason)
 
@@ -263,7 +298,7 @@ class Exchange:
             self._replace_links_locked(link)
             self.bytes_in += link.bytes_in
             self.bytes_out += link.bytes_out
-            self._changed.notify_all()
+            self._note_change()
         if self._watch is link:
             self._watch = None
         for other in self._links[:1]:
@@ -282,7 +317,7 @@ class Exchange:
             message = self._replica.received(link, body, self._clock.monotonic())
             gone = self._removed()
             if self._waiters and body[1] == Type.SEEN:
-                self._changed.notify_all()
+                self._note_change()
         if gone:
             self._notify_removed(gone)
         return message

@@ -3121,6 +3121,18 @@ read_path_get(ReadPath *self, PyObject *const *args, Py_ssize_t nargs, PyObject 
     return look_up(self, given[0], given[1], given[2]);
 }
 
+/* The value of a plain hit; else what stands for none. */
+static PyObject *
+read_path_hit(ReadPath *self, PyObject *key)
+{
+    PyObject *value;
+    if (LIKELY(look_for(self, key, 1, &value) != ERROR) && value == NULL) {
+        value = self->missing != NULL ? self->missing : Py_None;
+        Py_INCREF(value);
+    }
+    return value;
+}
+
 /* What the method in Python answers that does all of it. */
 static PyObject *
 at_length(ReadPath *self, int which, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -3473,6 +3485,8 @@ read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
     }
     self->answers_misses = misses;
     self->way = WRITE_AT_LENGTH;
+    Py_INCREF(missing);
+    Py_XSETREF(self->missing, missing);
     if (!Py_IS_TYPE(lock, self->store->state->lock_type)) {
         Py_RETURN_NONE;
     }
@@ -3481,8 +3495,6 @@ read_path_allow_short_cuts(ReadPath *self, PyObject *args, PyObject *kwargs)
     Py_XSETREF(self->lock, (Lock *)lock);
     Py_INCREF(loading);
     Py_XSETREF(self->loading, loading);
-    Py_INCREF(missing);
-    Py_XSETREF(self->missing, missing);
     Py_INCREF(write);
     Py_XSETREF(self->write, write);
     self->way = write != Py_None ? WRITE_BY_CALL : life != Py_None ? WRITE_HERE : WRITE_AT_LENGTH;
@@ -3623,6 +3635,7 @@ read_path_init_subclass(PyObject *class, PyObject *args, PyObject *kwargs)
 
 static PyMethodDef read_path_methods[] = {
     {"get", (PyCFunction)(void (*)(void))read_path_get, METH_FASTCALL | METH_KEYWORDS, GET_DOCUMENTATION},
+    {"_hit", (PyCFunction)read_path_hit, METH_O, NULL},
     {"_count_hit", (PyCFunction)read_path_count_hit, METH_NOARGS, NULL},
     {"_count_hits", (PyCFunction)read_path_count_hits, METH_NOARGS, NULL},
     {"_count_short_misses", (PyCFunction)read_path_count_short_misses, METH_NOARGS, NULL},

@@ -366,6 +366,7 @@ class ReadPath(Generic[K, V]):
     def __init__(self, store: Store[K, V], monotonic: Callable[[], float]) -> None:
         self._store = store
         self._monotonic = monotonic
+        self._missing: object = None
         # Counts hits down, exactly and without a lock: `next` is one step to other threads. It makes no object, where
         # an int would cost 10 to 80 ns more.
         self._hits_left = itertools.repeat(None, sys.maxsize)
@@ -399,6 +400,22 @@ class ReadPath(Generic[K, V]):
             pass  # absent, or gone since it was found; if the key's own code raised this, it will do so again
         return self._miss(key, default, load)
 
+    def _hit(self, key: K) -> Any:
+        """The value of a plain hit, which is counted and used; else MISSING, as `_allow_short_cuts` was given it."""
+        index, monotonic, use, hits_left = self._hit_tools
+        try:
+            entry = index[key]
+            fresh_until = entry.fresh_until
+            if monotonic() < fresh_until:
+                use(entry)
+                value = entry.value
+                if entry.fresh_until is fresh_until and entry.value is value:
+                    next(hits_left)
+                    return value
+        except KeyError:
+            pass
+        return self._missing
+
     def _count_hit(self) -> None:
         next(self._hits_left)
 
@@ -415,14 +432,15 @@ class ReadPath(Generic[K, V]):
 
     def _allow_short_cuts(
         self,
-        lock: Any,
-        loading: dict[Any, Any],
+        lock: Any,  # noqa: ARG002 - for a native store
+        loading: dict[Any, Any],  # noqa: ARG002
         missing: object,
-        misses: bool,
-        life: float | None,
-        write: Callable[[K, V], bool] | None = None,
+        misses: bool,  # noqa: ARG002
+        life: float | None,  # noqa: ARG002
+        write: Callable[[K, V], bool] | None = None,  # noqa: ARG002
     ) -> None:
-        """Say what `get` and the writes of a native store may do by themselves. This store does nothing of it.
+        """Say what `get` and the writes of a native store may do by themselves. This store does nothing of it, but
+        answers `_hit` with `missing`.
 
         - `misses`: a look-up of what is absent is answered with the default, where nothing is due.
         - `life`: a plain write happens without the lock, if nobody holds it and nothing is in `loading`. What is set
@@ -432,6 +450,7 @@ class ReadPath(Generic[K, V]):
 
         A write is plain if nothing but a key and a value is given; `missing` stands for no value.
         """
+        self._missing = missing
 
     def _miss(self, key: K, default: Any, load: Callable[[K], Any] | None) -> Any:
         raise NotImplementedError

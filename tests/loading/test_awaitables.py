@@ -1,4 +1,4 @@
-"""A loader whose answer is to be awaited, or runs only once, is refused: what it returns cannot be kept."""
+"""A loader whose answer is to be awaited is not for `get`, and one whose answer runs only once is refused."""
 
 import functools
 import gc
@@ -39,7 +39,7 @@ def generate(key: str) -> Iterator[str]:
     yield key
 
 
-RUN_ONCE: list[Any] = [
+TO_BE_AWAITED: list[Any] = [
     load,
     functools.partial(load),
     functools.partial(functools.partial(load)),
@@ -48,12 +48,31 @@ RUN_ONCE: list[Any] = [
     Loader.class_method,
     functools.partial(Loader()),
     AsyncMock(),
-    generate_later,
-    generate,
 ]
 
 
-@pytest.mark.parametrize("loader", RUN_ONCE)
+@pytest.mark.parametrize("loader", TO_BE_AWAITED)
+def test_what_has_to_be_awaited_is_a_loader_but_not_for_get(loader: Any) -> None:
+    cache: LRUCache[str, Any] = LRUCache(loader)
+    plain: LRUCache[str, Any] = LRUCache()
+    calls: list[Callable[[], Any]] = [
+        lambda: cache.get("a"),
+        lambda: cache["a"],
+        lambda: cache.set("a"),
+        lambda: cache.get_many(["a"]),
+        lambda: plain.get("a", load=loader),
+        lambda: plain.get_many(["a"], load_many=loader),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="loading 'a' has to be awaited, which a plain call cannot do: use aget"):
+            call()
+    assert "a" not in cache
+    cache.set("a", 1)
+    assert (cache.get("a"), cache.get_many(["a"])) == (1, {"a": 1})
+    assert cache.stats().loads == 0
+
+
+@pytest.mark.parametrize("loader", [generate_later, generate])
 def test_what_returns_something_that_runs_once_is_no_loader(loader: Any) -> None:
     with pytest.raises(TypeError, match=r"load_callback: a cache cannot keep what .* returns: an? .* runs only once"):
         LRUCache(loader)

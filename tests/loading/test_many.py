@@ -1,6 +1,6 @@
 """`load_many`: one call for all that is missing, and one load for each key among all who ask for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -258,9 +258,12 @@ def test_a_loader_must_be_one() -> None:
     async def later(keys: list[str]) -> dict[str, str]:
         return {}
 
+    def each(keys: list[str]) -> Iterator[str]:
+        yield from keys
+
     with pytest.raises(TypeError, match="load_many must be callable"):
         LRUCache(load_many=5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="load_many: a cache cannot keep"):
-        LRUCache(load_many=later)  # type: ignore[arg-type]
+        LRUCache(load_many=each)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a coroutine has to be awaited"):
         LRUCache[str, str](load_many=lambda keys: later([*keys])).get_many(["a"])  # type: ignore[arg-type, return-value]

@@ -39,6 +39,34 @@ assert_type(cache.get("a", load=load), int | None)
 assert_type(cache.get("a", load=load_with_life), int | None)
 assert_type(cache.get("a", load=lambda key: Loaded(len(key), 5)), int | None)
 assert_type(cache["a"], int)
+
+
+async def load_later(key: str) -> int:
+    return len(key)
+
+
+async def load_later_with_life(key: str) -> Loaded[int]:
+    return Loaded(len(key), 5)
+
+
+async def use_a_loop() -> None:
+    later: LRUCache[str, int] = LRUCache(load_later)
+    between: LRUCacheDistributed[str, int] = LRUCacheDistributed(load_later)
+    assert_type(await later.aget("a"), int | None)
+    assert_type(await between.aget("a", 5), int)
+    assert_type(await cache.aget("a", "none"), int | str)
+    assert_type(await cache.aget("a", load=load_later), int | None)
+    assert_type(await cache.aget("a", load=load_later_with_life), int | None)
+    assert_type(await cache.aget("a", load=load), int | None)
+    assert_type(await cache.aget_many(["a"]), dict[str, int])
+    assert_type(await cache.aset("a"), int | None)
+    assert_type(await cache.aset("a", 1), int)
+    assert_type(await between.aflush(), bool)
+    assert_type(await between.aconnected(), bool)
+    cache.get("a", load=load_later)  # type: ignore[arg-type]
+    await cache.aget("a", load=str)  # type: ignore[arg-type]
+
+
 assert_type(cache.set("a", 1), int)
 assert_type(cache.set("a"), int | None)
 assert_type(cache.peek("a"), int | None)
