@@ -230,16 +230,20 @@ async def _sleep_until_landed(flight: Flight[Any], seconds: float | None, loop: 
 
 
 class _Carrier:
-    """The task that runs a load."""
+    """The task that runs the load of so many flights."""
 
-    __slots__ = ("_loop", "_task")
+    __slots__ = ("_loop", "_task", "_wanted")
 
-    def __init__(self, task: "asyncio.Task[None]", loop: "Loop") -> None:
+    def __init__(self, task: "asyncio.Task[None]", loop: "Loop", flights: int) -> None:
         self._task = task
         self._loop = loop
+        self._wanted = [None] * flights
 
     def cancel(self) -> None:
-        """Nobody wants the load any more."""
+        """Nobody wants one of them any more. With the last of them the task is cancelled."""
+        self._wanted.pop()  # one step, so that of two threads one is the last
+        if self._wanted:
+            return
         try:
             self._loop.call_soon_threadsafe(self._task.cancel)
         except RuntimeError:
@@ -253,34 +257,31 @@ class _Carrier:
 def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refresh: bool) -> None:
     """Let a load begin that this look-up leads. A refresh sees none of the caller's context."""
     context = Context() if is_refresh else copy_context()
-    flight.shared = flight.handed_over = True
+    flight.shared = True
     lead = path._lead_quietly if is_refresh or flight.goes_on else lambda *load: _lead_for_others(path, *load)
     if type(loader) is AsyncLoader:
         _start_task(flight, [flight], loader.load, flight.key, lead_one(flight, lead), loop, context)
+        flight.handed_over = True  # now that it is: what goes wrong before that gives it up
         return
     flight.place = None
 
     def run() -> None:
         _run_in_thread(flight, [flight], loader, flight.key, lead_one(flight, lead), loop, path)
 
-    try:
-        if not is_refresh:
-            path._threads.run(run, context)
-        elif not path._threads.start(run, context):
-            flight.handed_over = False
-            path._retry_later(flight)
-            path._give_up(flight)
-    except RuntimeError:
-        flight.handed_over = False
+    if not is_refresh:
+        path._threads.run(run, context)
+    elif not path._threads.start(run, context):
+        path._retry_later(flight)
         path._give_up(flight)
-        raise
+        return
+    flight.handed_over = True
 
 
 def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loop") -> None:
     keys = [flight.key for flight in led]
     context = copy_context()
     for flight in led:
-        flight.shared = flight.handed_over = True
+        flight.shared = True
 
     def lead(found: Callable[[Any], Any]) -> None:
         try:
@@ -291,10 +292,12 @@ def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loo
 
     if type(load_many) is AsyncLoader:
         _start_task(led[0], led, load_many.load, keys, lead, loop, context)
-        return
+    else:
+        for flight in led:
+            flight.place = None
+        path._threads.run(lambda: _run_in_thread(led[0], led, load_many, keys, lead, loop, path), context)
     for flight in led:
-        flight.place = None
-    path._threads.run(lambda: _run_in_thread(led[0], led, load_many, keys, lead, loop, path), context)
+        flight.handed_over = True
 
 
 def lead_one(
@@ -327,7 +330,7 @@ def _start_task(
     work = _run_in_task(innermost, load, argument, lead)
     task = context.run(loop.create_task, work)
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop that is closed in the middle of it drops it
-    carrier = _Carrier(task, loop)
+    carrier = _Carrier(task, loop, len(flights))
     for flight in flights:
         flight.carrier = carrier
 

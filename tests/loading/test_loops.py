@@ -490,6 +490,54 @@ def test_many_keys_are_loaded_by_one_call() -> None:
         run(functools.partial(main, each))
 
 
+def test_a_load_of_many_goes_on_as_long_as_one_of_its_keys_is_wanted() -> None:
+    async def main() -> None:
+        source = AsyncSource()
+
+        async def load_many(keys: list[str]) -> dict[str, str]:
+            await source(tuple(keys))
+            return {key: f"{key}!" for key in keys}
+
+        cache: LRUCache[str, str] = LRUCache(load_many=load_many)
+        both = asyncio.create_task(cache.aget_many(["a", "b"]))
+        await source.entered.wait()
+        one = asyncio.create_task(cache.aget("a"))
+        await asyncio.sleep(0)
+        both.cancel()
+        await asyncio.wait([both])
+        source.opened.set()
+        assert (await one, source.loads, source.cancelled) == ("a!", [("a", "b")], 0)
+        assert "b" not in cache
+
+        source.opened.clear()
+        source.entered.clear()
+        both = asyncio.create_task(cache.aget_many(["c", "d"]))
+        await source.entered.wait()
+        both.cancel()
+        while not source.cancelled:
+            await asyncio.sleep(0)
+        assert cache._flights.running == {}
+
+    run(main)
+
+
+def test_without_a_thread_to_load_in_it_says_so_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        cache: LRUCache[str, str] = LRUCache(str, load_many=lambda keys: {key: key for key in keys})
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for ask in (lambda: cache.aget("a"), lambda: cache.aget_many(["a", "b"])):
+                with pytest.raises(RuntimeError, match="no thread to load in"):
+                    await ask()
+                assert cache._flights.running == {}
+        assert (await cache.aget("a"), await cache.aget_many(["b"])) == ("a", {"b": "b"})
+
+    run(main)
+
+
 def test_without_a_loader_for_many_the_keys_are_loaded_side_by_side() -> None:
     async def main() -> None:
         inside, most = 0, 0
