@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from lru_cache import Loaded, LRUCache, RecursiveLoadError
 from lru_cache.loading.single_flight import Flight
@@ -629,6 +630,14 @@ def test_without_a_loop_of_asyncio_it_says_so() -> None:
 # A storm: threads, and loops that come and go, ask, invalidate, fail, are slow and are cancelled, all by a seed.
 
 
+async def cancel_the_rest() -> None:
+    """As `asyncio.run` ends a loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Storm:
     """One cache, and a source whose rows only grow. What was loaded before an invalidation is older than its floor."""
 
@@ -702,7 +711,12 @@ class Storm:
 
     def loops(self, chance: random.Random) -> None:
         for _ in range(3):
-            run(lambda: self.on_a_loop(chance))
+            loop = chance.choice([asyncio.new_event_loop, uvloop.new_event_loop])()
+            try:
+                loop.run_until_complete(self.on_a_loop(chance))
+                loop.run_until_complete(cancel_the_rest())
+            finally:
+                loop.close()
 
 
 @pytest.mark.parametrize("is_async", [False, True])
