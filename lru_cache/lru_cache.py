@@ -7,8 +7,10 @@ cache. This file must not know replication or the network.
 import sys
 from collections.abc import Awaitable, Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from datetime import datetime
+from functools import cache
 from math import inf
 from operator import attrgetter
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from lru_cache import arguments, fork, store
@@ -41,6 +43,14 @@ AnyLoader = Callable[[K], V | Loaded[V]] | Callable[[K], Awaitable[V | Loaded[V]
 AnyManyLoader = (
     Callable[[list[K]], Mapping[K, V | Loaded[V]]] | Callable[[list[K]], Awaitable[Mapping[K, V | Loaded[V]]]]
 )
+
+
+@cache
+def _for_tasks() -> ModuleType:
+    """What only a miss on an event loop needs, and what would import asyncio for all the others."""
+    from lru_cache.loading import loops
+
+    return loops
 
 
 class Sharing(Protocol):
@@ -359,23 +369,24 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         A load belongs to the cache: to cancel this ends only this wait, and the load when nobody waits for it.
         """
         value = self._hit(key)
-        return await self._miss_in_loop(key, default, load) if value is MISSING else value
+        if value is not MISSING:
+            return value
+        loader = self._load_callback if load is None else loaders.read("load", load)
+        return self.get(key, default) if loader is None else await _for_tasks().look_up(self, key, default, loader)
 
     async def aget_many(self, keys: Iterable[K], *, load_many: "AnyManyLoader[K, V] | None" = None) -> dict[K, V]:
         """`get_many` for a task. Where there is no loader for many, the keys are loaded side by side."""
-        from lru_cache.loading import loops
-
         wanted = list(dict.fromkeys(arguments.items("keys", keys)))
-        loader = self._load_many if load_many is None else loaders.read("load_many", load_many)
-        if loader is not None:
-            found = await loops.look_up_many(self, wanted, loader)
-            self._notify_of_rest()
-            return found
+        many = self._load_many if load_many is None else loaders.read("load_many", load_many)
+        if many is None and self._load_callback is None:
+            return self.get_many(wanted)
         values = {key: self._hit(key) for key in wanted}
         missing = [key for key, value in values.items() if value is MISSING]
         if missing:
-            loaded = await loops.each([self._miss_in_loop(key, MISSING, None) for key in missing])
-            values.update(zip(missing, loaded, strict=True))
+            loaded = await _for_tasks().look_up_many(self, missing, self._load_callback, many)
+            self._notify_of_rest()
+            for key in missing:
+                values[key] = loaded.get(key, MISSING)
         return {key: value for key, value in values.items() if value is not MISSING}
 
     @overload
@@ -412,15 +423,7 @@ class LRUCache(LoadPath[K, V], MutableMapping[K, V]):
         loader = self._load_callback
         if loader is None or (life is not None and life < 0):
             return None
-        return await self._miss_in_loop(key, None, None if life is None else with_life(loader, life))
-
-    async def _miss_in_loop(self, key: K, default: Any, load: Any) -> Any:
-        loader = self._load_callback if load is None else loaders.read("load", load)
-        if loader is None:
-            return self.get(key, default)
-        from lru_cache.loading import loops
-
-        return await loops.look_up(self, key, default, loader)
+        return await self.aget(key, load=None if life is None else with_life(loader, life))
 
     @overload
     def peek(self, key: K, default: None = None) -> V | None: ...

@@ -117,7 +117,7 @@ class LoadPath(Planner[K, V]):
         if plan.leads:
             flight.handed_over, flight.place = True, None
             context = copy_context() if plan.answer is MISSING else Context()
-            if not self._threads.start(lambda: self._lead_quietly(flight, loader), context):
+            if not self._threads.start(lambda: self._lead_aside(flight, loader), context):
                 flight.handed_over = False
                 self._retry_later(flight)
                 self._give_up(flight)
@@ -125,7 +125,7 @@ class LoadPath(Planner[K, V]):
             return plan.answer
         if not plan.leads and is_held_up_here(flight):
             patience = 0.0
-        return self._answer_of(flight, self._wait_for(flight, patience), patience)
+        return self._answer_of(flight, self._wait_for(flight, patience), patience, plan.leads)
 
     def _load_alone(self, key: K, loader: Loader[K]) -> Any:
         """Load for this caller only, who must not wait for a flight that cannot land before it has gone on."""

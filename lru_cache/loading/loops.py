@@ -6,6 +6,7 @@ its flight, so that to cancel one who waits touches nobody else. This file must 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from threading import get_ident
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lru_cache.arguments import MISSING
 from lru_cache.loading.circles import leading, waiting
 from lru_cache.loading.loaders import AsyncLoader, is_awaitable
-from lru_cache.loading.many import AsyncOneOfMany, OneOfMany, lead_many
+from lru_cache.loading.many import AsyncOneOfMany, OneOfMany, lead_many, one_of_many
 from lru_cache.loading.single_flight import Flight, Landing, NothingLoadedError
 from lru_cache.loading.threads import LOOK_AFTER_SECONDS
 
@@ -34,7 +35,11 @@ async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
         own: Flight[Any] = Flight(path._flights, key, path._monotonic(), get_ident())
         try:
             plan = path._plan(key, own, again)
-            answer = plan.answer if plan.flight is None else await _carry_out(path, plan, plan.flight, loader, loop)
+            answer = plan.answer
+            if plan.leads:
+                _start(path, own, loader, loop, answer is not MISSING)
+            if answer is MISSING and plan.flight is not None:
+                answer = _answer_of(path, plan, plan.flight, await _landing(path, plan.flight, plan.patience, loop))
         except NothingLoadedError:
             path._notify_of_rest()
             if plan.leads or isinstance(_called(loader), OneOfMany | AsyncOneOfMany):
@@ -47,36 +52,38 @@ async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
         again = True
 
 
-async def look_up_many(path: "Path", keys: list[Any], load_many: Any) -> dict[Any, Any]:
-    """The values of these keys, all different, by one call of the loader for all that nobody else loads."""
+async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: Any) -> dict[Any, Any]:
+    """The values of these keys, all different. What nobody else loads is loaded by one call, if there is a loader for
+    many, else side by side.
+    """
     loop = _this_loop()
+    one = loader if load_many is None else one_of_many(load_many)
     answers: dict[Any, Any] = {}
     asked, again = keys, False
     while asked:
-        plans: list[tuple[Any, Plan]] = []
         own: list[Flight[Any]] = []
+        plans: deque[tuple[Any, Plan]] = deque()
         try:
             for key in asked:
                 own.append(Flight(path._flights, key, path._monotonic(), get_ident()))
                 plans.append((key, path._plan(key, own[-1], again)))
-            led = [plan.flight for _, plan in plans if plan.leads and plan.flight is not None]
-            if led:
-                _start_many(path, led, load_many, loop)
-            asked = await _answers_of(path, plans, answers, loop)
+            together: list[Flight[Any]] = []
+            for flight, (_, plan) in zip(own, plans, strict=True):
+                if plan.leads and (load_many is None or plan.answer is not MISSING):
+                    _start(path, flight, one, loop, plan.answer is not MISSING)
+                elif plan.leads:
+                    together.append(flight)
+            if together:
+                _start_many(path, together, load_many, loop)
+            asked = await _answers_of(path, plans, answers, load_many is not None, loop)
         finally:
+            for _, plan in plans:
+                if plan.flight is not None and plan.answer is MISSING:
+                    path._stop_asking(plan.flight)
             for flight in own:
                 path._give_up(flight)
         again = True
-    return {key: answers[key] for key in keys if key in answers}
-
-
-async def each(look_ups: "list[Awaitable[Any]]") -> list[Any]:
-    """Wait for all of these. The first failure, in their order, is raised once all are over."""
-    found = await asyncio.gather(*look_ups, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return found
+    return answers
 
 
 async def until(
@@ -116,114 +123,122 @@ async def until(
 # -- one flight ------------------------------------------------------------------------------------------------------
 
 
-async def _carry_out(path: "Path", plan: "Plan", flight: Flight[Any], loader: Any, loop: "Loop") -> Any:
-    """Do what was planned with a flight, and return the answer. MISSING: there is none, the look-up begins again."""
-    if plan.leads:
-        _start(path, flight, loader, loop, plan.answer is not MISSING)
-    if plan.answer is not MISSING:
-        return plan.answer
-    landing = await _wait(path, flight, plan.patience, loop)
-    if landing is Landing.ABANDONED and plan.leads and plan.patience is None:
-        raise asyncio.CancelledError(f"the load of {flight.key!r} was cancelled")  # not by us, who still want it
-    answer = path._answer_of(flight, landing, plan.patience)
-    if landing is Landing.FAILURE and plan.leads and plan.patience is None:
-        path._log_failure(flight.key, flight.outcome)
-    return answer
-
-
 async def _answers_of(
-    path: "Path", plans: "list[tuple[Any, Plan]]", answers: dict[Any, Any], loop: "Loop"
+    path: "Path", plans: "deque[tuple[Any, Plan]]", answers: dict[Any, Any], by_many: bool, loop: "Loop"
 ) -> list[Any]:
-    """Wait for all of these, and note their answers. The keys whose loads came to nothing, to be asked for again."""
+    """Take one after the other from these plans, and note its answer. The keys that are to be asked for again.
+
+    The first failure is raised once all are over.
+    """
     again: list[Any] = []
-    failure: BaseException | None = None
-    left = list(plans)
-    try:
-        while left:
-            key, plan = left.pop(0)
-            answer = plan.answer
-            if answer is MISSING and plan.flight is not None:
-                try:
-                    landing = await _wait(path, plan.flight, plan.patience, loop)
-                    answer = path._answer_of(plan.flight, landing, plan.patience)
-                except NothingLoadedError:
-                    continue
-                except Exception as error:  # noqa: BLE001 - raised once all are over
-                    failure = failure or error
-                    continue
+    failure: Exception | None = None
+    while plans:
+        key, plan = plans.popleft()
+        flight, answer = plan.flight, plan.answer
+        if answer is MISSING and flight is not None:
+            try:
+                landing = flight.landing or await _landing(path, flight, plan.patience, loop)
+                answer = _answer_of(path, plan, flight, landing)
+            except NothingLoadedError:
+                if not (plan.leads or by_many):
+                    again.append(key)  # another loader has left it out: ask this one
+            except Exception as error:  # noqa: BLE001 - raised once all are over
+                failure = failure or error
+            else:
                 if answer is MISSING:
                     again.append(key)
-                    continue
-            if answer is not MISSING:
-                answers[key] = answer
-    finally:
-        for _, plan in left:
-            if plan.flight is not None and plan.answer is MISSING:
-                path._stop_asking(plan.flight)
+        if answer is not MISSING:
+            answers[key] = answer
     if failure is not None:
         raise failure
     return again
 
 
-class _Waiter:
-    """A task that waits for a flight: its future, which whoever lands the flight sets, from any thread."""
-
-    __slots__ = ("_future", "_loop", "_thread")
-
-    def __init__(self, future: "asyncio.Future[None]", loop: "Loop") -> None:
-        self._future = future
-        self._loop = loop
-        self._thread = get_ident()
-
-    def release(self) -> None:
-        """It has landed."""
-        if get_ident() == self._thread:
-            _set(self._future)
-        else:
-            self._loop.call_soon_threadsafe(_set, self._future)
+def _answer_of(path: "Path", plan: "Plan", flight: Flight[Any], landing: Landing | None) -> Any:
+    """What the look-up is to return. MISSING: it begins again."""
+    if landing is Landing.ABANDONED and plan.leads and plan.patience is None:
+        raise asyncio.CancelledError(f"the load of {flight.key!r} was cancelled")  # not by us, who still want it
+    return path._answer_of(flight, landing, plan.patience, plan.leads)
 
 
-def _set(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-async def _wait(path: "Path", flight: Flight[Any], patience: float | None, loop: "Loop") -> Landing | None:
+async def _landing(path: "Path", flight: Flight[Any], patience: float | None, loop: "Loop") -> Landing | None:
     """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
     try:
         with waiting(flight):
-            ends = None if patience is None else loop.time() + patience
-            while flight.landing is None:
-                carrier = flight.carrier
-                if carrier is not None and carrier.is_gone():
-                    flight.give_up()
-                    break
-                is_elsewhere = carrier is not None and flight.place != get_ident()
-                left = LOOK_AFTER_SECONDS if is_elsewhere else None
-                if ends is not None:
-                    left = min(ends - loop.time(), LOOK_AFTER_SECONDS) if is_elsewhere else ends - loop.time()
-                    if left <= 0:
-                        break
-                await _sleep_until_landed(flight, left, loop)
+            carrier = flight.carrier
+            if carrier is not None and carrier.is_gone():
+                flight.give_up()
+            if flight.landing is None and (patience is None or patience > 0):
+                tasks: Any = flight.waiters.get(loop)
+                if tasks is None:
+                    tasks = flight.waiters[loop] = _Tasks(flight, loop)
+                future = loop.create_future()
+                alarm = None if patience is None else loop.call_later(patience, _set, future)
+                tasks.come(future)
+                try:
+                    # Looked at only now that it can be seen: who landed it before that does not set this future.
+                    if flight.landing is None:
+                        await future
+                finally:
+                    tasks.go(future)
+                    if alarm is not None:
+                        alarm.cancel()
     except BaseException:
         path._stop_asking(flight)
         raise
     return flight.landing
 
 
-async def _sleep_until_landed(flight: Flight[Any], seconds: float | None, loop: "Loop") -> None:
-    future = loop.create_future()
-    waiter = _Waiter(future, loop)
-    alarm = None if seconds is None else loop.call_later(seconds, _set, future)
-    flight.waiters[waiter] = None
-    try:
-        # Looked at only now that the waiter can be seen: who landed it before that has not released this one.
-        if flight.landing is None:
-            await future
-    finally:
-        flight.waiters.pop(waiter, None)
-        if alarm is not None:
-            alarm.cancel()
+class _Tasks:
+    """The tasks of one loop that wait for a flight, each for a future of its own. Only `release` is for any thread."""
+
+    __slots__ = ("_flight", "_futures", "_loop", "_watch")
+
+    def __init__(self, flight: Flight[Any], loop: "Loop") -> None:
+        self._flight = flight
+        self._loop = loop
+        self._futures: dict[asyncio.Future[None], None] = {}
+        self._watch: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def come(self, future: "asyncio.Future[None]") -> None:
+        """Another task waits."""
+        self._futures[future] = None
+        if self._watch is None and self._flight.place != get_ident():
+            self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
+
+    def go(self, future: "asyncio.Future[None]") -> None:
+        """And waits no longer."""
+        del self._futures[future]
+        if not self._futures:
+            if self._watch is not None:
+                self._watch.cancel()
+            self._flight.waiters.pop(self._loop, None)
+
+    def _look(self) -> None:
+        """Whether what carries the load is still there: it may be a task of another loop, which was closed."""
+        carrier = self._flight.carrier
+        if carrier is not None and carrier.is_gone():
+            self._flight.give_up()
+        self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
+
+    def release(self) -> None:
+        """It has landed."""
+        if asyncio._get_running_loop() is self._loop:
+            self._wake()
+        else:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for future in self._futures:
+            _set(future)
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 # -- where a load runs -----------------------------------------------------------------------------------------------
@@ -254,132 +269,114 @@ class _Carrier:
         return self._loop.is_closed() or self._task.done()
 
 
+class _Load:
+    """The load of one key, and how it ends."""
+
+    __slots__ = ("argument", "flights", "innermost", "path")
+
+    def __init__(self, path: "Path", flights: list[Flight[Any]], argument: Any) -> None:
+        self.path = path
+        self.flights = flights
+        self.innermost = flights[0]
+        self.argument = argument
+
+    def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
+        """Keep this answer, or what the loader gives or raises. Who waits is told."""
+        try:
+            self.path._lead_aside(self.innermost, loader, answer)
+        except asyncio.CancelledError:
+            pass
+
+
+class _LoadOfMany(_Load):
+    """The load of many keys by one call."""
+
+    __slots__ = ()
+
+    def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
+        try:
+            lead_many(self.path, self.flights, loader, answer)
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - who waits is told
+            if any(flight.goes_on for flight in self.flights):
+                self.path._log_failure(self.innermost.key, self.innermost.outcome)
+
+
 def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refresh: bool) -> None:
     """Let a load begin that this look-up leads. A refresh sees none of the caller's context."""
-    context = Context() if is_refresh else copy_context()
     flight.shared = True
-    lead = path._lead_quietly if is_refresh or flight.goes_on else lambda *load: _lead_for_others(path, *load)
+    load = _Load(path, [flight], flight.key)
     if type(loader) is AsyncLoader:
-        _start_task(flight, [flight], loader.load, flight.key, lead_one(flight, lead), loop, context)
-        flight.handed_over = True  # now that it is: what goes wrong before that gives it up
-        return
-    flight.place = None
-
-    def run() -> None:
-        _run_in_thread(flight, [flight], loader, flight.key, lead_one(flight, lead), loop, path)
-
-    if not is_refresh:
-        path._threads.run(run, context)
-    elif not path._threads.start(run, context):
-        path._retry_later(flight)
-        path._give_up(flight)
-        return
-    flight.handed_over = True
+        if is_refresh:
+            Context().run(_start_task, load, loader.load, loop)
+        else:
+            _start_task(load, loader.load, loop)
+    else:
+        flight.place = None
+        if not is_refresh:
+            path._threads.run(lambda: _run_in_thread(load, loader, loop), copy_context())
+        elif not path._threads.start(lambda: _run_in_thread(load, loader, loop), Context()):
+            path._retry_later(flight)
+            path._give_up(flight)
+            return
+    flight.handed_over = True  # now that it is: what goes wrong before that gives it up
 
 
 def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loop") -> None:
-    keys = [flight.key for flight in led]
-    context = copy_context()
+    load = _LoadOfMany(path, led, [flight.key for flight in led])
     for flight in led:
         flight.shared = True
-
-    def lead(found: Callable[[Any], Any]) -> None:
-        try:
-            lead_many(path, led, found)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - who waits is told
-            if any(flight.goes_on for flight in led):
-                path._log_failure(led[0].key, led[0].outcome)
-
     if type(load_many) is AsyncLoader:
-        _start_task(led[0], led, load_many.load, keys, lead, loop, context)
+        _start_task(load, load_many.load, loop)
     else:
         for flight in led:
             flight.place = None
-        path._threads.run(lambda: _run_in_thread(led[0], led, load_many, keys, lead, loop, path), context)
+        path._threads.run(lambda: _run_in_thread(load, load_many, loop), copy_context())
     for flight in led:
         flight.handed_over = True
 
 
-def lead_one(
-    flight: Flight[Any], lead: Callable[[Flight[Any], Callable[[Any], Any]], object]
-) -> Callable[[Callable[[Any], Any]], object]:
-    """How the load of a single flight ends, as that of many does."""
-    return lambda answer: lead(flight, answer)
-
-
-def _lead_for_others(path: "Path", flight: Flight[Any], answer: Callable[[Any], Any]) -> None:
-    """Let a load end. Who waits for it is told, and nobody else has to be, unless a stale value was given for it."""
-    try:
-        path._lead(flight, answer)
-    except (NothingLoadedError, asyncio.CancelledError):
-        pass
-    except Exception as error:  # noqa: BLE001 - a loader may raise anything
-        if flight.goes_on:
-            path._log_failure(flight.key, error)
-
-
-def _start_task(
-    innermost: Flight[Any],
-    flights: list[Flight[Any]],
-    load: Callable[[Any], Awaitable[Any]],
-    argument: Any,
-    lead: Callable[[Callable[[Any], Any]], object],
-    loop: "Loop",
-    context: Context,
-) -> None:
-    work = _run_in_task(innermost, load, argument, lead)
-    task = context.run(loop.create_task, work)
+def _start_task(load: _Load, call: Callable[[Any], Awaitable[Any]], loop: "Loop") -> None:
+    """Begin it in a task, which has a copy of this context."""
+    task = loop.create_task(_run_in_task(load, call))
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop that is closed in the middle of it drops it
+    flights = load.flights
     carrier = _Carrier(task, loop, len(flights))
     for flight in flights:
         flight.carrier = carrier
 
 
-async def _run_in_task(
-    innermost: Flight[Any],
-    load: Callable[[Any], Awaitable[Any]],
-    argument: Any,
-    lead: Callable[[Callable[[Any], Any]], object],
-) -> None:
+async def _run_in_task(load: _Load, call: Callable[[Any], Awaitable[Any]]) -> None:
     try:
-        with leading(innermost):
-            answer = await load(argument)
+        with leading(load.innermost):
+            answer = await call(load.argument)
     except BaseException as error:
-        lead(_raising(error))
+        load.end(_raising(error))
         if not isinstance(error, Exception | asyncio.CancelledError):
             raise
     else:
-        lead(lambda _: answer)
+        load.end(call, answer)
 
 
-def _run_in_thread(
-    innermost: Flight[Any],
-    flights: list[Flight[Any]],
-    load: Callable[[Any], Any],
-    argument: Any,
-    lead: Callable[[Callable[[Any], Any]], object],
-    loop: "Loop",
-    path: "Path",
-) -> None:
+def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> None:
     try:
-        with leading(innermost):
-            answer = load(argument)
+        with leading(load.innermost):
+            answer = call(load.argument)
     except BaseException as error:  # noqa: BLE001 - told to who waits
-        lead(_raising(error))
+        load.end(_raising(error))
         return
     if not is_awaitable(answer):
-        lead(lambda _: answer)
+        load.end(call, answer)
         return
     # It was a plain function that returns what is to be awaited. From here on it counts as asynchronous.
-    if load is path._load_callback:
-        path._load_callback = AsyncLoader(load)
+    if call is load.path._load_callback:
+        load.path._load_callback = AsyncLoader(call)
     context = copy_context()
     try:
-        loop.call_soon_threadsafe(_start_task, innermost, flights, lambda _: answer, argument, lead, loop, context)
+        loop.call_soon_threadsafe(context.run, _start_task, load, lambda _: answer, loop)
     except RuntimeError as error:  # the loop is closed
         if hasattr(answer, "close"):
             answer.close()
-        lead(_raising(error))
+        load.end(_raising(error))
 
 
 def _raising(error: BaseException) -> Callable[[Any], Any]:

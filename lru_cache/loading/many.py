@@ -77,13 +77,20 @@ def get_many(path: "LoadPath[Any, Any]", keys: list[Any], load_many: ManyLoader)
     return {key: answers[key] for key in keys if key in answers}
 
 
-def lead_many(path: "Planner[Any, Any]", led: list[Flight[Any]], load_many: ManyLoader) -> dict[Any, Any]:
-    """Call the loader once for all of these, keep what it returns, and release who waits. What it has found."""
+def lead_many(
+    path: "Planner[Any, Any]", led: list[Flight[Any]], load_many: ManyLoader, answer: Any = MISSING
+) -> dict[Any, Any]:
+    """Call the loader once for all of these, keep what it returns, and release who waits. What it has found.
+
+    It has been called already if there is an answer.
+    """
     try:
-        with ExitStack() as stack:
-            for flight in led:
-                stack.enter_context(leading(flight))
-            found = _checked(load_many([flight.key for flight in led]))
+        if answer is MISSING:
+            with ExitStack() as stack:
+                for flight in led:
+                    stack.enter_context(leading(flight))
+                answer = load_many([flight.key for flight in led])
+        found = _checked(answer)
         outcomes = [_keep(path, flight, found) for flight in led]
     except BaseException as error:
         is_failure = isinstance(error, Exception)

@@ -158,13 +158,17 @@ class Planner(ReadPath[K, V]):
 
     # -- the load ----------------------------------------------------------------------------------------------------
 
-    def _lead(self, flight: Flight[K], loader: Loader[K]) -> Any:
-        """Run the loader, keep what it returns unless the key was written meanwhile, and release who waits."""
+    def _lead(self, flight: Flight[K], loader: Loader[K], answer: Any = MISSING) -> Any:
+        """Run the loader, keep what it returns unless the key was written meanwhile, and release who waits.
+
+        It has been run already if there is an answer.
+        """
         landing, outcome = Landing.ABANDONED, None
         gone: list[Gone[K, V]] = []  # to be told of, and let go, after the landing: that may take its time
         try:
-            with leading(flight):
-                answer = loader(flight.key)
+            if answer is MISSING:
+                with leading(flight):
+                    answer = loader(flight.key)
             value, life = value_and_life(answer)
             if type(value) is not self._usual_type:
                 self._refuse_awaitable(flight.key, value)
@@ -189,10 +193,13 @@ class Planner(ReadPath[K, V]):
         self._notify(gone)
         return outcome
 
-    def _answer_of(self, flight: Flight[K], landing: Landing | None, patience: float | None = None) -> Any:
+    def _answer_of(
+        self, flight: Flight[K], landing: Landing | None, patience: float | None = None, leads: bool = False
+    ) -> Any:
         """What a look-up that has waited for a flight is to return. MISSING: it begins again.
 
         None landed within its `patience`, if it had any. Then a stale value serves, and what serves it keeps the load.
+        Of all to whom a stale value hides a failure, who leads logs it.
         """
         if landing is Landing.VALUE:
             return flight.outcome
@@ -200,6 +207,8 @@ class Planner(ReadPath[K, V]):
             value = self._value_instead(flight.key)
             if value is MISSING:
                 raise flight.outcome.with_traceback(flight.traceback)
+            if leads and not flight.goes_on:
+                self._log_failure(flight.key, flight.outcome)
             return value
         if landing is Landing.NOTHING:
             raise NothingLoadedError(flight.key)
@@ -223,13 +232,15 @@ class Planner(ReadPath[K, V]):
         if carrier is not None:
             carrier.cancel()
 
-    def _lead_quietly(self, flight: Flight[K], loader: Loader[K]) -> None:
+    def _lead_aside(self, flight: Flight[K], loader: Loader[K], answer: Any = MISSING) -> None:
+        """`_lead` in nobody's stack: who waits is told how it ended, and the log if somebody did not wait for that."""
         try:
-            self._lead(flight, loader)
+            self._lead(flight, loader, answer)
         except NothingLoadedError:
             pass  # what is left of a life is over
-        except Exception as error:  # noqa: BLE001 - a loader may raise anything, and who asked has gone on
-            self._log_failure(flight.key, error)
+        except Exception as error:  # noqa: BLE001 - a loader may raise anything
+            if flight.goes_on:
+                self._log_failure(flight.key, error)
 
     def _count_load(self) -> None:
         with self._lock:

@@ -29,10 +29,10 @@ class NothingLoadedError(Exception):
 
 
 class Waiter(Protocol):
-    """Who waits for a flight."""
+    """Who waits for a flight: a thread, or the tasks of a loop."""
 
     def release(self) -> object:
-        """It has landed. RuntimeError if this one waits no longer."""
+        """It has landed. RuntimeError if nobody waits there any longer."""
 
 
 class Carrier(Protocol):
@@ -79,9 +79,9 @@ class Flight(Generic[K]):
         self.traceback: TracebackType | None = None
         self.over = False  # landed, and all who waited then are woken
         self._unclaimed = [True]  # taken by who lands it: one step, so that of two only one does
-        # One for each who waits, made by that one, so that nobody depends on what becomes of another. Changes in single
-        # steps, without a lock.
-        self.waiters: dict[Waiter, None] = {}
+        # A thread's latch by itself, and the tasks of a loop by that loop: made by who waits, so that nobody depends on
+        # what becomes of another. Changes in single steps, without a lock.
+        self.waiters: dict[object, Waiter] = {}
 
     def land(self, landing: Landing, outcome: Any = None) -> None:
         """Release all who wait. Only the first landing counts: a `set` may have answered them before the loader did."""
@@ -113,7 +113,7 @@ class Flight(Generic[K]):
         if self.landing is None:
             return
         if self.waiters:
-            for waiter in list(self.waiters):
+            for waiter in list(self.waiters.values()):
                 try:
                     waiter.release()
                 except RuntimeError:  # noqa: PERF203 - each by itself: one that is gone must not keep others waiting

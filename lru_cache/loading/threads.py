@@ -31,7 +31,7 @@ def wait(flight: Flight[Any], seconds: float | None = None) -> Landing | None:
     """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
     with waiting(flight):
         if seconds is None or seconds > 0:
-            if flight.carrier is None:
+            if flight.carrier is None and flight.place is not None:  # led by a thread that cannot but go on with it
                 _wait(flight, -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
             else:
                 _wait_and_look(flight, seconds)
@@ -53,7 +53,7 @@ def _wait_and_look(flight: Flight[Any], seconds: float | None) -> None:
 def _wait(flight: Flight[Any], limit: float) -> None:
     latch = threading.Lock()
     latch.acquire()
-    flight.waiters[latch] = None
+    flight.waiters[latch] = latch
     try:
         # Looked at only now that the latch can be seen: who landed it before that has not opened this latch, and
         # who lands it after that does.

@@ -10,7 +10,7 @@ from tests.integration.cluster import CONNECTION_TIMEOUT_MS, SHAPES, Cluster, No
 from tests.integration.proxy import Direction
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
-NOISE = 2.0  # seconds that a thread of ours may have to wait for the machine
+NOISE = 10.0  # seconds that the machine may take for other things; without us it would be the minutes that TCP takes
 HEALED_WITHIN = 5.0
 
 STAR = [(1, 0), (2, 0)]
@@ -202,7 +202,7 @@ def test_a_node_without_its_peers_is_a_good_local_cache(cluster: Cluster) -> Non
     assert node.get("nowhere") is None
     assert node.invalidate("key19999") is True
     assert node.get("key19999") is None
-    assert time.monotonic() - began < IN_TIME + 10 * NOISE
+    assert time.monotonic() - began < IN_TIME + 2 * NOISE
 
 
 def test_close_says_goodbye_and_the_cache_goes_on_alone(cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ from tests.integration.cluster import CONNECTION_TIMEOUT_MS, PATIENCE, Cluster, 
 from tests.integration.nursery import ROOT
 
 IN_TIME = CONNECTION_TIMEOUT_MS / 1000
-NOISE = 2.0
+NOISE = 10.0  # seconds that the machine may take for other things; without us it would be the minutes that TCP takes
 
 
 def test_a_thousand_rounds_leak_nothing() -> None:
@@ -118,7 +118,7 @@ def test_a_process_with_a_cache_ends_by_itself(cluster: Cluster) -> None:
     for node in cluster.nodes[1:]:
         began = time.monotonic()
         node.end()
-        assert time.monotonic() - began < IN_TIME + 2 * NOISE
+        assert time.monotonic() - began < IN_TIME + NOISE
 
 
 def test_an_idle_cluster_costs_next_to_nothing(cluster: Cluster) -> None:

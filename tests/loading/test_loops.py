@@ -169,7 +169,8 @@ def test_threads_and_tasks_of_several_loops_share_one_load(start: Callable[..., 
     loops = [start(run, ask) for _ in range(3)]
     threads = [start(cache.get, "a") for _ in range(5)]
     (flight,) = cache._flights.running.values()
-    eventually(lambda: len(flight.waiters) == 155)
+    # The threads each by themselves, and of each loop its tasks: their futures are at `_futures`.
+    eventually(lambda: sum(len(getattr(each, "_futures", "1")) for each in list(flight.waiters.values())) == 155)
     gate.open()
     assert leader.result() == "a!"
     assert [each.result() for each in threads] == ["a!"] * 5
