@@ -12,6 +12,9 @@ MOST_THREADS_RATIO = 1.25  # 0.8 times as many hits a second as a dict has look-
 MOST_MEMORY_RATIO = 1.3
 MOST_PURE_HIT_RATIO = 9.0
 MOST_IMPORT_MILLISECONDS = 40.0
+MOST_HIT_ON_LOOP_RATIO = 1.5
+MOST_LOADS_ON_LOOP_RATIO = 1.3
+OURS_MANY = f"{OURS.name}, many"
 # The store in Python is faster than these at hits, whatever they are written in.
 NAMED_RIVALS = ("moka-py", "theine")
 
@@ -105,3 +108,23 @@ def judge_import(milliseconds: float | None, sockets: Mapping[str, str]) -> list
         passed = None if state == "unknown" else state == "no"
         verdicts.append(Verdict(f"{module} is not imported", f"imported: {state}", passed))
     return verdicts
+
+
+def judge_on_loops(found: Mapping[str, Mapping[str, float]]) -> list[Verdict]:
+    """Compare look-ups on an event loop with what is written there by hand, and hits with every cache for loops."""
+    most = f"on a loop: hits at most {MOST_HIT_ON_LOOP_RATIO:g} x a coroutine's by hand"
+    fastest = "on a loop: hits faster than every other cache's"
+    loads = f"on a loop: a thousand loads at most {MOST_LOADS_ON_LOOP_RATIO:g} x the same coroutines gathered"
+    own, many = found.get(OURS.name), found.get(OURS_MANY)
+    if own is None or many is None:
+        return [not_measured(claim) for claim in (most, fastest, loads)]
+    hit = own["hit"]
+    verdicts = [Verdict(most, f"{hit:.2f} x", hit <= MOST_HIT_ON_LOOP_RATIO)]
+    others = {name: figures["hit"] for name, figures in found.items() if name not in (OURS.name, OURS_MANY)}
+    if others:
+        best = min(others, key=lambda name: others[name])
+        verdicts.append(Verdict(fastest, f"{hit:.2f} x against {others[best]:.2f} x ({best})", hit < others[best]))
+    else:
+        verdicts.append(not_measured(fastest))
+    measured = f"{many['loads']:.2f} x by aget_many, {own['loads']:.2f} x by aget"
+    return [*verdicts, Verdict(loads, measured, many["loads"] <= MOST_LOADS_ON_LOOP_RATIO)]

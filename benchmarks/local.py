@@ -15,8 +15,9 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.contenders import BASE, CONTENDERS, OURS, TWIN, Contender, import_all
-from benchmarks.expectations import Verdict, judge_hits, judge_import, judge_memory, judge_native
+from benchmarks.expectations import Verdict, judge_hits, judge_import, judge_memory, judge_native, judge_on_loops
 from benchmarks.footprint import OUR_IMPORT, bytes_of_contents, import_best, run_python
+from benchmarks.loops import ON_LOOPS
 from benchmarks.options import Options, at_least
 from benchmarks.speed import BASE_OF_ROW, LOOP, Series, Work, run_round, take_samples
 
@@ -38,6 +39,9 @@ class Effort:
     patience_seconds: float  # what a race may take longer before it counts as hanging
     entries: int
     imports: int
+    look_ups_on_loop: int
+    loads_on_loop: int
+    tasks_on_loop: int
 
 
 FULL = Effort(
@@ -50,6 +54,9 @@ FULL = Effort(
     patience_seconds=15.0,
     entries=1_000_000,
     imports=10,
+    look_ups_on_loop=100_000,
+    loads_on_loop=1_000,
+    tasks_on_loop=10_000,
 )
 QUICK = Effort(
     rounds=2,
@@ -61,6 +68,9 @@ QUICK = Effort(
     patience_seconds=4.0,
     entries=20_000,
     imports=2,
+    look_ups_on_loop=1_000,
+    loads_on_loop=20,
+    tasks_on_loop=100,
 )
 
 
@@ -84,6 +94,7 @@ class Results:
     promises: dict[str, dict[str, Any]] = field(default_factory=dict)
     bytes_per_entry: dict[str, float | None] = field(default_factory=dict)  # None: too slow to fill
     imports: dict[str, Imported] = field(default_factory=dict)
+    on_loops: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -95,6 +106,7 @@ def measure(names: Sequence[str], size: int, effort: Effort, step: Step) -> Resu
     measure_imports(results, step)
     measure_promises(results, step)
     measure_memory(results, step)
+    measure_on_loops(results, step)
     import_all(installed)
     for kind in installed:
         take_samples(kind, Work(size=100, operations=1000, reads_per_thread=100))  # what only a first run pays
@@ -108,7 +120,13 @@ def measure(names: Sequence[str], size: int, effort: Effort, step: Step) -> Resu
 def count_steps(names: Sequence[str], effort: Effort) -> int:
     """How many steps `measure` will tell of."""
     installed = sum(CONTENDERS[name].is_installed() for name in names)
-    return installed * (3 + effort.rounds)
+    return installed * (3 + effort.rounds) + len(on_loops_of(names))
+
+
+def on_loops_of(names: Sequence[str]) -> list[str]:
+    """Which caches are measured on an event loop: all that are here, but for what only another was asked for."""
+    chosen = [name for name in ON_LOOPS if len(names) == len(CONTENDERS) or name.split(",")[0] in names]
+    return [name for name in chosen if ON_LOOPS[name].is_installed()]
 
 
 def measure_imports(results: Results, step: Step) -> None:
@@ -156,6 +174,19 @@ def measure_memory(results: Results, step: Step) -> None:
             results.bytes_per_entry[kind.name] = found
 
 
+def measure_on_loops(results: Results, step: Step) -> None:
+    """Ask each cache that is for event loops there, beside what one would write by hand."""
+    effort = results.effort
+    numbers = (effort.rounds, effort.look_ups_on_loop, effort.loads_on_loop, effort.tasks_on_loop)
+    for name in on_loops_of([kind.name for kind in (*results.contenders, *results.absent)]):
+        step(f"on a loop: {name}")
+        found, fault = ask_process("benchmarks.loops", name, *map(str, numbers), timeout_seconds=PROBE_SECONDS)
+        if fault:
+            results.problems.append(f"{name}: on an event loop: {fault}")
+        else:
+            results.on_loops[name] = found
+
+
 def ask_process(module: str, *arguments: str, timeout_seconds: float) -> tuple[Any, str | None]:
     """Return what a module prints as JSON in a process of its own, or how that process came to its end."""
     try:
@@ -185,6 +216,7 @@ def judge(results: Results) -> list[Verdict]:
         judge_memory(memory.get(OURS.name), memory.get(BASE.name), bytes_of_contents(results.effort.entries)),
         *judge_hits(hits, without_loop, pure_python),
         *judge_import(imported.milliseconds if imported else None, imported.sockets if imported else {}),
+        *judge_on_loops(results.on_loops),
     ]
 
 
@@ -198,7 +230,7 @@ def machine() -> dict[str, object]:
         "cpus": os.cpu_count(),
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "store": implementation,
-        "versions": {kind.name: kind.installed_version() for kind in CONTENDERS.values()},
+        "versions": {kind.name: kind.installed_version() for kind in (*ON_LOOPS.values(), *CONTENDERS.values())},
     }
 
 
@@ -224,6 +256,7 @@ def as_json(results: Results, verdicts: list[Verdict]) -> dict[str, object]:
         "effort": asdict(results.effort),
         "loop_nanoseconds": results.series[BASE.name].base_nanoseconds(LOOP),
         "caches": caches,
+        "on event loops": results.on_loops,
         "expectations": [asdict(verdict) for verdict in verdicts],
         "problems": results.problems,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.contenders import BASE, OURS
+from benchmarks.loops import ON_LOOPS
+from benchmarks.loops import ROW_MEANINGS as LOOP_ROWS
 from benchmarks.speed import BASE_OF_ROW, LOOP, ROW_MEANINGS
 from benchmarks.tables import table
 
@@ -25,6 +27,7 @@ def text(results: Results, verdicts: Sequence[Verdict], machine: Mapping[str, An
         header(results, machine),
         speed(results),
         costs(results),
+        on_loops(results),
         promises(results),
         usage(results),
         expectations(verdicts),
@@ -106,6 +109,27 @@ def costs(results: Results) -> str:
     )
 
 
+def on_loops(results: Results) -> str:
+    """Look-ups on an event loop, beside what is written there by hand."""
+    rows = []
+    for name, kind in ON_LOOPS.items():
+        if not kind.is_installed():
+            rows.append([name, "not installed", *[""] * 4])
+        found = results.on_loops.get(name)
+        if found is None:
+            continue  # nobody asked for it, or `Problems` says what befell it
+        ratios = [f"{found[row]:.1f}" for row in ("hit", "loads", "ready", "one key")]
+        ratios[-1] += f" ({found['loaded']} load{'s' if found['loaded'] != 1 else ''})"
+        rows.append([name, *ratios, f"{found['bytes']:.0f}"])
+    return "\n".join(
+        [
+            "On an event loop: times what the same takes by hand in the same moments (median of the rounds)",
+            *table(["cache", *LOOP_ROWS], rows),
+            *(f"  {row:<11}{meaning}" for row, meaning in LOOP_ROWS.items()),
+        ]
+    )
+
+
 def memory(results: Results, name: str) -> str:
     """One cell of the table above."""
     if name not in results.bytes_per_entry:
@@ -163,7 +187,7 @@ def raced(fault: str | None, claimed: bool | None) -> str:
 
 def usage(results: Results) -> str:
     """Versions, and how each cache is used where its documentation leaves a choice."""
-    kinds = [*results.contenders, *results.absent]
+    kinds = [*results.contenders, *results.absent, *ON_LOOPS.values()]
     lines = [f"  {kind.name:<20} {kind.installed_version():<20} {kind.note}".rstrip() for kind in kinds]
     return "\n".join(["Used as", *lines])
 

@@ -30,15 +30,17 @@ def run(*arguments, program=("-m", "benchmarks")):
 def only_ours(monkeypatch):
     """A machine without the bench extra."""
     from benchmarks.contenders import BASE, CONTENDERS, OURS, TWIN
+    from benchmarks.loops import ON_LOOPS, Ours
 
-    for kind in CONTENDERS.values():
-        if kind not in (BASE, OURS, TWIN):
+    for kind in (*CONTENDERS.values(), *ON_LOOPS.values()):
+        if kind not in (BASE, OURS, TWIN) and not issubclass(kind, Ours):
             monkeypatch.setattr(kind, "is_installed", classmethod(lambda cls: False))
     return CONTENDERS
 
 
 def test_every_row_and_cache_is_in_the_tables_and_what_is_not_installed_says_so(only_ours):
     from benchmarks import local, report
+    from benchmarks.loops import ON_LOOPS
     from benchmarks.speed import BASE_OF_ROW
 
     steps = []
@@ -52,12 +54,17 @@ def test_every_row_and_cache_is_in_the_tables_and_what_is_not_installed_says_so(
     for row in BASE_OF_ROW:
         assert f"  {row:<11}" in text  # its meaning
         assert results.series["lru_cache"].figure(row) is not None
-    for table in text.split("\n\n")[1:4]:
+    tables = text.split("\n\n")
+    for table in (*tables[1:3], tables[4]):
         lines = {line.split("  ")[0]: line for line in table.splitlines()}
         for name in only_ours:
             assert ("not installed" in lines[name]) == (name not in ("dict", "lru_cache", "lru_cache (pure)")), name
         assert "?" not in lines["lru_cache"]
-    assert len(verdicts) >= 6
+    on_loops = {line.split("  ")[0]: line for line in text.split("\n\n")[3].splitlines()}
+    for name in ON_LOOPS:
+        assert ("not installed" in on_loops[name]) == (not name.startswith("lru_cache")), name
+        assert "?" not in on_loops[name]
+    assert len(verdicts) >= 9
     document = json.loads(json.dumps(local.as_json(results, verdicts)))
     assert set(document["caches"]) == set(only_ours)
     assert set(document["caches"]["lru_cache"]["rows"]) == set(BASE_OF_ROW)
