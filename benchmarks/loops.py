@@ -1,9 +1,9 @@
 """How long a look-up takes on an event loop, beside what one would write there by hand; in the same moments.
 
 Each cache runs in a process of its own, on asyncio's loop: `python -m benchmarks.loops` with its name, and the numbers
-of rounds, look-ups, loads and tasks, prints what it took as JSON. A cache is here an `async` look-up that loads what it lacks, made as its own documentation
-has it. What by hand is compared with each stands in `ROW_MEANINGS`. Times are of the wall clock, in turn with those by
-hand; the figure is the median of the rounds' ratios. The collector is on.
+of rounds, look-ups, loads and tasks, prints what it took as JSON. A cache is here an `async` look-up that loads what it
+lacks, made as its own documentation has it. What by hand is compared with each stands in `ROW_MEANINGS`. Times are of
+the wall clock, in turn with those by hand; the figure is the median of the rounds' ratios. The collector is on.
 """
 
 import asyncio

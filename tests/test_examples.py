@@ -73,6 +73,14 @@ def test_preforked_server() -> None:
     assert Counter(answers) == {"the same worker answers 'hello'": 1, "another worker answers 'hello'": 2}
 
 
+def test_fastapi_service() -> None:
+    assert printed_by("fastapi_service.py") == [
+        "199 answers for ada; asked of the source: 1",
+        "199 answers for bob; asked of the source: 1",
+        "the only client left: nobody wants that load any more, and it was cancelled",
+    ]
+
+
 def test_the_readonly_server_tests_itself_with_what_it_asks_for() -> None:
     """Its requirements name no plugin of pytest, while the settings of the project around it need one."""
     folder = EXAMPLES / "readonly_server"
