@@ -123,9 +123,8 @@ async def crowd(address, *paths):
     await asyncio.to_thread(until, lambda: users.stats().misses >= before + 2)
     first.cancel()
     answers = await asyncio.gather(*rest)
-    print(
-        f"{answers.count('HTTP/1.1 200 OK')} answers for {name}; the source was asked {source.asked.count(name)} time"
-    )
+    answered = answers.count("HTTP/1.1 200 OK")
+    print(f"{answered} answers for {name}; asked of the source: {source.asked.count(name)}")
 
 
 async def alone(address):
