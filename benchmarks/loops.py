@@ -255,7 +255,16 @@ async def loads(cache: OnLoop, load: LookUp, rounds: int, count: int) -> float:
 
 async def crowd(look_up: LookUp, tasks: int) -> None:
     """So many tasks that want one key."""
-    await asyncio.gather(*[look_up("key") for _ in range(tasks)])
+    await asyncio.gather(*begin_tasks(look_up, tasks))
+
+
+def begin_tasks(look_up: LookUp, tasks: int) -> "list[asyncio.Task[object]]":
+    """Make each a task, also where all get the same object to await, which `gather` would take for one."""
+
+    async def ask() -> object:
+        return await look_up("key")
+
+    return [asyncio.ensure_future(ask()) for _ in range(tasks)]
 
 
 def shared_by_hand(load: LookUp) -> LookUp:
@@ -297,7 +306,7 @@ async def bytes_waiting(look_up_of: Callable[[LookUp], LookUp], tasks: int) -> f
     look_up = look_up_of(load)
     gc.collect()
     before = resident_bytes()
-    waiting = [asyncio.ensure_future(look_up("key")) for _ in range(tasks)]
+    waiting = begin_tasks(look_up, tasks)
     for _ in range(20):  # until each stands where it waits
         await asyncio.sleep(0)
     taken = resident_bytes() - before

@@ -244,18 +244,38 @@ def _set(future: "asyncio.Future[None]") -> None:
 # -- where a load runs -----------------------------------------------------------------------------------------------
 
 
-class _Carrier:
-    """The task that runs the load of so many flights."""
+class _Load:
+    """The load of one key: what carries its flight, and how it ends. It may run in a thread first."""
 
-    __slots__ = ("_loop", "_task", "_wanted")
+    __slots__ = ("_loop", "_task", "_wanted", "argument", "flights", "path")
 
-    def __init__(self, task: "asyncio.Task[None]", loop: "Loop", flights: int) -> None:
-        self._task = task
+    def __init__(self, path: "Path", flights: list[Flight[Any]], argument: Any, loop: "Loop") -> None:
+        self.path = path
+        self.flights = flights
+        self.argument = argument
         self._loop = loop
-        self._wanted = [None] * flights
+        self._wanted = list(flights)
+
+    def begin(self, call: Callable[[Any], Awaitable[Any]]) -> None:
+        """Run in a task of its own, which has a copy of this context."""
+        self._task = self._loop.create_task(_run_in_task(self, call))
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop closed in the middle drops it
+        for flight in self.flights:
+            flight.carrier = self
+
+    def begin_soon(self, call: Callable[[Any], Awaitable[Any]]) -> None:
+        """Likewise, from any thread. RuntimeError if the loop is closed."""
+        self._loop.call_soon_threadsafe(copy_context().run, self.begin, call)
+
+    def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
+        """Keep this answer, or what the loader gives or raises. Who waits is told."""
+        try:
+            self.path._lead_aside(self.flights[0], loader, answer)
+        except asyncio.CancelledError:
+            pass
 
     def cancel(self) -> None:
-        """Nobody wants one of them any more. With the last of them the task is cancelled."""
+        """Nobody wants one of the flights any more. With the last of them the task is cancelled."""
         self._wanted.pop()  # one step, so that of two threads one is the last
         if self._wanted:
             return
@@ -269,25 +289,6 @@ class _Carrier:
         return self._loop.is_closed() or self._task.done()
 
 
-class _Load:
-    """The load of one key, and how it ends."""
-
-    __slots__ = ("argument", "flights", "innermost", "path")
-
-    def __init__(self, path: "Path", flights: list[Flight[Any]], argument: Any) -> None:
-        self.path = path
-        self.flights = flights
-        self.innermost = flights[0]
-        self.argument = argument
-
-    def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
-        """Keep this answer, or what the loader gives or raises. Who waits is told."""
-        try:
-            self.path._lead_aside(self.innermost, loader, answer)
-        except asyncio.CancelledError:
-            pass
-
-
 class _LoadOfMany(_Load):
     """The load of many keys by one call."""
 
@@ -298,23 +299,23 @@ class _LoadOfMany(_Load):
             lead_many(self.path, self.flights, loader, answer)
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - who waits is told
             if any(flight.goes_on for flight in self.flights):
-                self.path._log_failure(self.innermost.key, self.innermost.outcome)
+                self.path._log_failure(self.flights[0].key, self.flights[0].outcome)
 
 
 def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refresh: bool) -> None:
     """Let a load begin that this look-up leads. A refresh sees none of the caller's context."""
     flight.shared = True
-    load = _Load(path, [flight], flight.key)
+    load = _Load(path, [flight], flight.key, loop)
     if type(loader) is AsyncLoader:
         if is_refresh:
-            Context().run(_start_task, load, loader.load, loop)
+            Context().run(load.begin, loader.load)
         else:
-            _start_task(load, loader.load, loop)
+            load.begin(loader.load)
     else:
         flight.place = None
         if not is_refresh:
-            path._threads.run(lambda: _run_in_thread(load, loader, loop), copy_context())
-        elif not path._threads.start(lambda: _run_in_thread(load, loader, loop), Context()):
+            path._threads.run(lambda: _run_in_thread(load, loader), copy_context())
+        elif not path._threads.start(lambda: _run_in_thread(load, loader), Context()):
             path._retry_later(flight)
             path._give_up(flight)
             return
@@ -322,32 +323,22 @@ def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refr
 
 
 def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loop") -> None:
-    load = _LoadOfMany(path, led, [flight.key for flight in led])
+    load = _LoadOfMany(path, led, [flight.key for flight in led], loop)
     for flight in led:
         flight.shared = True
     if type(load_many) is AsyncLoader:
-        _start_task(load, load_many.load, loop)
+        load.begin(load_many.load)
     else:
         for flight in led:
             flight.place = None
-        path._threads.run(lambda: _run_in_thread(load, load_many, loop), copy_context())
+        path._threads.run(lambda: _run_in_thread(load, load_many), copy_context())
     for flight in led:
         flight.handed_over = True
 
 
-def _start_task(load: _Load, call: Callable[[Any], Awaitable[Any]], loop: "Loop") -> None:
-    """Begin it in a task, which has a copy of this context."""
-    task = loop.create_task(_run_in_task(load, call))
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop that is closed in the middle of it drops it
-    flights = load.flights
-    carrier = _Carrier(task, loop, len(flights))
-    for flight in flights:
-        flight.carrier = carrier
-
-
 async def _run_in_task(load: _Load, call: Callable[[Any], Awaitable[Any]]) -> None:
     try:
-        with leading(load.innermost):
+        with leading(load.flights[0]):
             answer = await call(load.argument)
     except BaseException as error:
         load.end(_raising(error))
@@ -357,9 +348,9 @@ async def _run_in_task(load: _Load, call: Callable[[Any], Awaitable[Any]]) -> No
         load.end(call, answer)
 
 
-def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> None:
+def _run_in_thread(load: _Load, call: Callable[[Any], Any]) -> None:
     try:
-        with leading(load.innermost):
+        with leading(load.flights[0]):
             answer = call(load.argument)
     except BaseException as error:  # noqa: BLE001 - told to who waits
         load.end(_raising(error))
@@ -370,9 +361,8 @@ def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> Non
     # It was a plain function that returns what is to be awaited. From here on it counts as asynchronous.
     if call is load.path._load_callback:
         load.path._load_callback = AsyncLoader(call)
-    context = copy_context()
     try:
-        loop.call_soon_threadsafe(context.run, _start_task, load, lambda _: answer, loop)
+        load.begin_soon(lambda _: answer)
     except RuntimeError as error:  # the loop is closed
         if hasattr(answer, "close"):
             answer.close()
