@@ -37,7 +37,7 @@ async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
             plan = path._plan(key, own, again)
             answer = plan.answer
             if plan.leads:
-                _start(path, own, loader, loop, answer is not MISSING)
+                _start(path, plan, own, loader, loop)
             if answer is MISSING and plan.flight is not None:
                 answer = _answer_of(path, plan, plan.flight, await _landing(path, plan.flight, plan.patience, loop))
         except NothingLoadedError:
@@ -70,7 +70,7 @@ async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: An
             together: list[Flight[Any]] = []
             for flight, (_, plan) in zip(own, plans, strict=True):
                 if plan.leads and (load_many is None or plan.answer is not MISSING):
-                    _start(path, flight, one, loop, plan.answer is not MISSING)
+                    _start(path, plan, flight, one, loop)
                 elif plan.leads:
                     together.append(flight)
             if together:
@@ -302,10 +302,11 @@ class _LoadOfMany(_Load):
                 self.path._log_failure(self.flights[0].key, self.flights[0].outcome)
 
 
-def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refresh: bool) -> None:
+def _start(path: "Path", plan: "Plan", flight: Flight[Any], loader: Any, loop: "Loop") -> None:
     """Let a load begin that this look-up leads. A refresh sees none of the caller's context."""
     flight.shared = True
     load = _Load(path, [flight], flight.key, loop)
+    is_refresh = plan.answer is not MISSING
     if type(loader) is AsyncLoader:
         if is_refresh:
             Context().run(load.begin, loader.load)
@@ -313,9 +314,10 @@ def _start(path: "Path", flight: Flight[Any], loader: Any, loop: "Loop", is_refr
             load.begin(loader.load)
     else:
         flight.place = None
-        if not is_refresh:
-            path._threads.run(lambda: _run_in_thread(load, loader), copy_context())
-        elif not path._threads.start(lambda: _run_in_thread(load, loader), Context()):
+        context = Context() if is_refresh else copy_context()
+        if plan.patience is None:
+            path._threads.run(lambda: _run_in_thread(load, loader), context)
+        elif not path._threads.start(lambda: _run_in_thread(load, loader), context):  # there is a value without it
             path._retry_later(flight)
             path._give_up(flight)
             return

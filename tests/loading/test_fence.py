@@ -8,9 +8,9 @@ import pytest
 
 from lru_cache import LRUCache
 from lru_cache.testing import ManualClock
-from tests.concurrency import Gate, Started
+from tests.concurrency import Gate, Started, eventually
 
-pytestmark = pytest.mark.usefixtures("each_cache")
+pytestmark = pytest.mark.usefixtures("each_face")
 
 Start = Callable[..., Started]
 LONG_AGO = datetime(2001, 1, 1, tzinfo=timezone.utc)
@@ -72,7 +72,7 @@ def test_a_load_that_races_an_invalidation_is_returned_and_not_kept(
     assert loading.result() == "old"
     assert "a" not in cache
     assert cache.get("a") == "new"
-    assert cache.stats().fenced_loads == 1
+    eventually(lambda: cache.stats().fenced_loads == 1)  # a task has its answer before the load has ended
 
 
 def test_a_deletion_of_an_absent_key_fences_too(source: Source, start: Start) -> None:
@@ -102,7 +102,7 @@ def test_a_load_that_races_a_set_gives_way_to_it(source: Source, start: Start, w
     gate.open()
     assert loading.result() == "set"
     assert cache.get("a") == "set"
-    assert cache.stats().fenced_loads == 1
+    eventually(lambda: cache.stats().fenced_loads == 1)  # a task has its answer before the load has ended
 
 
 def test_who_waits_for_a_load_gets_what_is_set_meanwhile_without_waiting_on(source: Source, start: Start) -> None:

@@ -12,7 +12,7 @@ from lru_cache import Loaded, LRUCache, RecursiveLoadError
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually, interrupted_after
 
-pytestmark = pytest.mark.usefixtures("each_cache")
+pytestmark = pytest.mark.usefixtures("each_face")
 
 Start = Callable[..., Started]
 
@@ -174,6 +174,7 @@ def test_a_shared_exception_does_not_collect_everybody_s_traceback(start: Start)
     assert len(ours) < 10
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 def test_an_exception_is_not_held_after_its_caller_has_dealt_with_it() -> None:
     """Nor does it wait for the garbage collector: what it refers to may be large."""
 
@@ -287,6 +288,7 @@ def test_two_loads_that_need_each_other_from_two_threads_do_not_deadlock(start: 
     assert [home[key].get(key, load=str) for key in "ab"] == ["a", "b"]
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
 def test_an_interrupted_loader_interrupts_its_own_caller_and_the_others_load_again(
     start: Start, interruption: type[BaseException]
@@ -340,6 +342,7 @@ def test_a_listener_may_load_the_very_key_whose_expiry_it_is_told_of(clock: Manu
     assert cache.peek("a") == "A"
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 def test_a_finalizer_may_load_the_very_key_whose_expiry_finalizes_it(clock: ManualClock) -> None:
     class Value:
         def __del__(self) -> None:
@@ -351,6 +354,7 @@ def test_a_finalizer_may_load_the_very_key_whose_expiry_finalizes_it(clock: Manu
     assert cache.get("a") == "loaded"
 
 
+@pytest.mark.unless_by("aget, async def")
 def test_who_waits_for_a_load_does_not_wait_for_the_listener_of_what_it_replaced(
     start: Start, clock: ManualClock
 ) -> None:
@@ -372,6 +376,7 @@ def test_who_waits_for_a_load_does_not_wait_for_the_listener_of_what_it_replaced
     assert leader.result() == "new"
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 def test_an_interrupt_at_any_step_of_a_load_leaves_nobody_waiting(start: Start) -> None:
     """As by Ctrl-C between any two lines of ours: the next who asks loads, whatever was half done."""
     lines = 0

@@ -9,7 +9,7 @@ from lru_cache import Loaded, LRUCache, RecursiveLoadError
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually
 
-pytestmark = pytest.mark.usefixtures("each_cache")
+pytestmark = pytest.mark.usefixtures("each_face")
 
 Start = Callable[..., Started]
 
@@ -223,6 +223,7 @@ def test_a_loader_that_asks_for_one_of_its_own_keys_is_refused() -> None:
     assert cache.get_many(["a"], load_many=lambda keys: {"a": cache.get("b", load=str)}) == {"a": "b"}
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 def test_an_interrupted_load_leaves_nobody_waiting(start: Start) -> None:
     gate, runs = Gate(), []
 
@@ -254,6 +255,7 @@ def test_an_answer_that_is_no_mapping_is_refused(answer: Any) -> None:
         cache.get("a")
 
 
+@pytest.mark.unless_by("aget", "aget, async def")
 def test_a_loader_must_be_one() -> None:
     async def later(keys: list[str]) -> dict[str, str]:
         return {}

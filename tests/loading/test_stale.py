@@ -11,7 +11,7 @@ from lru_cache.loading.single_flight import Flight
 from lru_cache.testing import ManualClock
 from tests.concurrency import Gate, Started, eventually
 
-pytestmark = pytest.mark.usefixtures("each_cache")
+pytestmark = pytest.mark.usefixtures("each_face")
 
 Start = Callable[..., Started]
 
@@ -225,6 +225,7 @@ def test_a_slow_load_invalidated_meanwhile_is_neither_kept_nor_replaced_by_the_s
     assert cache.peek("a") == 3
 
 
+@pytest.mark.unless_by("aget, async def")
 def test_loaders_that_hang_take_a_bounded_number_of_threads(source: Source, clock: ManualClock) -> None:
     from lru_cache.loading.load_path import BACKGROUND_LOADS
 
