@@ -307,9 +307,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     async def aclose(self) -> None:
         """`close` for a task of an event loop."""
-        import asyncio
+        from lru_cache.loading import loops
 
-        await asyncio.to_thread(self.close)
+        await loops.in_a_thread(self.close)
 
     def close(self) -> None:
         """Say goodbye to all, and end all threads, within `connection_timeout`. It goes on as a local cache."""

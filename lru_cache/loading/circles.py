@@ -5,12 +5,14 @@ is found again wherever its loader asks from. This file must not know caches, no
 """
 
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.errors import RecursiveLoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from contextvars import Token
 
     from lru_cache.loading.single_flight import Flight
@@ -49,12 +51,29 @@ class leading:  # noqa: N801 - reads as the statement that it is
     def __exit__(self, *_: object) -> None:
         flight = self._flight
         flight.runs = False
-        _innermost.reset(self._token)
+        try:
+            _innermost.reset(self._token)
+        except ValueError:
+            pass  # a task that was dropped with its loop is closed in another context
         outer = flight.outer
         if outer is not None:
             if flight.runs_here:
                 _remove(outer, flight)
             flight.outer = None
+
+
+@contextmanager
+def leading_many(flights: "list[Flight[Any]]") -> "Iterator[None]":
+    """Likewise for one call that loads all of these, none of which lands before it has ended."""
+    first, *others = flights
+    with leading(first):
+        for flight in others:
+            _add(flight, first)
+        try:
+            yield
+        finally:
+            for flight in others:
+                _remove(flight, first)
 
 
 class waiting:  # noqa: N801 - likewise
@@ -83,10 +102,19 @@ class waiting:  # noqa: N801 - likewise
                 )
             _add(asking, self._flight)
             self._asking = asking
+        self._flight.hurried = True  # before its carrier is looked for, as who sets that looks for this after it
+        carrier = self._flight.carrier
+        if carrier is not None:
+            carrier.hurry()
 
     def __exit__(self, *_: object) -> None:
         if self._asking is not None:
             _remove(self._asking, self._flight)
+
+
+def waits_for_here(flight: "Flight[Any]") -> bool:
+    """Whether a flight cannot land before who asks has gone on, as far as can be seen now."""
+    return _any_awaited(flight, lambda each: each.carrier is not None and each.carrier.is_here())
 
 
 def refuse_recursion(flight: "Flight[Any]") -> None:
@@ -110,13 +138,18 @@ def forget_other_threads() -> None:
 
 def _reaches(flight: "Flight[Any]", other: "Flight[Any]") -> bool:
     """Whether a flight cannot land before the other has."""
+    return _any_awaited(flight, lambda each: each is other)
+
+
+def _any_awaited(flight: "Flight[Any]", is_it: "Callable[[Flight[Any]], bool]") -> bool:
+    """Whether this is so of a flight, or of one that it waits for, directly or through others."""
     seen, ahead = {flight}, [flight]
     while ahead:
         each = ahead.pop()
-        if each is other:
+        if is_it(each):
             return True
         if each.landing is None and each.awaited:
-            more = [inner for inner in each.awaited if inner not in seen]
+            more = [inner for inner in list(each.awaited) if inner not in seen]
             seen.update(more)
             ahead += more
     return False

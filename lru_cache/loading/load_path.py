@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lru_cache.arguments import MISSING
 from lru_cache.loading import loaders
-from lru_cache.loading.loaders import AsyncLoader, Loader
+from lru_cache.loading.loaders import AsyncLoader, Loader, use_aget
 from lru_cache.loading.many import OneOfMany
 from lru_cache.loading.plan import Plan, Planner
 from lru_cache.loading.single_flight import Flight, NothingLoadedError
@@ -85,9 +85,12 @@ class LoadPath(Planner[K, V]):
         if plan.leads:
             return self._load_here(flight, loader)
         # The flight's leader needs our lock to land, and so cannot while this thread holds it.
-        if within or is_held_up_here(flight):
-            return self._load_alone(flight.key, loader)
-        return self._answer_of(flight, self._wait_for(flight, None))
+        if not (within or is_held_up_here(flight)):
+            landing = self._wait_for(flight, None)
+            if landing is not None:
+                return self._answer_of(flight, landing)
+        self._stop_asking(flight)
+        return self._load_alone(flight.key, loader)
 
     def _wait_for(self, flight: Flight[K], patience: float | None) -> Any:
         try:
@@ -129,6 +132,8 @@ class LoadPath(Planner[K, V]):
 
     def _load_alone(self, key: K, loader: Loader[K]) -> Any:
         """Load for this caller only, who must not wait for a flight that cannot land before it has gone on."""
+        if type(loader) is AsyncLoader:
+            raise use_aget(key)
         self._count_load()
         return self._value_alone(key, loader(key))
 

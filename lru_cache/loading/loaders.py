@@ -60,7 +60,13 @@ def with_life(loader: Any, life: float) -> Any:
 
 
 def _with_life(answer: Any, life: float) -> Any:
-    return answer if isinstance(answer, Loaded) or is_awaitable(answer) else Loaded(answer, life)
+    if is_awaitable(answer):
+        return _with_life_later(answer, life)
+    return answer if isinstance(answer, Loaded) else Loaded(answer, life)
+
+
+async def _with_life_later(answer: Any, life: float) -> Any:
+    return _with_life(await answer, life)
 
 
 def is_awaitable(value: Any) -> bool:

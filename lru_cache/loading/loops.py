@@ -9,22 +9,27 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from threading import get_ident
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.arguments import MISSING
-from lru_cache.loading.circles import leading, waiting
+from lru_cache.loading.circles import leading, leading_many, waiting
 from lru_cache.loading.loaders import AsyncLoader, is_awaitable
 from lru_cache.loading.many import AsyncOneOfMany, OneOfMany, lead_many, one_of_many
 from lru_cache.loading.single_flight import Flight, Landing, NothingLoadedError
-from lru_cache.loading.threads import LOOK_AFTER_SECONDS
+from lru_cache.loading.threads import LOOK_AFTER_SECONDS, Work
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lru_cache.loading.load_path import LoadPath
     from lru_cache.loading.plan import Plan
 
     Path = LoadPath[Any, Any]
     Loop = asyncio.AbstractEventLoop
+
+_OF_THE_PROCESS = (KeyboardInterrupt, SystemExit)  # which end a loop, whichever task raises them
+_USUAL = (asyncio.CancelledError, GeneratorExit, *_OF_THE_PROCESS)  # what a load ends by that was not to end so
 
 
 async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
@@ -32,7 +37,7 @@ async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
     loop = _this_loop()
     again = False
     while True:
-        own: Flight[Any] = Flight(path._flights, key, path._monotonic(), get_ident())
+        own: Flight[Any] = Flight(path._flights, key, path._monotonic())
         try:
             plan = path._plan(key, own, again)
             answer = plan.answer
@@ -62,13 +67,13 @@ async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: An
     asked, again = keys, False
     while asked:
         own: list[Flight[Any]] = []
-        plans: deque[tuple[Any, Plan]] = deque()
+        plans: deque[tuple[Any, Plan, float]] = deque()
         try:
             for key in asked:
-                own.append(Flight(path._flights, key, path._monotonic(), get_ident()))
-                plans.append((key, path._plan(key, own[-1], again)))
+                own.append(Flight(path._flights, key, path._monotonic()))
+                plans.append((key, path._plan(key, own[-1], again), loop.time()))
             together: list[Flight[Any]] = []
-            for flight, (_, plan) in zip(own, plans, strict=True):
+            for flight, (_, plan, _) in zip(own, plans, strict=True):
                 if plan.leads and (load_many is None or plan.answer is not MISSING):
                     _start(path, plan, flight, one, loop)
                 elif plan.leads:
@@ -77,7 +82,7 @@ async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: An
                 _start_many(path, together, load_many, loop)
             asked = await _answers_of(path, plans, answers, load_many is not None, loop)
         finally:
-            for _, plan in plans:
+            for _, plan, _ in plans:
                 if plan.flight is not None and plan.answer is MISSING:
                     path._stop_asking(plan.flight)
             for flight in own:
@@ -120,24 +125,55 @@ async def until(
         unsubscribe()
 
 
+async def in_a_thread(function: Callable[[], object]) -> None:
+    """Call it in a thread of its own: the loop's may all be taken."""
+    loop = _this_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def call() -> None:
+        error: BaseException | None = None
+        try:
+            function()
+        except BaseException as raised:  # noqa: BLE001 - raised where it is waited for
+            error = raised
+        try:
+            loop.call_soon_threadsafe(end, error)
+        except RuntimeError:
+            pass  # the loop is closed
+
+    def end(error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    Thread(target=call, name="lru_cache-close", daemon=True).start()
+    await done
+
+
 # -- one flight ------------------------------------------------------------------------------------------------------
 
 
 async def _answers_of(
-    path: "Path", plans: "deque[tuple[Any, Plan]]", answers: dict[Any, Any], by_many: bool, loop: "Loop"
+    path: "Path", plans: "deque[tuple[Any, Plan, float]]", answers: dict[Any, Any], by_many: bool, loop: "Loop"
 ) -> list[Any]:
-    """Take one after the other from these plans, and note its answer. The keys that are to be asked for again.
+    """Take one after the other from these plans, each with when it was made, and note its answer.
+
+    Returns the keys that are to be asked for again.
 
     The first failure is raised once all are over.
     """
     again: list[Any] = []
     failure: Exception | None = None
     while plans:
-        key, plan = plans.popleft()
+        key, plan, made_at = plans.popleft()
         flight, answer = plan.flight, plan.answer
         if answer is MISSING and flight is not None:
             try:
-                landing = flight.landing or await _landing(path, flight, plan.patience, loop)
+                left = None if plan.patience is None else made_at + plan.patience - loop.time()
+                landing = flight.landing or await _landing(path, flight, left, loop)
                 answer = _answer_of(path, plan, flight, landing)
             except NothingLoadedError:
                 if not (plan.leads or by_many):
@@ -156,8 +192,11 @@ async def _answers_of(
 
 def _answer_of(path: "Path", plan: "Plan", flight: Flight[Any], landing: Landing | None) -> Any:
     """What the look-up is to return. MISSING: it begins again."""
-    if landing is Landing.ABANDONED and plan.leads and plan.patience is None:
+    error = flight.outcome if landing is Landing.ABANDONED and plan.leads and plan.patience is None else None
+    if isinstance(error, _USUAL):
         raise asyncio.CancelledError(f"the load of {flight.key!r} was cancelled")  # not by us, who still want it
+    if error is not None:
+        raise error
     return path._answer_of(flight, landing, plan.patience, plan.leads)
 
 
@@ -165,9 +204,7 @@ async def _landing(path: "Path", flight: Flight[Any], patience: float | None, lo
     """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
     try:
         with waiting(flight):
-            carrier = flight.carrier
-            if carrier is not None and carrier.is_gone():
-                flight.give_up()
+            _look(flight)
             if flight.landing is None and (patience is None or patience > 0):
                 tasks: Any = flight.waiters.get(loop)
                 if tasks is None:
@@ -206,8 +243,10 @@ class _Tasks:
     def come(self, future: "asyncio.Future[None]") -> None:
         """Another task waits."""
         self._futures[future] = None
-        if self._watch is None and self._flight.place != get_ident():
-            self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
+        if self._watch is None:
+            carrier = self._flight.carrier
+            if carrier is None or not carrier.is_here():
+                self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
 
     def go(self, future: "asyncio.Future[None]") -> None:
         """And waits no longer."""
@@ -218,10 +257,7 @@ class _Tasks:
             self._flight.waiters.pop(self._loop, None)
 
     def _look(self) -> None:
-        """Whether what carries the load is still there: it may be a task of another loop, which was closed."""
-        carrier = self._flight.carrier
-        if carrier is not None and carrier.is_gone():
-            self._flight.give_up()
+        _look(self._flight)
         self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
 
     def release(self) -> None:
@@ -236,6 +272,14 @@ class _Tasks:
             _set(future)
 
 
+def _look(flight: Flight[Any]) -> None:
+    """Whether what carries the load is still there: it may be a task of another loop, which was closed."""
+    carrier = flight.carrier
+    if carrier is not None and carrier.is_gone():
+        flight.fenced = True  # in case that it goes on after all
+        flight.give_up()
+
+
 def _set(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
@@ -247,46 +291,91 @@ def _set(future: "asyncio.Future[None]") -> None:
 class _Load:
     """The load of one key: what carries its flight, and how it ends. It may run in a thread first."""
 
-    __slots__ = ("_loop", "_task", "_wanted", "argument", "flights", "path")
+    __slots__ = ("_loop", "_task", "_work", "argument", "flights", "path")
 
-    def __init__(self, path: "Path", flights: list[Flight[Any]], argument: Any, loop: "Loop") -> None:
+    def __init__(self, path: "Path", flights: list[Flight[Any]], argument: Any) -> None:
         self.path = path
         self.flights = flights
         self.argument = argument
-        self._loop = loop
-        self._wanted = list(flights)
-
-    def begin(self, call: Callable[[Any], Awaitable[Any]]) -> None:
-        """Run in a task of its own, which has a copy of this context."""
-        self._task = self._loop.create_task(_run_in_task(self, call))
-        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop closed in the middle drops it
-        for flight in self.flights:
+        self._loop: Loop | None = None  # on which it runs as a task, if it does
+        self._task: asyncio.Task[None] | None = None
+        self._work: Work | None = None  # for a thread, which may still wait for its turn
+        for flight in flights:
             flight.carrier = self
+            flight.shared = True
 
-    def begin_soon(self, call: Callable[[Any], Awaitable[Any]]) -> None:
-        """Likewise, from any thread. RuntimeError if the loop is closed."""
-        self._loop.call_soon_threadsafe(copy_context().run, self.begin, call)
+    def begin(self, call: Callable[[Any], Any], loop: "Loop") -> None:
+        """Run in a task of this loop, which has a copy of this context."""
+        self._loop = loop
+        self._task = task = loop.create_task(_run_in_task(self, call))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # a loop that is closed in the middle drops it
+        task.add_done_callback(self._over)
+
+    def begin_soon(self, answer: Awaitable[Any], loop: "Loop") -> None:
+        """Wait for this in a task of this loop, from any thread. RuntimeError if the loop is closed."""
+        self._loop = loop
+        loop.call_soon_threadsafe(copy_context().run, self._begin_unless_over, answer, loop)
+
+    def _begin_unless_over(self, answer: Awaitable[Any], loop: "Loop") -> None:
+        if self._is_wanted():
+            self.begin(lambda _: answer, loop)
+        else:
+            _drop(answer)
+
+    def begin_in_thread(self, call: Callable[[Any], Any], loop: "Loop", context: Context) -> None:
+        """Run in a thread, as soon as it is its turn. RuntimeError if the machine gives none."""
+        threads = self.path._threads
+        self._work = work = threads.run(lambda: _run_in_thread(self, call, loop), context)
+        if any(flight.hurried for flight in self.flights):
+            threads.hurry(work)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        """The task has ended, maybe before it began. What it raised, if anything, has reached whom it concerns."""
+        if not task.cancelled():
+            task.exception()
+        for flight in self.flights:
+            if not flight.over:
+                self.path._give_up_now(flight)
 
     def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
         """Keep this answer, or what the loader gives or raises. Who waits is told."""
         try:
             self.path._lead_aside(self.flights[0], loader, answer)
-        except asyncio.CancelledError:
+        except BaseException:  # noqa: BLE001, S110 - who waits is told
             pass
 
+    def leading(self) -> "AbstractContextManager[None]":
+        """What is around the loader's call."""
+        return leading(self.flights[0])
+
+    def _is_wanted(self) -> bool:
+        return any(flight.landing is None for flight in self.flights)
+
     def cancel(self) -> None:
-        """Nobody wants one of the flights any more. With the last of them the task is cancelled."""
-        self._wanted.pop()  # one step, so that of two threads one is the last
-        if self._wanted:
+        """Nobody wants one of the flights any more. With the last of them the load is cancelled."""
+        if self._is_wanted():
             return
-        try:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-        except RuntimeError:
-            pass  # the loop is closed
+        if self._work is not None and self.path._threads.forget(self._work):
+            return
+        if self._task is not None and self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            except RuntimeError:
+                pass  # the loop is closed
 
     def is_gone(self) -> bool:
-        """Whether its loop was closed, or dropped it."""
-        return self._loop.is_closed() or self._task.done()
+        """Whether its loop was closed, stands still, or has dropped it."""
+        loop, task = self._loop, self._task
+        return loop is not None and (not loop.is_running() or (task is not None and task.done()))
+
+    def is_here(self) -> bool:
+        """Whether its loop is the one that runs here."""
+        return self._loop is not None and asyncio._get_running_loop() is self._loop
+
+    def hurry(self) -> None:
+        """Begin, if it waits for a thread: another load waits for it."""
+        if self._work is not None:
+            self.path._threads.hurry(self._work)
 
 
 class _LoadOfMany(_Load):
@@ -297,27 +386,32 @@ class _LoadOfMany(_Load):
     def end(self, loader: Callable[[Any], Any], answer: Any = MISSING) -> None:
         try:
             lead_many(self.path, self.flights, loader, answer)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - who waits is told
+        except Exception as error:  # noqa: BLE001 - who waits is told
             if any(flight.goes_on for flight in self.flights):
-                self.path._log_failure(self.flights[0].key, self.flights[0].outcome)
+                self.path._log_failure(self.flights[0].key, error)
+        except BaseException:  # noqa: BLE001, S110 - likewise
+            pass
+
+    def leading(self) -> "AbstractContextManager[None]":
+        return leading_many(self.flights)
 
 
 def _start(path: "Path", plan: "Plan", flight: Flight[Any], loader: Any, loop: "Loop") -> None:
     """Let a load begin that this look-up leads. A refresh sees none of the caller's context."""
-    flight.shared = True
-    load = _Load(path, [flight], flight.key, loop)
+    load = _Load(path, [flight], flight.key)
     is_refresh = plan.answer is not MISSING
     if type(loader) is AsyncLoader:
         if is_refresh:
-            Context().run(load.begin, loader.load)
+            Context().run(load.begin, loader.load, loop)
         else:
-            load.begin(loader.load)
+            load.begin(loader.load, loop)
     else:
-        flight.place = None
         context = Context() if is_refresh else copy_context()
         if plan.patience is None:
-            path._threads.run(lambda: _run_in_thread(load, loader), context)
-        elif not path._threads.start(lambda: _run_in_thread(load, loader), context):  # there is a value without it
+            load.begin_in_thread(loader, loop, context)
+        elif not path._threads.start(
+            lambda: _run_in_thread(load, loader, loop), context
+        ):  # there is a value without it
             path._retry_later(flight)
             path._give_up(flight)
             return
@@ -325,34 +419,34 @@ def _start(path: "Path", plan: "Plan", flight: Flight[Any], loader: Any, loop: "
 
 
 def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loop") -> None:
-    load = _LoadOfMany(path, led, [flight.key for flight in led], loop)
-    for flight in led:
-        flight.shared = True
+    load = _LoadOfMany(path, led, [flight.key for flight in led])
     if type(load_many) is AsyncLoader:
-        load.begin(load_many.load)
+        load.begin(load_many.load, loop)
     else:
-        for flight in led:
-            flight.place = None
-        path._threads.run(lambda: _run_in_thread(load, load_many), copy_context())
+        load.begin_in_thread(load_many, loop, copy_context())
     for flight in led:
         flight.handed_over = True
 
 
-async def _run_in_task(load: _Load, call: Callable[[Any], Awaitable[Any]]) -> None:
+async def _run_in_task(load: _Load, call: Callable[[Any], Any]) -> None:
     try:
-        with leading(load.flights[0]):
-            answer = await call(load.argument)
+        with load.leading():
+            answer = call(load.argument)
+            if is_awaitable(answer):  # else a plain function, which returned an awaitable before, has a value at hand
+                answer = await answer
     except BaseException as error:
         load.end(_raising(error))
-        if not isinstance(error, Exception | asyncio.CancelledError):
+        if isinstance(error, _OF_THE_PROCESS):
             raise
     else:
         load.end(call, answer)
 
 
-def _run_in_thread(load: _Load, call: Callable[[Any], Any]) -> None:
+def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> None:
+    if not load._is_wanted():
+        return  # any more
     try:
-        with leading(load.flights[0]):
+        with load.leading():
             answer = call(load.argument)
     except BaseException as error:  # noqa: BLE001 - told to who waits
         load.end(_raising(error))
@@ -364,11 +458,16 @@ def _run_in_thread(load: _Load, call: Callable[[Any], Any]) -> None:
     if call is load.path._load_callback:
         load.path._load_callback = AsyncLoader(call)
     try:
-        load.begin_soon(lambda _: answer)
+        load.begin_soon(answer, loop)
     except RuntimeError as error:  # the loop is closed
-        if hasattr(answer, "close"):
-            answer.close()
+        _drop(answer)
         load.end(_raising(error))
+
+
+def _drop(answer: Any) -> None:
+    """Let go of what nobody will await, without a warning."""
+    if hasattr(answer, "close"):
+        answer.close()
 
 
 def _raising(error: BaseException) -> Callable[[Any], Any]:

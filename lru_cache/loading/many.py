@@ -31,10 +31,19 @@ class OneOfMany:
 
     def __call__(self, key: Any) -> Any:
         """Load it; `NothingLoadedError` if there is nothing."""
-        found = _checked(self._load_many([key]))
-        if key not in found:
-            raise NothingLoadedError(key)
-        return found[key]
+        found: Any = self._load_many([key])
+        return _one_later(found, key) if is_awaitable(found) else _one_of(found, key)
+
+
+async def _one_later(found: Any, key: Any) -> Any:
+    return _one_of(await found, key)
+
+
+def _one_of(found: Any, key: Any) -> Any:
+    found = _checked(found)
+    if key not in found:
+        raise NothingLoadedError(key)
+    return found[key]
 
 
 class AsyncOneOfMany:
@@ -45,10 +54,7 @@ class AsyncOneOfMany:
 
     async def __call__(self, key: Any) -> Any:
         """Load it; `NothingLoadedError` if there is nothing."""
-        found = _checked(await self._load_many([key]))
-        if key not in found:
-            raise NothingLoadedError(key)
-        return found[key]
+        return _one_of(await self._load_many([key]), key)
 
 
 def one_of_many(load_many: Any) -> Any:
@@ -147,6 +153,7 @@ class _LookUp:
             elif plan.leads:
                 self._led.append(own)
             elif within or is_held_up_here(plan.flight):
+                path._stop_asking(plan.flight)
                 self._load_alone(key)
             else:
                 self._awaited.append(plan.flight)
@@ -179,6 +186,10 @@ class _LookUp:
         for flight in self._awaited:
             landing = self._path._wait_for(flight, None)
             if landing is Landing.NOTHING:
+                continue
+            if landing is None:  # it cannot come while this thread waits
+                self._path._stop_asking(flight)
+                self._load_alone(flight.key)
                 continue
             answer = self._path._answer_of(flight, landing)
             if answer is MISSING:

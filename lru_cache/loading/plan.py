@@ -184,6 +184,11 @@ class Planner(ReadPath[K, V]):
             landing, outcome = Landing.FAILURE, error
             self._retry_later(flight)
             raise
+        except BaseException as error:
+            outcome = error  # for who has it loaded elsewhere; all others load again
+            if flight.goes_on:
+                self._retry_later(flight)
+            raise
         finally:
             try:
                 self._leave(flight, landing)
@@ -216,7 +221,10 @@ class Planner(ReadPath[K, V]):
             return MISSING
         with self._lock:
             value = self._value_instead(flight.key)
-            flight.goes_on = flight.goes_on or value is not MISSING
+            if value is not MISSING:
+                flight.goes_on = True
+            elif landing is None:
+                flight.askers -= 1  # it will ask once more
         return value
 
     def _stop_asking(self, flight: Flight[K]) -> None:
@@ -332,10 +340,14 @@ class Planner(ReadPath[K, V]):
         if not flight.planned or flight.handed_over:
             return
         if flight.registered or not flight.over:
-            with self._lock:
-                flight.fenced = True
-                self._flights.leave(flight)
-            flight.give_up()
+            self._give_up_now(flight)
+
+    def _give_up_now(self, flight: Flight[K]) -> None:
+        """What carried a flight has ended. If it has not landed, nobody will land it."""
+        with self._lock:
+            flight.fenced = True
+            self._flights.leave(flight)
+        flight.give_up()
 
     # -- what a cache that is more than local does otherwise ---------------------------------------------------------
 

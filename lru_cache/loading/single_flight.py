@@ -44,14 +44,20 @@ class Carrier(Protocol):
     def is_gone(self) -> bool:
         """Whether it will never go on."""
 
+    def is_here(self) -> bool:
+        """Whether it can only go on once who asks this has."""
+
+    def hurry(self) -> None:
+        """Begin, if it only waits for its turn: another load waits for it, which may hold what it waits for."""
+
 
 class Flight(Generic[K]):
     """One load in progress, or one that may begin."""
 
     __slots__ = (
-        "_unclaimed", "askers", "awaited", "carrier", "fenced", "goes_on", "handed_over", "key", "landing", "may_begin",
-        "outcome", "outer", "over", "owner", "place", "planned", "registered", "runs", "runs_here", "shared", "started",
-        "traceback", "waiters",
+        "_unclaimed", "askers", "awaited", "carrier", "fenced", "goes_on", "handed_over", "hurried", "key", "landing",
+        "may_begin", "outcome", "outer", "over", "owner", "place", "planned", "registered", "runs", "runs_here",
+        "shared", "started", "traceback", "waiters",
     )  # fmt: skip
 
     def __init__(self, owner: object, key: K, started: float, place: object = None, may_begin: bool = True) -> None:
@@ -64,6 +70,7 @@ class Flight(Generic[K]):
         self.runs_here = False  # on that thread's stack, so that it cannot but be further down there
         self.runs = False  # its loader does
         self.handed_over = False  # to a thread or a task that leads it, in whose stack nobody waits
+        self.hurried = False  # another load waits for it
         self.carrier: Carrier | None = None  # of a flight that was handed over to what may be cancelled, or be gone
         self.outer: Flight[Any] | None = None  # the load from within which this one was begun
         self.awaited: dict[Flight[Any], int] | None = (
@@ -141,7 +148,9 @@ class Flights(Generic[K]):
                 return flight
             if other.landing is None and (other.carrier is None or not other.carrier.is_gone()):
                 break
-            self.leave(other)  # whose leader was interrupted before it could
+            other.fenced = True  # in case that it goes on after all
+            self.leave(other)  # whose leader was interrupted before it could, or whose loop is gone
+            other.give_up()
         flight.planned = flight.registered = False
         other.shared = True
         other.askers += 1

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from lru_cache.errors import RecursiveLoadError
-from lru_cache.loading.circles import load_of_this_context, waiting
+from lru_cache.loading.circles import waiting, waits_for_here
 from lru_cache.loading.single_flight import Flight, Landing
 from lru_cache.log import logger
 
@@ -18,36 +18,34 @@ LOOK_AFTER_SECONDS = 1.0  # whether what carries a load is still there: an event
 def is_held_up_here(flight: Flight[Any]) -> bool:
     """Whether this thread has to go on for it to land, and so must not wait for it.
 
-    It may only have been planned: a finalizer came in between. Or a task of the event loop in this thread loads it.
+    It may only have been planned: a finalizer came in between. Or it waits for a task of the event loop in this thread.
     """
     if flight.place != threading.get_ident():
-        return False
+        return waits_for_here(flight)
     if flight.runs and flight.runs_here:
         raise RecursiveLoadError(f"the loader of {flight.key!r} asked for the same key")
     return True
 
 
 def wait(flight: Flight[Any], seconds: float | None = None) -> Landing | None:
-    """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
+    """Wait for the landing; None if it takes longer than that, or cannot come while this thread waits.
+
+    Refuses to wait in a circle.
+    """
     with waiting(flight):
-        if seconds is None or seconds > 0:
-            if flight.carrier is None and flight.place is not None:  # led by a thread that cannot but go on with it
-                _wait(flight, -1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
-            else:
-                _wait_and_look(flight, seconds)
+        ends = None if seconds is None else monotonic() + seconds
+        while flight.landing is None:
+            left = LOOK_AFTER_SECONDS if ends is None else min(ends - monotonic(), LOOK_AFTER_SECONDS)
+            if left <= 0:
+                break
+            _wait(flight, left)
+            carrier = flight.carrier
+            if carrier is not None and carrier.is_gone():
+                flight.fenced = True  # in case that it goes on after all
+                flight.give_up()
+            elif flight.landing is None and waits_for_here(flight):
+                break
     return flight.landing
-
-
-def _wait_and_look(flight: Flight[Any], seconds: float | None) -> None:
-    ends = None if seconds is None else monotonic() + seconds
-    while flight.landing is None:
-        left = LOOK_AFTER_SECONDS if ends is None else min(ends - monotonic(), LOOK_AFTER_SECONDS)
-        if left <= 0:
-            return
-        _wait(flight, left)
-        carrier = flight.carrier
-        if carrier is not None and carrier.is_gone():
-            flight.give_up()
 
 
 def _wait(flight: Flight[Any], limit: float) -> None:
@@ -63,6 +61,20 @@ def _wait(flight: Flight[Any], limit: float) -> None:
         flight.waiters.pop(latch, None)
 
 
+class Work:
+    """A function to call in a context. Equal to nothing but itself."""
+
+    __slots__ = ("_context", "_function")
+
+    def __init__(self, function: Callable[[], object], context: Context) -> None:
+        self._function = function
+        self._context = context
+
+    def __call__(self) -> None:
+        """Do it."""
+        self._context.run(self._function)
+
+
 class LoadingThreads:
     """Runs each load in a thread of its own, at most `limit` at a time.
 
@@ -73,7 +85,7 @@ class LoadingThreads:
 
     def __init__(self, limit: int) -> None:
         self._free = deque(range(limit))  # a token each; no lock, so that a finalizer may ask for a load from anywhere
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: deque[Work] = deque()
 
     def start(self, function: Callable[[], object], context: Context) -> bool:
         """Run it soon. False if as many as allowed are running, or the machine gives no thread."""
@@ -81,29 +93,34 @@ class LoadingThreads:
             token = self._free.pop()
         except IndexError:
             return False
-        return self._begin(lambda: context.run(function), token)
+        return self._begin(Work(function, context), token)
 
-    def run(self, function: Callable[[], object], context: Context) -> None:
-        """Run it as soon as one of them is free: somebody waits for it. RuntimeError if the machine gives no thread.
-
-        What a load waits for does not wait for others: of these each might wait for a free thread.
-        """
-        work = lambda: context.run(function)  # noqa: E731 - a name for what is passed on
-        if load_of_this_context() is not None:
-            if not self._begin(work, None):
-                raise RuntimeError("no thread to load in")
-            return
+    def run(self, function: Callable[[], object], context: Context) -> "Work":
+        """Run it as soon as one of them is free: somebody waits for it. RuntimeError if the machine gives no thread."""
+        work = Work(function, context)
         self._waiting.append(work)
         try:
             token = self._free.pop()
         except IndexError:
-            return  # who gives one back sees what waits
+            return work  # who gives one back sees what waits
         if not self._begin(self._run_next, token):
-            try:
-                self._waiting.remove(work)
-            except ValueError:
-                return  # another has taken it
+            if not self.forget(work):
+                return work  # another has taken it
             raise RuntimeError("no thread to load in")
+        return work
+
+    def forget(self, work: "Work") -> bool:
+        """Take back what still waits for its turn. False if it does not."""
+        try:
+            self._waiting.remove(work)
+        except ValueError:
+            return False
+        return True
+
+    def hurry(self, work: "Work") -> None:
+        """Run it now, one more than the limit: a load waits for it, and so might each of those that are running."""
+        if self.forget(work) and not self._begin(work, None):
+            self._waiting.appendleft(work)
 
     def _begin(self, work: Callable[[], object], token: int | None) -> bool:
         try:

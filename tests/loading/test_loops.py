@@ -332,18 +332,63 @@ def test_a_loop_that_is_closed_in_the_middle_of_a_load_leaves_nobody_waiting(sta
 
     loop = asyncio.new_event_loop()
     task = loop.create_task(cache.aget("a", load=never))
-    while not entered.is_set():
-        loop.run_until_complete(asyncio.sleep(0))
+    running = start(loop.run_forever)
+    entered.wait(PATIENCE)
     thread = start(cache.get, "a", load=lambda key: "loaded by a thread")
     elsewhere = start(run, lambda: cache.aget("a", load=later))
     (flight,) = cache._flights.running.values()
     waiters = flight.waiters
     eventually(lambda: len(waiters) == 3)
+    loop.call_soon_threadsafe(loop.stop)
+    running.result()
     loop.close()
     assert len({thread.result(), elsewhere.result()} - {"loaded elsewhere", "loaded by a thread"}) == 0
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # the test's own
     del task
     assert cache._flights.running == {}
+
+
+def test_a_loop_that_stands_still_keeps_nobody_waiting_and_what_it_loads_later_is_not_kept() -> None:
+    cache: LRUCache[str, str] = LRUCache()
+    source: list[AsyncSource] = []
+
+    async def begin() -> "asyncio.Task[Any]":
+        source.append(AsyncSource())
+        task = asyncio.create_task(cache.aget("a", load=source[0]))
+        await source[0].entered.wait()
+        return task
+
+    async def end(task: "asyncio.Task[Any]") -> Any:
+        source[0].opened.set()
+        return await task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    assert cache.get("a", load=lambda key: "loaded by a thread") == "loaded by a thread"
+    cache.set("a", "newest")
+    assert loop.run_until_complete(end(task)) == "newest"
+    loop.close()
+    assert cache.get("a") == "newest"
+
+
+def test_a_loop_that_closes_before_what_a_thread_returned_is_awaited_keeps_nobody_waiting() -> None:
+    gate = Gate()
+    cache: LRUCache[str, str] = LRUCache()
+
+    def slow(key: str) -> Awaitable[str]:
+        gate.pass_through()
+        return Promise()  # type: ignore[return-value]
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(cache.aget("a", load=slow))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # the test's own
+    loop.run_until_complete(asyncio.to_thread(gate.wait_entered))
+    gate.open()
+    (flight,) = cache._flights.running.values()
+    eventually(lambda: flight.carrier is not None and flight.carrier.is_gone())
+    loop.close()
+    del task
+    assert cache.get("a", load=lambda key: "loaded by a thread") == "loaded by a thread"
 
 
 def test_a_loop_that_ends_as_it_should_cancels_its_loads() -> None:
@@ -519,6 +564,230 @@ def test_a_load_of_many_goes_on_as_long_as_one_of_its_keys_is_wanted() -> None:
         while not source.cancelled:
             await asyncio.sleep(0)
         assert cache._flights.running == {}
+
+    run(main)
+
+
+@pytest.mark.parametrize("inner", ["b", "c"])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_loader_of_many_that_asks_for_one_of_its_own_keys_is_refused(inner: str, is_async: bool) -> None:
+    """Directly, or through another key."""
+    cache: LRUCache[str, int] = LRUCache()
+
+    async def other(key: str) -> Any:
+        return await cache.aget("b", load=one)
+
+    async def one(key: str) -> int:
+        return 1
+
+    async def load_many(keys: list[str]) -> dict[str, int]:
+        return {key: await cache.aget(inner, load=one if inner == "b" else other) for key in keys}
+
+    def load_many_here(keys: list[str]) -> dict[str, int]:
+        return asyncio.run(load_many(keys))
+
+    async def main() -> None:
+        for keys in (["a", "b"], ["b", "a"]):
+            with pytest.raises(RecursiveLoadError):
+                await cache.aget_many(keys, load_many=load_many if is_async else load_many_here)
+
+    run(main)
+    assert cache._flights.running == {}
+
+
+def test_loads_in_threads_that_need_a_load_behind_them_in_the_queue_get_it() -> None:
+    """Each of those that run waits for it, and it for one of them to end."""
+    from lru_cache.loading.load_path import BACKGROUND_LOADS
+
+    gate, entered = threading.Event(), itertools.count()
+    cache: LRUCache[Any, str] = LRUCache()
+
+    def needs_it(key: Any) -> str:
+        next(entered)
+        gate.wait(PATIENCE)
+        return cache.get("shared", load=lambda key: "shared") or ""
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(cache.aget(key, load=needs_it)) for key in range(BACKGROUND_LOADS + 8)]
+        tasks.append(asyncio.create_task(cache.aget("shared", load=lambda key: "shared")))
+        while entered.__reduce__()[1][0] < BACKGROUND_LOADS:
+            await asyncio.sleep(0)
+        gate.set()
+        assert set(await asyncio.gather(*tasks)) == {"shared"}
+
+    run(main)
+
+
+def test_a_load_that_nobody_wants_any_more_does_not_begin() -> None:
+    from lru_cache.loading.load_path import BACKGROUND_LOADS
+
+    gate = threading.Event()
+    loads: list[Any] = []
+    cache: LRUCache[Any, str] = LRUCache()
+
+    def hang(key: Any) -> str:
+        loads.append(key)
+        gate.wait(PATIENCE)
+        return "late"
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(cache.aget(key, load=hang)) for key in range(BACKGROUND_LOADS + 50)]
+        while len(loads) < BACKGROUND_LOADS:
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert (len(cache._threads._waiting), cache._flights.running) == (0, {})
+        gate.set()
+
+    run(main)
+    eventually(lambda: len(cache._threads._free) == BACKGROUND_LOADS)
+    assert (len(loads), list(cache)) == (BACKGROUND_LOADS, [])
+
+
+def test_a_get_on_the_loop_that_a_load_waits_for_loads_alone() -> None:
+    """Through a load in a thread, which needs one of this loop."""
+
+    async def main() -> None:
+        source = AsyncSource()
+        cache: LRUCache[str, str] = LRUCache()
+        needed = asyncio.create_task(cache.aget("needed", load=source))
+        await source.entered.wait()
+        needs_it = asyncio.create_task(cache.aget("a", load=lambda key: cache.get("needed", load=len)))  # type: ignore[arg-type, return-value]
+        while not any(flight.awaited for flight in cache._flights.running.values()):
+            await asyncio.sleep(0)
+        assert cache.get("a", load=lambda key: "alone") == "alone"
+        source.opened.set()
+        assert await asyncio.gather(needed, needs_it) == ["needed!", "needed!"]
+
+    run(main)
+
+
+def test_a_get_on_the_loop_does_not_wait_for_what_a_plain_function_has_it_await() -> None:
+    async def main() -> None:
+        source = AsyncSource()
+        cache: LRUCache[str, str] = LRUCache(lambda key: source(key))  # noqa: PLW0108 - nobody sees that it is one
+        task = asyncio.create_task(cache.aget("a"))
+        await source.entered.wait()
+        with pytest.raises(TypeError, match="use aget"):
+            cache.get("a")
+        task.cancel()
+        await asyncio.wait([task])
+        while not source.cancelled:  # the `get` wants it no longer, either
+            await asyncio.sleep(0)
+        assert cache.stats().loads == 1
+
+    run(main)
+
+
+def test_a_load_that_is_cancelled_before_it_began_is_begun_anew() -> None:
+    async def main() -> None:
+        cache: LRUCache[str, str] = LRUCache(plain)
+        task = asyncio.create_task(cache.aget("a"))
+        await asyncio.sleep(0)
+        for other in asyncio.all_tasks() - {task, asyncio.current_task()}:
+            if "_run_in_task" in repr(other):
+                other.cancel()
+        assert await task == "a!"
+
+    run(main)
+
+
+def test_a_write_of_one_of_many_keys_does_not_keep_their_load_from_being_cancelled() -> None:
+    async def main() -> None:
+        source = AsyncSource()
+
+        async def load_many(keys: list[str]) -> dict[str, str]:
+            return await source(tuple(keys))  # type: ignore[no-any-return]
+
+        cache: LRUCache[str, str] = LRUCache(load_many=load_many)
+        task = asyncio.create_task(cache.aget_many(["a", "b"]))
+        await source.entered.wait()
+        cache.set("a", "set")
+        task.cancel()
+        await asyncio.wait([task])
+        while not source.cancelled:
+            await asyncio.sleep(0)
+
+    run(main)
+
+
+def test_an_exception_that_is_none_of_a_program_reaches_who_began_the_load() -> None:
+    class Stop(BaseException):
+        pass
+
+    async def stop(key: str) -> str:
+        raise Stop(key)
+
+    def stop_here(key: str) -> str:
+        raise Stop(key)
+
+    async def main() -> None:
+        for load in (stop, stop_here):
+            cache: LRUCache[str, str] = LRUCache(load)
+            with pytest.raises(Stop):
+                await cache.aget("a")
+            assert cache._flights.running == {}
+
+    run(main)
+
+
+def test_a_reload_has_its_life_also_from_a_plain_function_that_returns_an_awaitable() -> None:
+    async def main() -> None:
+        for load in (plain, lambda key: plain(key)):  # noqa: PLW0108 - nobody sees that it is one
+            cache: LRUCache[str, str] = LRUCache(load, expiration_time=100, clock=ManualClock())
+            await cache.aset("a", expiration_time=5)
+            assert cache.expires_in("a") == 5
+
+    run(main)
+
+
+def test_a_refresh_of_a_key_asks_a_plain_loader_of_many_that_returns_an_awaitable() -> None:
+    async def load_many(keys: list[str]) -> dict[str, str]:
+        loads.append(keys)
+        return {key: f"{len(loads)}" for key in keys}
+
+    loads: list[list[str]] = []
+    clock = ManualClock()
+
+    async def main() -> None:
+        cache: LRUCache[str, str] = LRUCache(
+            load_many=lambda keys: load_many(keys), expiration_time=10, refresh_time=5, clock=clock  # noqa: PLW0108
+        )  # fmt: skip
+        assert await cache.aget_many(["a", "b"]) == {"a": "1", "b": "1"}
+        clock.advance(6)
+        assert await cache.aget("a") == "1"
+        while cache.peek("a") != "2":
+            await asyncio.sleep(0)
+        assert loads == [["a", "b"], ["a"]]
+
+    run(main)
+
+
+def test_many_stale_keys_are_waited_for_no_longer_than_one() -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        slow = asyncio.Event()
+        calls = 0
+
+        async def load(key: str) -> str:
+            nonlocal calls
+            calls += 1
+            if calls > 50:
+                await slow.wait()
+            return key
+
+        cache: LRUCache[str, str] = LRUCache(
+            load, expiration_time=10, stale_time=100, load_timeout=0.2, clock=clock
+        )  # fmt: skip
+        keys = [str(number) for number in range(50)]
+        await cache.aget_many(keys)
+        clock.advance(20)
+        began = asyncio.get_running_loop().time()
+        assert await cache.aget_many(keys) == dict(zip(keys, keys, strict=True))
+        assert asyncio.get_running_loop().time() - began < 50 * 0.2  # each by itself would take longer than that
+        slow.set()
+        await asyncio.sleep(0)
 
     run(main)
 
