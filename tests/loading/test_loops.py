@@ -599,18 +599,19 @@ def test_loads_in_threads_that_need_a_load_behind_them_in_the_queue_get_it() -> 
     """Each of those that run waits for it, and it for one of them to end."""
     from lru_cache.loading.load_path import BACKGROUND_LOADS
 
-    gate, entered = threading.Event(), itertools.count()
+    gate = threading.Event()
+    entered: list[Any] = []
     cache: LRUCache[Any, str] = LRUCache()
 
     def needs_it(key: Any) -> str:
-        next(entered)
+        entered.append(key)
         gate.wait(PATIENCE)
         return cache.get("shared", load=lambda key: "shared") or ""
 
     async def main() -> None:
         tasks = [asyncio.create_task(cache.aget(key, load=needs_it)) for key in range(BACKGROUND_LOADS + 8)]
         tasks.append(asyncio.create_task(cache.aget("shared", load=lambda key: "shared")))
-        while entered.__reduce__()[1][0] < BACKGROUND_LOADS:
+        while len(entered) < BACKGROUND_LOADS:
             await asyncio.sleep(0)
         gate.set()
         assert set(await asyncio.gather(*tasks)) == {"shared"}
