@@ -44,11 +44,14 @@ from lru_cache.replication import (
     seconds_of,
     wire,
 )
-from lru_cache.replication.encoding import decode_value, encode_value
+from lru_cache.replication.encoding import UnreadableError, Values
 from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lru_cache.codecs import Codec
     from lru_cache.loading.freshness import Bare
     from lru_cache.network.security import TLS
     from lru_cache.network.transport import Transport
@@ -65,6 +68,8 @@ LONGEST_SILENCE_SECONDS = 1_000_000.0  # a poll counts milliseconds in 31 bits
 SHORTEST_SILENCE_SECONDS = 0.03  # in less, three pings that are 10 ms apart do not fit
 SHORT_SILENCE_SECONDS = 0.1  # which a thread may have to wait for its turn in a busy process
 CLOSING_SHARE = 0.9  # of `connection_timeout`, for threads to end
+MOST_CODECS_LOGGED = 1_000  # names that a peer chose
+UNREADABLE = object()  # in place of a value that lacks a codec here
 
 
 class LRUCacheDistributed(LRUCache[K, V]):
@@ -87,6 +92,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `max_clock_skew`: nodes whose clocks differ by more seconds are refused. `source_lag`: how many seconds what the
       loader reads may lag behind an invalidation. The same on all nodes.
     - `maximum_value_bytes`: the longest encoded value.
+    - `codecs`: how values of your own classes become data and come back, such as `lru_cache.codecs.dataclass(Point)`.
 
     It works from the moment that it is made, with or without any link. `close()` it in the end, or use `with`.
     """
@@ -121,6 +127,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         clock: Clock | None = None,
         load_many: "AnyManyLoader[K, V] | None" = None,
         version: int | str | None = None,
+        codecs: "Iterable[Codec[Any]]" = (),
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -142,6 +149,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
         self._version = _version(version)
+        self._values = Values(_codecs(codecs))
         if values not in ("replicated", "local"):
             raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
         self._values_stay = values == "local"
@@ -161,6 +169,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._make_replica(limits)
         self._loads_untold = 0
         self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
+        self._undecodable_count = 0
+        self._codecs_missed: set[str] = set()  # of which a line was logged
         self._log = LimitedLog()
         self._closed = False
         self._is_closing = False
@@ -215,7 +225,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _share_writes(self) -> None:
         """From here on the replica hears of each write, and the links of its news."""
         kind = _LocalSharing if self._values_stay else _Sharing
-        self._sharing = kind(self._replica, self._view, self._maximum_value_bytes, self._exchange.send_news)
+        self._sharing = kind(
+            self._replica, self._view, self._values.encode, self._maximum_value_bytes, self._exchange.send_news
+        )
         puts_only = not self._keeps_nothing and not self._values_stay and self._lives_are_plain()
         if puts_only and not self._overrides(LRUCache, "_set"):
             writer = Writer(
@@ -227,6 +239,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 self._maximum_value_bytes,
                 self._exchange.pace,
                 self._exchange.act,
+                self._values.encode,
             )
             self._write_shortly(None, writer.write)
 
@@ -369,6 +382,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 loads_left_out=counts.loads_left_out,
                 values_too_large=counts.too_large,
                 loads_untold=self._loads_untold,
+                undecodable=self._undecodable_count,
                 graves=len(self._replica.forgotten),
             )
 
@@ -402,7 +416,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if self._values_stay or not self._replicates_loads:
             return name, None
         try:
-            payload = encode_value(value)
+            payload = self._values.encode(value)
         except (TypeError, ValueError) as error:
             self._note_untold("what was loaded for %r stays on this node: %s", key, error)
             return name, None
@@ -470,14 +484,21 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _decode_locked(self, entry: Entry[K, V]) -> bool:
         """See to it that an entry's value is one that can be handed out; if it does not decode, it is a miss.
 
-        Under the lock, though it may take a while: the codec does not release the interpreter either.
+        What lacks a codec stays, to be passed on to nodes that have it. Under the lock, though it may take a while: the
+        codec does not release the interpreter either.
         """
         payload = _payload(entry.value, entry.version)
         if payload is None:
-            return True
+            return entry.value is not UNREADABLE
         try:
-            value: Any = decode_value(payload)
+            value: Any = self._values.decode(payload)
+        except UnreadableError as error:
+            self._undecodable_count += 1
+            self._undecodable.append((entry.key, error))
+            entry.value = cast("V", UNREADABLE)
+            return False
         except ProtocolError as error:
+            self._undecodable_count += 1
             self._undecodable.append((entry.key, error))
             gone = self._store.remove(entry, RemovalCause.REMOTE, self._monotonic())
             if gone is not None:
@@ -494,14 +515,19 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 key, error = self._undecodable.pop()
             except IndexError:
                 return  # another thread was quicker
-            self._log.warning("undecodable", f"what came for {key!r} does not decode, and is a miss: {error}")
+            line = f"what came for {key!r} does not decode, and is a miss: {error}"
+            if not isinstance(error, UnreadableError):
+                self._log.warning("undecodable", line)
+            elif error.codec not in self._codecs_missed and len(self._codecs_missed) < MOST_CODECS_LOGGED:
+                self._codecs_missed.add(error.codec)
+                logger().warning("%s (said once for each codec; stats().undecodable counts all)", line)
 
     def _value_of(self, gone: Gone[K, V]) -> V | Missing:
         payload = _payload(gone[1], gone[2])
         if payload is None:
-            return gone[1]
+            return MISSING if gone[1] is UNREADABLE else gone[1]
         try:
-            value: Any = decode_value(payload)
+            value: Any = self._values.decode(payload)
         except ProtocolError as error:
             self._undecodable.append((gone[0], error))
             return MISSING
@@ -558,14 +584,22 @@ class LRUCacheDistributed(LRUCache[K, V]):
 class _Sharing:
     """What replication has beside a write: its bytes before, its news under the lock, and the links' bell after."""
 
-    def __init__(self, replica: Replica, view: StoreView, longest_value: int, send: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        view: StoreView,
+        encode: Callable[[object], bytes],
+        longest_value: int,
+        send: Callable[[], object],
+    ) -> None:
         self._replica = replica
         self._view = view
+        self._encode = encode
         self._longest_value = longest_value
         self.send = send
 
     def prepare(self, key: object, value: object) -> tuple[bytes, bytes]:
-        name, payload = self._view.bytes_of(key), encode_value(value)
+        name, payload = self._view.bytes_of(key), self._encode(value)
         if len(payload) > self._longest_value:
             raise ValueError(
                 f"the value of {key!r} has {len(payload)} bytes once encoded, more than maximum_value_bytes="
@@ -663,6 +697,18 @@ def _name(argument: str, value: Any) -> str:
     if not value.isprintable():
         raise ValueError(f"{argument} must be printable, since it is told to others and logged, got {value!r}"[:200])
     return value
+
+
+def _codecs(value: Any) -> "list[Codec[Any]]":
+    from lru_cache.codecs import Codec
+
+    found = list(arguments.items("codecs", value))
+    for codec in found:
+        if not isinstance(codec, Codec):
+            raise TypeError(
+                f"codecs must be made by lru_cache.codecs, such as codecs.dataclass(Point), not {codec!r}"[:200]
+            )
+    return found
 
 
 def _version(value: Any) -> int | str | None:

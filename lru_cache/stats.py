@@ -125,5 +125,7 @@ class DistributedStats(Stats):
     """Values told as invalidations, because the neighbour does not take such long ones."""
     loads_untold: int
     """Loads that could not be encoded, or were too large, and stayed here."""
+    undecodable: int
+    """Values that came and were misses when they were asked for: this node has no codec for them, or it refused."""
     graves: int
     """Keys whose values are gone and whose age is remembered, now."""

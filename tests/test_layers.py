@@ -26,7 +26,9 @@ LAYERS: dict[str, set[str]] = {
     "memoize": SHARED | {"loading"},
     "fork": {"loading"},
     "lru_cache": SHARED | {"fork", "loading", "memoize", "removal", "stats", "store"},
-    "lru_cache_distributed": SHARED | {"loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
+    "codecs": set(),
+    "lru_cache_distributed": SHARED
+    | {"codecs", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"replication"},
     "replication": {"errors", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},

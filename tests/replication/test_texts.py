@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lru_cache.replication.encoding import decode_key, encode_key, encode_value
+from lru_cache.replication.encoding import decode_key, encode_key
 from tests.replication.build import BUILDS, part_of
 
 TEXTS = [part_of(build, "texts") for build in BUILDS]
@@ -34,10 +34,9 @@ def outcome_of(function: Any, argument: object) -> Any:
 
 @settings(deadline=None)
 @given(some_text | others | some_text.map(Text))
-def test_keys_and_values_are_encoded_alike(item: object) -> None:
+def test_keys_are_encoded_alike(item: object) -> None:
     for texts in TEXTS:
         assert outcome_of(texts.bytes_of_key, item) == outcome_of(encode_key, item)
-        assert outcome_of(texts.bytes_of_value, item) == outcome_of(encode_value, item)
 
 
 @settings(deadline=None)

@@ -44,7 +44,7 @@ class Written:
         self.pace.has_links = True
         self.writer = part_of(build, "writer").Writer(
             self.node.replica, self.node.view, self.lock, lambda: self.node.now, life, LONGEST,
-            self.pace, lambda act, now: self.told.append(self.lock.held),
+            self.pace, lambda act, now: self.told.append(self.lock.held), encode_value,
         )  # fmt: skip
 
     def state(self) -> Any:
@@ -158,7 +158,7 @@ def test_a_clock_that_raises_leaves_the_lock_free(build: str) -> None:
     told: list[None] = []
     pace = part_of(build, "pace").Pace()
     writer = part_of(build, "writer").Writer(
-        node.replica, node.view, lock, broken, LIFE, LONGEST, pace, lambda act, now: told.append(None)
+        node.replica, node.view, lock, broken, LIFE, LONGEST, pace, lambda act, now: told.append(None), encode_value
     )
     with pytest.raises(RuntimeError, match="no time"):
         writer.write("k", 1)

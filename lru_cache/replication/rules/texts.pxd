@@ -8,7 +8,5 @@ cdef int _LONGEST
 cpdef object key_of(bytes data)
 @cython.locals(data=bytes)
 cpdef bytes bytes_of_key(object key)
-@cython.locals(data=bytes)
-cpdef bytes bytes_of_value(object value)
 @cython.locals(length=Py_ssize_t, data=bytes, view='const unsigned char*', room='unsigned char*', at=Py_ssize_t, i=Py_ssize_t)
 cpdef bytes bytes_of_text(str text)

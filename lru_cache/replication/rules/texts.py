@@ -10,7 +10,7 @@ try:
 except ImportError:
     from . import uncompiled as cython
 
-from lru_cache.replication.encoding import decode_key, encode_key, encode_value
+from lru_cache.replication.encoding import decode_key, encode_key
 
 _LONGEST = 255  # bytes
 _HEADERS = [bytes((0xA0 + n,)) for n in range(32)] + [bytes((0xD9, n)) for n in range(32, _LONGEST + 1)]
@@ -35,12 +35,6 @@ def bytes_of_key(key: object) -> bytes:
     """What `encode_key` makes of it."""
     data = bytes_of_text(key) if type(key) is str else None
     return encode_key(key) if data is None else data
-
-
-def bytes_of_value(value: object) -> bytes:
-    """What `encode_value` makes of it."""
-    data = bytes_of_text(value) if type(value) is str else None
-    return encode_value(value) if data is None else data
 
 
 def bytes_of_text(text: str) -> bytes | None:

@@ -11,14 +11,14 @@ from typing import Any
 from .pace import Pace
 from .replica import Replica
 from .store_view import StoreView
-from .texts import bytes_of_value
+from .texts import bytes_of_text
 
 
 class Writer:
     """One cache's. `lock` is the cache's, `life` how many seconds its entries live."""
 
     __slots__ = (
-        "_acquire", "_act", "_is_system_clock", "_life", "_loading", "_longest_value", "_monotonic", "_pace",
+        "_acquire", "_act", "_encode", "_is_system_clock", "_life", "_loading", "_longest_value", "_monotonic", "_pace",
         "_release", "_replica", "_store", "_system_monotonic",
     )  # fmt: skip
 
@@ -32,6 +32,7 @@ class Writer:
         longest_value: int,
         pace: Pace,
         act: Callable[[int, float], object],
+        encode: Callable[[object], bytes],
     ) -> None:
         self._replica = replica
         self._store = store
@@ -44,10 +45,13 @@ class Writer:
         self._pace = pace  # asked when the lock is free again
         self._act = act  # called with what it says, if that is anything, and the time
         self._loading = store._loading
+        self._encode = encode  # a value that is no short text
 
     def write(self, key: object, value: object) -> bool:
         """Keep a value. False: this takes more than that, and nothing was done."""
-        name, payload = self._store.bytes_of(key), bytes_of_value(value)
+        name = self._store.bytes_of(key)
+        known = bytes_of_text(value) if type(value) is str else None
+        payload = self._encode(value) if known is None else known
         if len(payload) > self._longest_value:
             return False
         self._acquire()

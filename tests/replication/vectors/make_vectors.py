@@ -6,18 +6,27 @@ Run it only for a change of the protocol; for any other change, vectors that dif
 """
 
 import json
+from collections import OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from lru_cache.replication.encoding import encode_key, encode_value
+from msgpack import ExtType, packb  # type: ignore[import-untyped]
+
+from lru_cache.codecs import Codec
+from lru_cache.replication.encoding import OF_ALL_VERSIONS, Values, encode_key, encode_value, encode_version
 
 VECTORS = Path(__file__).with_name("encoding.json")
 
 NAMES: dict[str, object] = {
     **{kind.__name__: kind for kind in (date, datetime, time, timedelta, timezone, Decimal, UUID, ZoneInfo)},
+    **{kind.__name__: kind for kind in (Fraction, OrderedDict, PurePosixPath, PureWindowsPath, defaultdict, deque)},
+    **{kind.__name__: kind for kind in (IPv4Address, IPv4Interface, IPv4Network)},
+    **{kind.__name__: kind for kind in (IPv6Address, IPv6Interface, IPv6Network)},
     "nan": float("nan"),
     "inf": float("inf"),
 }
@@ -69,7 +78,34 @@ VALUES = {
     "time with an offset": "time(1, 2, 3, fold=1, tzinfo=timezone(timedelta(minutes=-90)))",
     "timedelta": "timedelta(days=-1, seconds=86399, microseconds=999999)",
     "uuid": "UUID('12345678-1234-5678-1234-567812345678')",
+    "Fraction": "Fraction(-3, 4)",
+    "range": "range(1, 10, 2)",
+    "deque": "deque([1, (2,)])",
+    "deque with a bound": "deque(['a'], 5)",
+    "OrderedDict": "OrderedDict([('b', 1), ('a', 2)])",
+    "defaultdict": "defaultdict(None, {'a': [1]})",
+    "a path of POSIX": "PurePosixPath('/etc/hosts')",
+    "a path of Windows": "PureWindowsPath('c:/Users')",
+    "IPv4 address": "IPv4Address('192.0.2.1')",
+    "IPv6 address": "IPv6Address('2001:db8::1')",
+    "IPv6 address with a scope": "IPv6Address('fe80::1%eth0')",
+    "IPv4 network": "IPv4Network('192.0.2.0/24')",
+    "IPv6 network": "IPv6Network('2001:db8::/32')",
+    "IPv4 interface": "IPv4Interface('192.0.2.1/24')",
+    "IPv6 interface": "IPv6Interface('2001:db8::1/64')",
+    "objects within objects": "[deque([Fraction(1, 2)]), {range(0, 3, 1): OrderedDict([(1, deque())])}]",
     "nested": "{'at': (1, 2.5), 'of': [{'x': {frozenset({b'y'})}}]}",
+}
+
+# A value of a class that has a codec: that one's name and version, and the data that it makes of the value.
+OBJECTS: dict[str, tuple[str, int, str]] = {
+    "fields": ("point", 1, "{'x': 1, 'y': -2}"),
+    "a later version": ("point", 300, "{'x': 1}"),
+    "a number": ("temperature", 1, "21.5"),
+    "bytes": ("order", 2, "b'\\x81\\xa1n\\x07'"),
+    "nothing": ("nothing", 1, "None"),
+    "a name beyond ASCII": ("größe", 1, "'x'"),
+    "other objects": ("box", 1, "[Fraction(1, 2), (1,)]"),
 }
 
 # Each with keys that are equal to it, and so have the same bytes.
@@ -126,6 +162,15 @@ KEYS: dict[str, list[str]] = {
     "uuid": ["UUID('12345678-1234-5678-1234-567812345678')"],
 }
 
+FRACTION = b"\xa9.fraction\x01".hex()
+
+
+def extension(payload: str) -> str:
+    """An object's, of these bytes."""
+    packed: bytes = packb(ExtType(13, bytes.fromhex(payload)))
+    return packed.hex()
+
+
 REFUSED_VALUES = {
     "nothing": "",
     "two values": "0101",
@@ -154,6 +199,17 @@ REFUSED_VALUES = {
     "a datetime in a zone that is nowhere": "c7180507e8010100000000000000034e6f77686572652f4e6f7468",
     "a timedelta that runs over": "c70c08000000000001518000000000",
     "a short uuid": "d40900",
+    "an object without a name": extension("01 01 c0"),
+    "an object without a version": extension("a5 70 6f 69 6e 74"),
+    "an object of version 0": extension("a5 70 6f 69 6e 74 00 c0"),
+    "an object without data": extension("a5 70 6f 69 6e 74 01"),
+    "an object of a codec that nobody has": extension("a5 70 6f 69 6e 74 01 c0"),
+    "a fraction of zeros": extension(FRACTION + "92 01 00"),
+    "a fraction that is not in lowest terms": extension(FRACTION + "92 02 04"),
+    "a fraction with more behind it": extension(FRACTION + "92 01 02 c0"),
+    "a range without a step": extension(b"\xa6.range\x01\x92\x01\x03".hex()),
+    "a deque beyond its bound": extension(b"\xa6.deque\x01\x92\x01\x92\x01\x02".hex()),
+    "an address with a mask": extension(b"\xad.ipv4_address\x01\xaa1.2.3.4/24".hex()),
 }
 
 REFUSED_KEYS = {
@@ -182,11 +238,39 @@ REFUSED_KEYS = {
     "a folded datetime": "c70c0507e801010000008000000000",
     "an instant in the year 10000": "d70a0384440ccc736000",
     "an offset time beyond two days": "d70b0002a30000000000",
+    "a version and no key": "92d40c01",
+    "a key of two versions": "92d40c0192d40c01a16b",
+    "a long header for a version": "92c7010c01a16b",
+    "a version that is neither int nor str": "92d40cc0a16b",
+    "a version within a tuple": "92a16bd40c01",
 }
+
+
+# A version of an application's data, and a key of it; None: of all versions.
+KEYS_OF_VERSIONS: dict[str, tuple[int | str | None, str]] = {
+    "of version 1": (1, "k"),
+    "of a version with a text of one byte": ("a", "k"),
+    "of a version with a longer text": ("2026-11-28", "user:7"),
+    "of a negative version": (-1000, 7),
+    "of all versions": (None, "k"),
+}
+
+
+def key_of_version(version: int | str | None, key: str) -> str:
+    return ((OF_ALL_VERSIONS if version is None else encode_version(version)) + encode_key(key)).hex()
 
 
 def encoded(expression: str, encode: object) -> str:
     return encode(eval(expression, dict(NAMES))).hex()  # type: ignore[operator, no-any-return]
+
+
+class Thing:
+    """Has a codec."""
+
+
+def object_of(codec: str, version: int, data: str) -> str:
+    plain = eval(data, dict(NAMES))
+    return Values([Codec(Thing, codec, lambda _: plain, lambda _: Thing(), version)]).encode(Thing()).hex()
 
 
 def vectors() -> dict[str, list[dict[str, object]]]:
@@ -195,9 +279,17 @@ def vectors() -> dict[str, list[dict[str, object]]]:
             {"name": name, "python": expression, "hex": encoded(expression, encode_value)}
             for name, expression in VALUES.items()
         ],
+        "objects": [
+            {"name": name, "codec": codec, "version": version, "data": data, "hex": object_of(codec, version, data)}
+            for name, (codec, version, data) in OBJECTS.items()
+        ],
         "keys": [
             {"name": name, "python": expressions, "hex": encoded(expressions[0], encode_key)}
             for name, expressions in KEYS.items()
+        ],
+        "keys_of_versions": [
+            {"name": name, "version": version, "key": key, "hex": key_of_version(version, key)}
+            for name, (version, key) in KEYS_OF_VERSIONS.items()
         ],
         "refused_values": [{"name": name, "hex": data} for name, data in REFUSED_VALUES.items()],
         "refused_keys": [{"name": name, "hex": data} for name, data in REFUSED_KEYS.items()],

@@ -1,0 +1,236 @@
+"""Codecs: how values of your own classes become plain data, and come back. `LRUCacheDistributed(codecs=[...])`.
+
+    from lru_cache import codecs
+
+    @dataclass
+    class Point:
+        x: int
+        y: int
+
+    cache = LRUCacheDistributed(codecs=[codecs.dataclass(Point)], ...)
+
+A class is known by its exact type, a codec on the wire by its name, and only the codecs that a cache was given make
+anything of what comes. A codec must not know bytes: it gives and takes what can be encoded, members with codecs of
+their own included. This file must not know caches, and imports of the libraries that it serves nothing until asked.
+"""
+
+import dataclasses
+import enum as _enum
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+
+LONGEST_NAME = 100
+LARGEST_VERSION = (1 << 31) - 1
+
+Unknown = Literal["ignore", "refuse"]
+Upgrade = Callable[[Any, int], Any]
+
+
+class Codec(Generic[T]):
+    """How one class is encoded and decoded.
+
+    `encode(value)` gives plain data. `decode(data)` makes a value of it again, or raises: then what came is a miss.
+    A `decode(data, version)` is also given what older versions have encoded; newer ones are a miss.
+    """
+
+    __slots__ = ("decode", "encode", "name", "takes_older", "type", "version")
+
+    def __init__(
+        self,
+        type: type[T],  # noqa: A002 - what it is
+        name: str | None = None,
+        encode: Callable[[T], Any] | None = None,
+        decode: Callable[..., T] | None = None,
+        version: int = 1,
+    ) -> None:
+        self.type = _class(type)
+        self.name = _name(type, name)
+        self.version = _version(version)
+        for which, function in (("encode", encode), ("decode", decode)):
+            if not callable(function):
+                raise TypeError(f"{which} of the codec of {type.__qualname__} must be callable, not {function!r}"[:200])
+        self.encode: Callable[[T], Any] = encode  # type: ignore[assignment]
+        self.takes_older = _takes_two(decode)
+        self.decode: Callable[[Any, int], T] = decode if self.takes_older else _of_one(decode)  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Codec({self.type.__qualname__}, name={self.name!r}, version={self.version})"
+
+
+def dataclass(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    version: int = 1,
+    unknown: Unknown = "ignore",
+    upgrade: Upgrade | None = None,
+) -> Codec[T]:
+    """A dataclass, field by field. What has a default need not be there.
+
+    `unknown`: what becomes of fields that this class does not have, "ignore" or "refuse". `upgrade(data, version)`
+    makes of an older version's dict of fields one of this version's.
+    """
+    if not dataclasses.is_dataclass(_class(cls)) or "__dataclass_fields__" not in vars(cls):
+        raise TypeError(f"codecs.dataclass takes a dataclass, not {cls.__qualname__}")
+    if any(isinstance(each, dataclasses.InitVar) for each in inspect.get_annotations(cls).values()):
+        raise TypeError(f"{cls.__qualname__} has an InitVar, which is not kept: write a Codec for it")
+    fields = dataclasses.fields(_class(cls))
+    given = {field.name: field.name for field in fields if field.init}
+    rest = [field.name for field in fields if not field.init]
+    return _of_fields(cls, name, version, unknown, upgrade, given, rest)
+
+
+def attrs(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    version: int = 1,
+    unknown: Unknown = "ignore",
+    upgrade: Upgrade | None = None,
+) -> Codec[T]:
+    """A class of attrs, field by field, as `dataclass` has it."""
+    import attr
+
+    if not attr.has(_class(cls)):
+        raise TypeError(f"codecs.attrs takes a class of attrs, not {cls.__qualname__}")
+    fields = attr.fields(_class(cls))
+    given = {field.name: field.alias or field.name.lstrip("_") for field in fields if field.init}
+    rest = [field.name for field in fields if not field.init]
+    return _of_fields(cls, name, version, unknown, upgrade, given, rest)
+
+
+def namedtuple(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    version: int = 1,
+    unknown: Unknown = "ignore",
+    upgrade: Upgrade | None = None,
+) -> Codec[T]:
+    """A namedtuple or a `typing.NamedTuple`, field by field, as `dataclass` has it."""
+    fields = getattr(_class(cls), "_fields", None)
+    if not issubclass(cls, tuple) or fields is None:
+        raise TypeError(f"codecs.namedtuple takes a namedtuple, not {cls.__qualname__}")
+    return _of_fields(cls, name, version, unknown, upgrade, {field: field for field in fields}, [])
+
+
+def enum(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]:
+    """An `Enum`, by its members' names; a `Flag`, whose combinations have none, by its number."""
+    if not issubclass(_class(cls), _enum.Enum):
+        raise TypeError(f"codecs.enum takes an Enum, not {cls.__qualname__}")
+    kind: Any = cls
+    if issubclass(cls, _enum.Flag):
+        return Codec(kind, name, lambda value: value.value, lambda data, _: kind(_an(int, data)), version)
+    return Codec(kind, name, lambda value: value.name, lambda data, _: kind[_an(str, data)], version)
+
+
+def pydantic(cls: type[T], *, name: str | None = None, version: int = 1, upgrade: Upgrade | None = None) -> Codec[T]:
+    """A model of pydantic, validated by itself when it is decoded; its `extra` says what becomes of unknown fields."""
+    model: Any = _class(cls)
+    if not hasattr(model, "model_validate"):
+        raise TypeError(f"codecs.pydantic takes a model of pydantic 2, not {cls.__qualname__}")
+
+    def decode(data: Any, of_version: int) -> Any:
+        return model.model_validate(_upgraded(_an(dict, data), of_version, version, upgrade))
+
+    return Codec(cls, name, lambda value: value.model_dump(by_alias=True, round_trip=True), decode, version)  # type: ignore[attr-defined]
+
+
+def msgspec(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]:
+    """A `Struct` of msgspec, in its own msgpack, validated by itself when it is decoded.
+
+    What has a type in the struct comes back as that; members of classes with codecs of their own are not asked for
+    them. `forbid_unknown_fields` says what becomes of unknown fields.
+    """
+    import msgspec.msgpack
+
+    if not issubclass(_class(cls), msgspec.Struct):
+        raise TypeError(f"codecs.msgspec takes a Struct of msgspec, not {cls.__qualname__}")
+    encode = msgspec.msgpack.Encoder().encode
+    decode = msgspec.msgpack.Decoder(cls).decode
+    return Codec(cls, name, encode, lambda data, _: decode(_an(bytes, data)), version)
+
+
+def _of_fields(
+    cls: type[T],
+    name: str | None,
+    version: int,
+    unknown: Unknown,
+    upgrade: Upgrade | None,
+    given: Mapping[str, str],
+    rest: list[str],
+) -> Codec[T]:
+    """A codec of a class made of fields: those that its constructor takes, by its names for them, and the rest."""
+    if unknown not in ("ignore", "refuse"):
+        raise ValueError(f"unknown must be 'ignore' or 'refuse', not {unknown!r}"[:200])
+    names = [*given, *rest]
+    known = frozenset(names)
+
+    def encode(value: T) -> dict[str, Any]:
+        return {field: getattr(value, field) for field in names}
+
+    def decode(data: Any, of_version: int) -> T:
+        data = _an(dict, _upgraded(_an(dict, data), of_version, version, upgrade))
+        if unknown == "refuse" and not data.keys() <= known:
+            raise ValueError(
+                f"it has fields that are not known here: {', '.join(map(repr, data.keys() - known))}"[:200]
+            )
+        value = cls(**{argument: data[field] for field, argument in given.items() if field in data})
+        for field in rest:
+            if field in data:
+                object.__setattr__(value, field, data[field])
+        return value
+
+    return Codec(cls, name, encode, decode, version)
+
+
+def _upgraded(data: Any, of_version: int, version: int, upgrade: Upgrade | None) -> Any:
+    return data if upgrade is None or of_version == version else upgrade(data, of_version)
+
+
+def _an(kind: type[T], data: Any) -> T:
+    if type(data) is not kind:
+        raise TypeError(f"it is {type(data).__name__} and no {kind.__name__}")
+    return data
+
+
+def _class(cls: Any) -> Any:
+    if not isinstance(cls, type):
+        raise TypeError(f"a codec is of a class, not of {cls!r}"[:200])
+    return cls
+
+
+def _name(cls: type, name: Any) -> str:
+    if name is None:
+        name = f"{cls.__module__}.{cls.__qualname__}"
+    if type(name) is not str:
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    if not name.isprintable() or not 0 < len(name.encode()) <= LONGEST_NAME or name.startswith("."):
+        raise ValueError(
+            f"name must be printable, have 1 to {LONGEST_NAME} bytes and not begin with a point, got {name!r}"[:200]
+        )
+    return name
+
+
+def _version(version: Any) -> int:
+    if type(version) is not int:
+        raise TypeError(f"version must be an int, not {type(version).__name__}")
+    if not 0 < version <= LARGEST_VERSION:
+        raise ValueError(f"version must be from 1 to {LARGEST_VERSION}, got {version}")
+    return version
+
+
+def _takes_two(decode: Any) -> bool:
+    """Whether it can be given the version, too."""
+    try:
+        inspect.signature(decode).bind(None, 1)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _of_one(decode: Any) -> Callable[[Any, int], Any]:
+    return lambda data, _: decode(data)
