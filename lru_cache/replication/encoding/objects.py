@@ -71,19 +71,23 @@ class Objects:
                 f" is of type {type_name(codec.type)}, whose codec did not encode it: {type(error).__name__}: {error}"
             ) from error
 
-    def value_of(self, name: str, version: int, data: Any) -> Any:
-        """What the codec of that name makes of data. `UnreadableError` if there is none, or if it refuses."""
+    def codec_of(self, name: str, version: int) -> Codec:
+        """The codec of that name, if it reads that version. `UnreadableError` if there is none that does."""
         codec = self.of_name.get(name)
         if codec is None:
             raise UnreadableError(name, "which this node does not have")
         if version != codec.version and (version > codec.version or not codec.takes_older):
             raise UnreadableError(name, f"of version {version}, where this node has {codec.version}")
+        return codec
+
+    def value_of(self, codec: Codec, version: int, data: Any) -> Any:
+        """What a codec makes of data. `UnreadableError` if it refuses."""
         try:
             value = codec.decode(data, version)
         except Exception as error:
-            raise UnreadableError(name, f"that it refuses: {type(error).__name__}: {error}") from error
+            raise UnreadableError(codec.name, f"that it refuses: {type(error).__name__}: {error}") from error
         if type(value) is not codec.type:
-            raise UnreadableError(name, f"of which it made one of type {type_name(type(value))}")
+            raise UnreadableError(codec.name, f"of which it made one of type {type_name(type(value))}")
         return value
 
 
