@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ async def look_up(path: "Path", key: Any, default: Any, loader: Any) -> Any:
             answer = MISSING  # another loader has left it out: ask this one
         finally:
             path._give_up(own)
+            own = plan = None  # type: ignore[assignment]  # an exception holds this frame: no circle
         if answer is not MISSING:
             return answer
         again = True
@@ -67,12 +69,12 @@ async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: An
     asked, again = keys, False
     while asked:
         own: list[Flight[Any]] = []
+        together: list[Flight[Any]] = []
         plans: deque[tuple[Any, Plan, float]] = deque()
         try:
             for key in asked:
                 own.append(Flight(path._flights, key, path._monotonic()))
                 plans.append((key, path._plan(key, own[-1], again), loop.time()))
-            together: list[Flight[Any]] = []
             for flight, (_, plan, _) in zip(own, plans, strict=True):
                 if plan.leads and (load_many is None or plan.answer is not MISSING):
                     _start(path, plan, flight, one, loop)
@@ -87,6 +89,7 @@ async def look_up_many(path: "Path", keys: list[Any], loader: Any, load_many: An
                     path._stop_asking(plan.flight)
             for flight in own:
                 path._give_up(flight)
+            own = together = flight = plan = None  # type: ignore[assignment]  # an exception holds this frame: no circle
         again = True
     return answers
 
@@ -185,19 +188,27 @@ async def _answers_of(
                     again.append(key)
         if answer is not MISSING:
             answers[key] = answer
-    if failure is not None:
-        raise failure
+        del plan, flight
+    try:
+        if failure is not None:
+            raise failure
+    finally:
+        del failure  # which holds this frame: no circle
     return again
 
 
 def _answer_of(path: "Path", plan: "Plan", flight: Flight[Any], landing: Landing | None) -> Any:
     """What the look-up is to return. MISSING: it begins again."""
-    error = flight.outcome if landing is Landing.ABANDONED and plan.leads and plan.patience is None else None
-    if isinstance(error, _USUAL):
-        raise asyncio.CancelledError(f"the load of {flight.key!r} was cancelled")  # not by us, who still want it
-    if error is not None:
-        raise error
-    return path._answer_of(flight, landing, plan.patience, plan.leads)
+    is_own = plan.leads and plan.patience is None
+    error = flight.outcome if landing is Landing.ABANDONED and is_own else None
+    try:
+        if isinstance(error, _USUAL):
+            raise asyncio.CancelledError(f"the load of {flight.key!r} was cancelled")  # not by us, who still want it
+        if error is not None:
+            raise error
+        return path._answer_of(flight, landing, plan.patience, plan.leads)
+    finally:
+        del error, flight, plan  # an exception holds this frame: no circle
 
 
 async def _landing(path: "Path", flight: Flight[Any], patience: float | None, loop: "Loop") -> Landing | None:
@@ -325,7 +336,7 @@ class _Load:
     def begin_in_thread(self, call: Callable[[Any], Any], loop: "Loop", context: Context) -> None:
         """Run in a thread, as soon as it is its turn. RuntimeError if the machine gives none."""
         threads = self.path._threads
-        self._work = work = threads.run(lambda: _run_in_thread(self, call, loop), context)
+        self._work = work = threads.run(partial(_run_in_thread, self, call, loop), context)
         if any(flight.hurried for flight in self.flights):
             threads.hurry(work)
 
@@ -343,6 +354,8 @@ class _Load:
             self.path._lead_aside(self.flights[0], loader, answer)
         except BaseException:  # noqa: BLE001, S110 - who waits is told
             pass
+        finally:
+            del self, loader  # an exception holds this frame: no circle
 
     def leading(self) -> "AbstractContextManager[None]":
         """What is around the loader's call."""
@@ -391,6 +404,8 @@ class _LoadOfMany(_Load):
                 self.path._log_failure(self.flights[0].key, error)
         except BaseException:  # noqa: BLE001, S110 - likewise
             pass
+        finally:
+            del self, loader
 
     def leading(self) -> "AbstractContextManager[None]":
         return leading_many(self.flights)
@@ -410,7 +425,7 @@ def _start(path: "Path", plan: "Plan", flight: Flight[Any], loader: Any, loop: "
         if plan.patience is None:
             load.begin_in_thread(loader, loop, context)
         elif not path._threads.start(
-            lambda: _run_in_thread(load, loader, loop), context
+            partial(_run_in_thread, load, loader, loop), context
         ):  # there is a value without it
             path._retry_later(flight)
             path._give_up(flight)
@@ -429,17 +444,21 @@ def _start_many(path: "Path", led: list[Flight[Any]], load_many: Any, loop: "Loo
 
 
 async def _run_in_task(load: _Load, call: Callable[[Any], Any]) -> None:
+    end = load.end
     try:
         with load.leading():
             answer = call(load.argument)
+            del load  # an exception holds this frame: no circle
             if is_awaitable(answer):  # else a plain function, which returned an awaitable before, has a value at hand
                 answer = await answer
     except BaseException as error:
-        load.end(_raising(error))
+        end(_raising(error))
         if isinstance(error, _OF_THE_PROCESS):
             raise
     else:
-        load.end(call, answer)
+        end(call, answer)
+    finally:
+        del end
 
 
 def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> None:
@@ -450,6 +469,7 @@ def _run_in_thread(load: _Load, call: Callable[[Any], Any], loop: "Loop") -> Non
             answer = call(load.argument)
     except BaseException as error:  # noqa: BLE001 - told to who waits
         load.end(_raising(error))
+        del load  # the exception holds this frame: no circle
         return
     if not is_awaitable(answer):
         load.end(call, answer)
@@ -472,7 +492,11 @@ def _drop(answer: Any) -> None:
 
 def _raising(error: BaseException) -> Callable[[Any], Any]:
     def fail(_: Any) -> Any:
-        raise error
+        nonlocal error
+        try:
+            raise error
+        finally:
+            del error  # which holds this frame: no circle
 
     return fail
 

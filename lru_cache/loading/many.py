@@ -106,6 +106,7 @@ def lead_many(
         path._leave_many(led, landing)
         for flight in led:
             flight.land(landing, error if is_failure else None)
+        del flight, led  # the exception holds this frame: no circle
         raise
     path._leave_many(led, Landing.VALUE)
     for flight, (landing, outcome) in zip(led, outcomes, strict=True):

@@ -195,6 +195,7 @@ class Planner(ReadPath[K, V]):
             finally:
                 flight.land(landing, outcome)
                 outcome = outcome if landing is Landing.VALUE else None  # the exception holds this frame
+                del flight, loader
         self._notify(gone)
         return outcome
 
@@ -211,7 +212,12 @@ class Planner(ReadPath[K, V]):
         if landing is Landing.FAILURE:
             value = self._value_instead(flight.key)
             if value is MISSING:
-                raise flight.outcome.with_traceback(flight.traceback)
+                error, traceback = flight.outcome, flight.traceback
+                del flight
+                try:
+                    raise error.with_traceback(traceback)
+                finally:
+                    del error, traceback  # which hold this frame: no circle
             if leads and not flight.goes_on:
                 self._log_failure(flight.key, flight.outcome)
             return value
@@ -249,6 +255,8 @@ class Planner(ReadPath[K, V]):
         except Exception as error:  # noqa: BLE001 - a loader may raise anything
             if flight.goes_on:
                 self._log_failure(flight.key, error)
+        finally:
+            del flight, loader  # an exception holds this frame: no circle
 
     def _count_load(self) -> None:
         with self._lock:

@@ -71,8 +71,16 @@ class Work:
         self._context = context
 
     def __call__(self) -> None:
-        """Do it."""
-        self._context.run(self._function)
+        """Do it, once."""
+        self._context.run(self._taken())
+
+    def _taken(self) -> Callable[[], object]:
+        function, self._function = self._function, _nothing
+        return function
+
+
+def _nothing() -> None:
+    """In place of a function that was called: what it holds must not be held by the frame of its call."""
 
 
 class LoadingThreads:

@@ -9,6 +9,7 @@ import itertools
 import logging
 import random
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import uvloop
 
 from lru_cache import Loaded, LRUCache, RecursiveLoadError
+from lru_cache.loading.load_path import BACKGROUND_LOADS
 from lru_cache.loading.single_flight import Flight
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Gate, Started, eventually
@@ -597,8 +599,6 @@ def test_a_loader_of_many_that_asks_for_one_of_its_own_keys_is_refused(inner: st
 
 def test_loads_in_threads_that_need_a_load_behind_them_in_the_queue_get_it() -> None:
     """Each of those that run waits for it, and it for one of them to end."""
-    from lru_cache.loading.load_path import BACKGROUND_LOADS
-
     gate = threading.Event()
     entered: list[Any] = []
     cache: LRUCache[Any, str] = LRUCache()
@@ -620,8 +620,6 @@ def test_loads_in_threads_that_need_a_load_behind_them_in_the_queue_get_it() -> 
 
 
 def test_a_load_that_nobody_wants_any_more_does_not_begin() -> None:
-    from lru_cache.loading.load_path import BACKGROUND_LOADS
-
     gate = threading.Event()
     loads: list[Any] = []
     cache: LRUCache[Any, str] = LRUCache()
@@ -709,6 +707,43 @@ def test_a_write_of_one_of_many_keys_does_not_keep_their_load_from_being_cancell
         await asyncio.wait([task])
         while not source.cancelled:
             await asyncio.sleep(0)
+
+    run(main)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("many", [True, False])
+def test_a_load_that_failed_or_was_left_keeps_nothing_alive(is_async: bool, many: bool) -> None:
+    """Not even until the collector comes."""
+    alive: list[weakref.ref[Any]] = []
+
+    class Large:
+        pass
+
+    def fail(_: Any) -> Any:
+        large = Large()
+        alive.append(weakref.ref(large))
+        raise LookupError
+
+    async def fail_later(key: Any) -> Any:
+        await asyncio.sleep(0)
+        return fail(key)
+
+    async def main() -> None:
+        cache: LRUCache[str, str] = LRUCache()
+        load: Any = fail_later if is_async else fail
+        gc.disable()
+        try:
+            with pytest.raises(LookupError) as failure:
+                await (cache.aget_many(["a", "b"], load_many=load) if many else cache.aget("a", load=load))
+            del failure
+            for _ in range(1_000):  # the thread that ran it may be about to end
+                if alive[0]() is None:
+                    break
+                await asyncio.sleep(0.001)
+            assert alive[0]() is None
+        finally:
+            gc.enable()
 
     run(main)
 
