@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 MEASUREMENTS = {
+    "codecs": "values of own classes, beside msgspec, pydantic and pickle alone",
     "http": "the HTTP node, beside a bare FastAPI app that returns a constant",
     "hub": "one node with many links: what it pays for each write and link, and when idle",
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",

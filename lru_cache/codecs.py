@@ -168,12 +168,17 @@ def _of_fields(
         raise ValueError(f"unknown must be 'ignore' or 'refuse', not {unknown!r}"[:200])
     names = [*given, *rest]
     known = frozenset(names)
+    of_constructor = {field for field, argument in given.items() if field == argument}
 
     def encode(value: T) -> dict[str, Any]:
         return {field: getattr(value, field) for field in names}
 
     def decode(data: Any, of_version: int) -> T:
-        data = _an(dict, _upgraded(_an(dict, data), of_version, version, upgrade))
+        data = _an(dict, data)
+        if of_version != version and upgrade is not None:
+            data = _an(dict, upgrade(data, of_version))
+        if data.keys() <= of_constructor:
+            return cls(**data)
         if unknown == "refuse" and not data.keys() <= known:
             raise ValueError(
                 f"it has fields that are not known here: {', '.join(map(repr, data.keys() - known))}"[:200]
