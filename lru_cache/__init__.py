@@ -4,6 +4,7 @@
     lru_cache_distributed.py LRUCacheDistributed: its writes become news, and news what it holds
     memoize.py               @cache.memoize()
     codecs.py                how values of your own classes become data
+    copies.py                copy_on_get: who asks gets a value of its own
     store/                   keeping: bounded, ordered by use, with expiry
     loading/                 filling on a miss: one load per key, fenced; stale answers in need
     replication/             what to keep, what to tell and what to believe: no sockets, no threads, no clock

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Bare")
+C = TypeVar("C", bound="LRUCacheDistributed[Any, Any]")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
@@ -93,11 +94,20 @@ class LRUCacheDistributed(LRUCache[K, V]):
       loader reads may lag behind an invalidation. The same on all nodes.
     - `maximum_value_bytes`: the longest encoded value.
     - `codecs`: how values of your own classes become data and come back, such as `lru_cache.codecs.dataclass(Point)`.
+    - `copy_on_get=True`: whoever asks gets a value of its own, and may change it. Each `get` then decodes it anew.
 
     It works from the moment that it is made, with or without any link. `close()` it in the end, or use `with`.
     """
 
     _is_whole = False
+
+    def __new__(cls: type[C], *_: Any, copy_on_get: bool = False, **__: Any) -> C:
+        """Make one, of the class that hands out copies if that was asked for."""
+        if not copy_on_get:
+            return super().__new__(cls)
+        from lru_cache.copies import copying
+
+        return super().__new__(copying(cls))
 
     def __init__(
         self,
@@ -128,6 +138,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         load_many: "AnyManyLoader[K, V] | None" = None,
         version: int | str | None = None,
         codecs: "Iterable[Codec[Any]]" = (),
+        copy_on_get: bool = False,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -153,6 +164,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if values not in ("replicated", "local"):
             raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
         self._values_stay = values == "local"
+        if _flag("copy_on_get", copy_on_get) and self._values_stay:
+            raise ValueError("copy_on_get needs the bytes of values, and values='local' keeps none")
         self._replicates_loads = _flag("replicate_loads", replicate_loads)
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:

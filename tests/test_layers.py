@@ -27,8 +27,9 @@ LAYERS: dict[str, set[str]] = {
     "fork": {"loading"},
     "lru_cache": SHARED | {"fork", "loading", "memoize", "removal", "stats", "store"},
     "codecs": set(),
+    "copies": SHARED | {"lru_cache_distributed", "replication"},
     "lru_cache_distributed": SHARED
-    | {"codecs", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
+    | {"codecs", "copies", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"replication"},
     "replication": {"errors", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
