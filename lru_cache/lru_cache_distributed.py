@@ -95,6 +95,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `maximum_value_bytes`: the longest encoded value.
     - `codecs`: how values of your own classes become data and come back, such as `lru_cache.codecs.dataclass(Point)`.
     - `copy_on_get=True`: whoever asks gets a value of its own, and may change it. Each `get` then decodes it anew.
+    - `compress_over`: values of more bytes, once encoded, travel and are kept compressed.
 
     It works from the moment that it is made, with or without any link. `close()` it in the end, or use `with`.
     """
@@ -139,6 +140,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         version: int | str | None = None,
         codecs: "Iterable[Codec[Any]]" = (),
         copy_on_get: bool = False,
+        compress_over: int | None = None,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         super().__init__(
@@ -160,7 +162,6 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
         self._version = _version(version)
-        self._values = Values(_codecs(codecs))
         if values not in ("replicated", "local"):
             raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
         self._values_stay = values == "local"
@@ -170,6 +171,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
             raise ValueError(f"maximum_value_bytes must be at most {LARGEST_VALUE_BYTES}, got {maximum_value_bytes}")
+        least = None if compress_over is None else arguments.count("compress_over", compress_over)
+        self._values = Values(_codecs(codecs), least, self._maximum_value_bytes)
         self._insecure = _flag("insecure", insecure)
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)

@@ -3,8 +3,12 @@
 import dataclasses
 import enum
 import ipaddress
+import random
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,6 +16,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 import attr
+import msgpack
 import msgspec
 import pydantic
 import pytest
@@ -480,3 +485,102 @@ def test_a_codec_says_what_it_is() -> None:
 def test_importing_codecs_imports_none_of_the_libraries_that_they_are_for() -> None:
     code = "import lru_cache.codecs, sys; print([m for m in ('attr', 'pydantic', 'msgspec') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# -- compressed --------------------------------------------------------------------------------------------------------
+
+LARGE = {"text": "again and again " * 1_000, "point": [Point(n) for n in range(100)]}
+
+
+def compressing(over: int | None = 1_000, longest: int = 1 << 20) -> Values:
+    return Values(ALL, over, longest)
+
+
+def test_what_is_longer_than_that_is_compressed_and_comes_back() -> None:
+    told = compressing().encode(LARGE)
+    assert len(told) < len(VALUES.encode(LARGE)) / 10
+    assert VALUES.decode(told) == LARGE  # by any node, whether it compresses itself or not
+    assert compressing().encode(Point(1)) == VALUES.encode(Point(1))
+    noise = bytes(random.Random(1).randbytes(10_000))
+    assert compressing().encode(noise) == VALUES.encode(noise)  # it would only grow
+
+
+def extension_of(payload: bytes) -> bytes:
+    packed: bytes = msgpack.packb(msgpack.ExtType(14, payload))
+    return packed
+
+
+def squeezed(data: bytes, length: int | None = None, method: int = 1) -> bytes:
+    return extension_of(struct.pack(">BI", method, len(data) if length is None else length) + zlib.compress(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        squeezed(encode_value("a"), 3),
+        squeezed(encode_value("a"), 1),
+        squeezed(b""),
+        squeezed(encode_value("a"))[:-1],
+        squeezed(b"\xc0\xc0"),
+        squeezed(encode_value("a" * 100) + b"\xc0"),
+        squeezed(squeezed(encode_value("a" * 100))),
+        encode_value([1])[:1] + squeezed(encode_value("a")),  # within a list
+        object_of("tests.test_codecs.Point", 1, b"\x81\xa1x" + squeezed(encode_value("a"))),
+        object_of("tests.test_codecs.Temperature", 1, squeezed(encode_value(5.0))),
+        extension_of(b"\x01"),
+        extension_of(struct.pack(">BI", 1, 5) + b"no zlib's"),
+        squeezed(encode_value("a"))[:-4] + b"\0\0\0\0",
+    ],
+)
+def test_what_is_compressed_wrongly_or_not_outermost_is_refused(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        VALUES.decode(data)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
+    honest, liar = squeezed(b"\0" * 50_000_000), squeezed(b"\0" * 50_000_000, 1_000)
+    values = compressing(longest=1 << 20)
+    tracemalloc.start()
+    try:
+        for bomb in (honest, liar):
+            with pytest.raises(ProtocolError):
+                values.decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_way_of_compressing_that_a_node_does_not_know_is_unreadable() -> None:
+    with pytest.raises(UnreadableError, match="compressed by the method 7"):
+        VALUES.decode(squeezed(encode_value("a"), method=7))
+
+
+def test_a_value_that_would_be_too_long_to_be_read_is_not_compressed() -> None:
+    assert len(compressing(100, 10_000).encode("a" * 20_000)) > 20_000
+    with (
+        LRUCacheDistributed[str, str](compress_over=100, maximum_value_bytes=10_000) as cache,
+        pytest.raises(ValueError, match="more than maximum_value_bytes=10000"),
+    ):
+        cache.set("a", "a" * 20_000)
+
+
+def test_nodes_tell_each_other_compressed_values_and_one_between_only_passes_them_on(nodes: Nodes) -> None:
+    one = nodes(local_address=("127.0.0.1", 0), compress_over=1_000, codecs=ALL)
+    middle = nodes(local_address=("127.0.0.1", 0), remote_address=one.local_address)
+    last = nodes(remote_address=middle.local_address, codecs=ALL)
+    link(one, last)
+    link(middle, count=2)
+    one.set("a", LARGE)
+    one.set("b", "b")
+    eventually(lambda: last.get("b") == "b")
+    assert last.get("a") == LARGE
+    entry: Any = middle._store.find("a")
+    assert entry.value is entry.version.payload  # as it came
+    assert len(entry.value) < 2_000
+    assert (one.get("a") is LARGE, one.stats().bytes_sent < 5_000) == (True, True)
+
+
+@pytest.mark.parametrize("over", [0, -1, "4096", True, 1.5])
+def test_a_length_to_compress_over_is_a_number_of_bytes(over: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="compress_over must be"):
+        LRUCacheDistributed(compress_over=over)

@@ -800,6 +800,11 @@ def test_an_object_has_the_bytes_of_its_vector_and_back(vector: dict[str, Any]) 
     assert description(Values([codec]).decode(bytes.fromhex(vector["hex"])).data) == description(data)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("vector", VECTORS["compressed"], ids=lambda vector: vector["name"])
+def test_a_compressed_value_is_read(vector: dict[str, Any]) -> None:
+    assert decode_value(bytes.fromhex(vector["hex"])) == evaluated(vector["python"])
+
+
 @pytest.mark.parametrize("vector", VECTORS["keys"], ids=lambda vector: vector["name"])
 def test_a_key_and_its_equals_have_the_bytes_of_their_vector_and_back(vector: dict[str, Any]) -> None:
     for expression in vector["python"]:

@@ -6,6 +6,7 @@ Run it only for a change of the protocol; for any other change, vectors that dif
 """
 
 import json
+import zlib
 from collections import OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -204,6 +205,8 @@ REFUSED_VALUES = {
     "an object of version 0": extension("a5 70 6f 69 6e 74 00 c0"),
     "an object without data": extension("a5 70 6f 69 6e 74 01"),
     "an object of a codec that nobody has": extension("a5 70 6f 69 6e 74 01 c0"),
+    "compressed in no way that there is": "c70a0e00000000012020202020",
+    "compressed, and empty": "c7060e010000000020",
     "a fraction of zeros": extension(FRACTION + "92 01 00"),
     "a fraction that is not in lowest terms": extension(FRACTION + "92 02 04"),
     "a fraction with more behind it": extension(FRACTION + "92 01 02 c0"),
@@ -260,6 +263,16 @@ def key_of_version(version: int | str | None, key: str) -> str:
     return ((OF_ALL_VERSIONS if version is None else encode_version(version)) + encode_key(key)).hex()
 
 
+# To be read: others may compress them to other bytes.
+COMPRESSED = {"a text": "'again ' * 100", "a list": "[0] * 1000 + [(1, 2)]"}
+
+
+def zlib_of(data: str) -> str:
+    plain = bytes.fromhex(data)
+    packed: bytes = packb(ExtType(14, b"\x01" + len(plain).to_bytes(4, "big") + zlib.compress(plain)))
+    return packed.hex()
+
+
 def encoded(expression: str, encode: object) -> str:
     return encode(eval(expression, dict(NAMES))).hex()  # type: ignore[operator, no-any-return]
 
@@ -286,6 +299,10 @@ def vectors() -> dict[str, list[dict[str, object]]]:
         "keys": [
             {"name": name, "python": expressions, "hex": encoded(expressions[0], encode_key)}
             for name, expressions in KEYS.items()
+        ],
+        "compressed": [
+            {"name": name, "python": expression, "hex": zlib_of(encoded(expression, encode_value))}
+            for name, expression in COMPRESSED.items()
         ],
         "keys_of_versions": [
             {"name": name, "version": version, "key": key, "hex": key_of_version(version, key)}
