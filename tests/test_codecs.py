@@ -320,6 +320,14 @@ def test_objects_nested_without_end_are_refused() -> None:
     assert VALUES.decode(VALUES.encode(Point(1))) == Point(1)
 
 
+def test_large_objects_within_objects_are_read_in_one_go() -> None:
+    """Dicts with keys that are no texts, in large values, are found to be so only by an attempt."""
+    value = Point("x" * 5_000)
+    for _ in range(60):
+        value = Point(value, {1: 2})  # which would be 2 to the power of 60 attempts
+    assert VALUES.decode(VALUES.encode([value])) == [value]
+
+
 @given(anything, st.data())
 def test_damaged_bytes_are_a_value_or_a_protocol_error(value: Any, data: st.DataObject) -> None:
     told = bytearray(VALUES.encode([value]))
