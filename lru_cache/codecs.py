@@ -75,7 +75,7 @@ def dataclass(
     """
     if not dataclasses.is_dataclass(_class(cls)) or "__dataclass_fields__" not in vars(cls):
         raise TypeError(f"codecs.dataclass takes a dataclass, not {cls.__qualname__}")
-    if any(isinstance(each, dataclasses.InitVar) for each in inspect.get_annotations(cls).values()):
+    if any("INITVAR" in repr(field._field_type) for field in vars(cls)["__dataclass_fields__"].values()):
         raise TypeError(f"{cls.__qualname__} has an InitVar, which is not kept: write a Codec for it")
     fields = dataclasses.fields(_class(cls))
     given = {field.name: field.name for field in fields if field.init}
@@ -133,10 +133,26 @@ def pydantic(cls: type[T], *, name: str | None = None, version: int = 1, upgrade
     if not hasattr(model, "model_validate"):
         raise TypeError(f"codecs.pydantic takes a model of pydantic 2, not {cls.__qualname__}")
 
-    def decode(data: Any, of_version: int) -> Any:
-        return model.model_validate(_upgraded(_an(dict, data), of_version, version, upgrade))
+    by_name: dict[str, Any] = {"by_name": True, "by_alias": False} if _knows_by_name(model) else {}
+    tried = False
 
-    return Codec(cls, name, lambda value: value.model_dump(by_alias=True, round_trip=True), decode, version)  # type: ignore[attr-defined]
+    def encode(value: Any) -> Any:
+        nonlocal tried
+        data = value.model_dump(by_alias=not by_name, round_trip=True)
+        if not tried and model.model_validate(data, **by_name) != value:
+            raise TypeError("it does not come back as it was: write a Codec for it")
+        tried = True
+        return data
+
+    def decode(data: Any, of_version: int) -> Any:
+        return model.model_validate(_upgraded(data, of_version, version, upgrade), **by_name)
+
+    return Codec(cls, name, encode, decode, version)
+
+
+def _knows_by_name(model: Any) -> bool:
+    """Whether this pydantic can be told to validate by fields' names, whatever aliases they have: 2.11 and later."""
+    return "by_name" in inspect.signature(model.model_validate).parameters
 
 
 def msgspec(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]:
@@ -229,12 +245,13 @@ def _version(version: Any) -> int:
 
 
 def _takes_two(decode: Any) -> bool:
-    """Whether it can be given the version, too."""
+    """Whether it wants the version, too: a second argument that has no default, or has this name."""
     try:
-        inspect.signature(decode).bind(None, 1)
+        parameters = list(inspect.signature(decode).parameters.values())
     except (TypeError, ValueError):
         return False
-    return True
+    by_place = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len(by_place) > 1 and (by_place[1].default is inspect.Parameter.empty or by_place[1].name == "version")
 
 
 def _of_one(decode: Any) -> Callable[[Any, int], Any]:

@@ -51,6 +51,13 @@ class _Copies(_Cache[Any, Any] if TYPE_CHECKING else object):  # type: ignore[mi
     def setdefault(self, key: Any, default: Any = None) -> Any:
         return self._own_of(key, super().setdefault(key, default))
 
+    def _set(self, key: Any, value: Any, *rest: Any, **more: Any) -> Any:
+        """Keep one of the cache's own, which who has set it cannot change."""
+        return super()._set(key, self._own(value, None), *rest, **more)
+
+    def _keep_load(self, flight: Any, value: Any, life: float | None, gone: Any) -> Any:
+        return super()._keep_load(flight, self._own(value, None), life, gone)
+
     def _value_of(self, gone: Any) -> Any:
         value = super()._value_of(gone)
         return value if value is MISSING else self._own(value, _payload_of(gone[2]))

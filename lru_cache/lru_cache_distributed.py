@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Bare")
-C = TypeVar("C", bound="LRUCacheDistributed[Any, Any]")
 
 LARGEST_VALUE_BYTES = 0xFFFF_FFFF - 2 * FRAME_MARGIN_BYTES  # what a frame's header can say, with all around it
 LARGEST_CAPACITY = 1 << 53  # that is told or counted with; it may be given as more than any memory has
@@ -102,14 +101,6 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     _is_whole = False
 
-    def __new__(cls: type[C], *_: Any, copy_on_get: bool = False, **__: Any) -> C:
-        """Make one, of the class that hands out copies if that was asked for."""
-        if not copy_on_get:
-            return super().__new__(cls)
-        from lru_cache.copies import copying
-
-        return super().__new__(copying(cls))
-
     def __init__(
         self,
         load_callback: "AnyLoader[K, V] | None" = None,
@@ -142,6 +133,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         copy_on_get: bool = False,
         compress_over: int | None = None,
     ) -> None:
+        if _flag("copy_on_get", copy_on_get):
+            from lru_cache.copies import copying
+
+            self.__class__ = copying(type(self))
         clock = SystemClock() if clock is None else clock
         super().__init__(
             load_callback,
@@ -165,7 +160,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if values not in ("replicated", "local"):
             raise ValueError(f"values must be 'replicated' or 'local', not {values!r}"[:200])
         self._values_stay = values == "local"
-        if _flag("copy_on_get", copy_on_get) and self._values_stay:
+        if copy_on_get and self._values_stay:
             raise ValueError("copy_on_get needs the bytes of values, and values='local' keeps none")
         self._replicates_loads = _flag("replicate_loads", replicate_loads)
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
@@ -184,7 +179,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         )
         self._make_replica(limits)
         self._loads_untold = 0
-        self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=1)  # to be logged by who leaves the lock
+        self._undecodable: deque[tuple[K, ProtocolError]] = deque(maxlen=100)  # to be logged by who leaves the lock
         self._undecodable_count = 0
         self._codecs_missed: set[str] = set()  # of which a line was logged
         self._log = LimitedLog()
@@ -242,7 +237,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         """From here on the replica hears of each write, and the links of its news."""
         kind = _LocalSharing if self._values_stay else _Sharing
         self._sharing = kind(
-            self._replica, self._view, self._values.encode, self._maximum_value_bytes, self._exchange.send_news
+            self._replica, self._view, self._values, self._maximum_value_bytes, self._exchange.send_news
         )
         puts_only = not self._keeps_nothing and not self._values_stay and self._lives_are_plain()
         if puts_only and not self._overrides(LRUCache, "_set"):
@@ -520,7 +515,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
             if gone is not None:
                 self._replica.left([gone])
             return False
-        entry.value = value
+        if entry.value is payload:  # else a codec has written this very key
+            entry.value = value
         entry.fresh_until = self._freshness.fresh_until(entry.deadline)
         return True
 
@@ -604,13 +600,13 @@ class _Sharing:
         self,
         replica: Replica,
         view: StoreView,
-        encode: Callable[[object], bytes],
+        values: Values,
         longest_value: int,
         send: Callable[[], object],
     ) -> None:
         self._replica = replica
         self._view = view
-        self._encode = encode
+        self._encode, self._decode = values.encode, values.decode
         self._longest_value = longest_value
         self.send = send
 
@@ -641,8 +637,17 @@ class _Sharing:
         self._replica.invalidate(name, now)
 
     def pop_locked(self, gone: Gone[Any, Any], now: float) -> None:
-        if isinstance(gone[2], Stamp):
+        if isinstance(gone[2], Stamp) and self._is_readable(gone):  # what nobody had here is none to be taken from all
             self._replica.invalidate(gone[2].key, now)
+
+    def _is_readable(self, gone: Gone[Any, Any]) -> bool:
+        payload = _payload(gone[1], gone[2])
+        try:
+            if payload is not None:
+                self._decode(payload)
+        except ProtocolError:
+            return False
+        return gone[1] is not UNREADABLE
 
     def touch_locked(self, entry: Entry[Any, Any], now: float) -> None:
         if isinstance(entry.version, Stamp):

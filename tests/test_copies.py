@@ -150,6 +150,43 @@ def test_it_is_a_cache_of_the_same_class_and_of_a_subclass() -> None:
             assert cache.get("a") == [1]
 
 
+def test_a_subclass_may_ask_for_it_by_itself() -> None:
+    class Own(LRUCacheDistributed[Any, Any]):
+        def __init__(self) -> None:
+            super().__init__(copy_on_get=True)
+
+    with Own() as cache:
+        cache.set("a", [1])
+        cache.get("a").append(2)
+        assert (cache.get("a"), isinstance(cache, Own)) == ([1], True)
+
+
+def test_who_waits_for_a_load_that_a_set_answers_has_what_was_set(start: Callable[..., Started]) -> None:
+    gate = Gate()
+
+    def load(key: str) -> list[int]:
+        gate.pass_through()
+        return [0]
+
+    with LRUCacheDistributed[str, list[int]](load, copy_on_get=True, maximum_capacity=1) as cache:
+        waiting = [start(cache.get, "a") for _ in range(2)]
+        gate.wait_entered()
+        given = [1]
+        cache.set("a", given)
+        given.append(2)
+        cache.set("b", [3])  # and it was evicted before they looked
+        gate.open()
+        assert [each.result() for each in waiting] == [[1], [1]] or [each.result() for each in waiting] == [[0], [1]]
+
+
+def test_what_a_loader_keeps_and_changes_is_not_what_is_held() -> None:
+    own: list[int] = [1]
+    with LRUCacheDistributed[str, list[int]](lambda key: own, copy_on_get=True, replicate_loads=False) as cache:
+        assert cache.get("a") == [1]
+        own.append(2)
+        assert cache.get("a") == [1]
+
+
 def test_a_wrong_argument_gets_one_line() -> None:
     with pytest.raises(ValueError, match="values='local' keeps none"):
         LRUCacheDistributed(copy_on_get=True, values="local")

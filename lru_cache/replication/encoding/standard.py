@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
+MAXIMUM_FRACTION_BITS = 8_192  # of each part: to bring them to lowest terms costs the square of it
+
 
 class StandardCodec(NamedTuple):
     """What `codecs.Codec` is for classes of an application."""
@@ -29,9 +31,22 @@ def _must(is_so: bool, kind: str) -> None:
 
 def _fraction(data: Any, _: int) -> Fraction:
     _must(type(data) is list and [type(each) for each in data] == [int, int], "fraction")
+    _must(all(each.bit_length() <= MAXIMUM_FRACTION_BITS for each in data), "fraction of such long numbers")
     made = Fraction(*data)
     _must([made.numerator, made.denominator] == data, "fraction in lowest terms")
     return made
+
+
+def _parts(value: Fraction) -> list[int]:
+    parts = [value.numerator, value.denominator]
+    _must(all(each.bit_length() <= MAXIMUM_FRACTION_BITS for each in parts), "fraction of such long numbers")
+    return parts
+
+
+def _path_text(value: Any) -> str:
+    text = str(value)
+    _must(type(value)(text) == value, "path that its text is read as")  # PureWindowsPath("./c:y")
+    return text
 
 
 def _range(data: Any, _: int) -> range:
@@ -66,13 +81,13 @@ def _text(kind: Any) -> Callable[[Any, int], Any]:
 
 
 STANDARD = (
-    StandardCodec(Fraction, ".fraction", lambda value: [value.numerator, value.denominator], _fraction),
+    StandardCodec(Fraction, ".fraction", _parts, _fraction),
     StandardCodec(range, ".range", lambda value: [value.start, value.stop, value.step], _range),
     StandardCodec(deque, ".deque", lambda value: [value.maxlen, list(value)], _deque),
     StandardCodec(OrderedDict, ".ordered_dict", dict, _dict(OrderedDict)),
     StandardCodec(defaultdict, ".defaultdict", dict, _dict(lambda data: defaultdict(None, data))),
-    StandardCodec(PurePosixPath, ".posix_path", str, _text(PurePosixPath)),
-    StandardCodec(PureWindowsPath, ".windows_path", str, _text(PureWindowsPath)),
+    StandardCodec(PurePosixPath, ".posix_path", _path_text, _text(PurePosixPath)),
+    StandardCodec(PureWindowsPath, ".windows_path", _path_text, _text(PureWindowsPath)),
     StandardCodec(ipaddress.IPv4Address, ".ipv4_address", str, _text(ipaddress.IPv4Address)),
     StandardCodec(ipaddress.IPv6Address, ".ipv6_address", str, _text(ipaddress.IPv6Address)),
     StandardCodec(ipaddress.IPv4Network, ".ipv4_network", str, _text(ipaddress.IPv4Network)),
