@@ -123,8 +123,10 @@ def test_a_writer_in_a_burst_lets_who_is_sending_go_on(
     pair: Pair, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would fill the outbox for as long as the other thread lacks the interpreter, and that overflows."""
-    one, _ = pair
+    one, other = pair
+    one._exchange.next_upkeep = other._exchange.next_upkeep = inf  # no pings: nothing else is sent
     settle(one)
+    eventually(lambda: is_idle(link_of(one)) and is_idle(link_of(other)))
     monkeypatch.setattr(links, "ELBOW_SECONDS", PATIENCE)
     there, gate, sent = link_of(one), Gate(), list[object]()
     monkeypatch.setattr(there, "_send_directly", lambda *_: sent.append(1) or True)
@@ -135,6 +137,7 @@ def test_a_writer_in_a_burst_lets_who_is_sending_go_on(
 
     holding = start(hold)
     gate.wait_entered()
+    sent.clear()  # what was on its way before
     there.send(1, 0.0)  # by itself: left to the link's thread
     assert sent == []
     sending = start(there.send, 2, 0.0)
