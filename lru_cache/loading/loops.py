@@ -8,6 +8,7 @@ its flight, so that to cancel one who waits touches nobody else. This file must 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextvars import Context, copy_context
 from functools import partial
 from threading import Thread
@@ -130,30 +131,19 @@ async def until(
 
 async def in_a_thread(function: Callable[[], object]) -> None:
     """Call it in a thread of its own: the loop's may all be taken."""
-    loop = _this_loop()
-    done: asyncio.Future[None] = loop.create_future()
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # to cancel who waits does not touch it
 
     def call() -> None:
-        error: BaseException | None = None
         try:
             function()
-        except BaseException as raised:  # noqa: BLE001 - raised where it is waited for
-            error = raised
-        try:
-            loop.call_soon_threadsafe(end, error)
-        except RuntimeError:
-            pass  # the loop is closed
-
-    def end(error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             done.set_exception(error)
+        else:
+            done.set_result(None)
 
     Thread(target=call, name="lru_cache-close", daemon=True).start()
-    await done
+    await asyncio.wrap_future(done)
 
 
 # -- one flight ------------------------------------------------------------------------------------------------------
@@ -164,9 +154,7 @@ async def _answers_of(
 ) -> list[Any]:
     """Take one after the other from these plans, each with when it was made, and note its answer.
 
-    Returns the keys that are to be asked for again.
-
-    The first failure is raised once all are over.
+    Returns the keys that are to be asked for again. The first failure is raised once all are over.
     """
     again: list[Any] = []
     failure: Exception | None = None
@@ -215,7 +203,7 @@ async def _landing(path: "Path", flight: Flight[Any], patience: float | None, lo
     """Wait for the landing; None if it takes longer than that. Refuses to wait in a circle."""
     try:
         with waiting(flight):
-            _look(flight)
+            flight.look()
             if flight.landing is None and (patience is None or patience > 0):
                 tasks: Any = flight.waiters.get(loop)
                 if tasks is None:
@@ -248,9 +236,6 @@ class _Tasks:
         self._futures: dict[asyncio.Future[None], None] = {}
         self._watch: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._futures)
-
     def come(self, future: "asyncio.Future[None]") -> None:
         """Another task waits."""
         self._futures[future] = None
@@ -268,7 +253,7 @@ class _Tasks:
             self._flight.waiters.pop(self._loop, None)
 
     def _look(self) -> None:
-        _look(self._flight)
+        self._flight.look()
         self._watch = self._loop.call_later(LOOK_AFTER_SECONDS, self._look)
 
     def release(self) -> None:
@@ -281,14 +266,6 @@ class _Tasks:
     def _wake(self) -> None:
         for future in self._futures:
             _set(future)
-
-
-def _look(flight: Flight[Any]) -> None:
-    """Whether what carries the load is still there: it may be a task of another loop, which was closed."""
-    carrier = flight.carrier
-    if carrier is not None and carrier.is_gone():
-        flight.fenced = True  # in case that it goes on after all
-        flight.give_up()
 
 
 def _set(future: "asyncio.Future[None]") -> None:

@@ -115,6 +115,13 @@ class Flight(Generic[K]):
             self.landing = Landing.ABANDONED
             self._wake()
 
+    def look(self) -> None:
+        """Give up if what carries it is gone: an event loop says nothing when it is closed, or stands still."""
+        carrier = self.carrier
+        if carrier is not None and carrier.is_gone():
+            self.fenced = True  # in case that it goes on after all
+            self.give_up()
+
     def _wake(self) -> None:
         """If it has landed, release each. May be called again, by whoever is not sure that it was done."""
         if self.landing is None:
@@ -146,11 +153,10 @@ class Flights(Generic[K]):
             if other is flight:
                 refuse_recursion(flight)
                 return flight
-            if other.landing is None and (other.carrier is None or not other.carrier.is_gone()):
+            other.look()
+            if other.landing is None:
                 break
-            other.fenced = True  # in case that it goes on after all
             self.leave(other)  # whose leader was interrupted before it could, or whose loop is gone
-            other.give_up()
         flight.planned = flight.registered = False
         other.shared = True
         other.askers += 1

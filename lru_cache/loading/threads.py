@@ -39,11 +39,8 @@ def wait(flight: Flight[Any], seconds: float | None = None) -> Landing | None:
             if left <= 0:
                 break
             _wait(flight, left)
-            carrier = flight.carrier
-            if carrier is not None and carrier.is_gone():
-                flight.fenced = True  # in case that it goes on after all
-                flight.give_up()
-            elif flight.landing is None and waits_for_here(flight):
+            flight.look()
+            if flight.landing is None and waits_for_here(flight):
                 break
     return flight.landing
 
