@@ -77,10 +77,8 @@ def dataclass(
         raise TypeError(f"codecs.dataclass takes a dataclass, not {cls.__qualname__}")
     if any("INITVAR" in repr(field._field_type) for field in vars(cls)["__dataclass_fields__"].values()):
         raise TypeError(f"{cls.__qualname__} has an InitVar, which is not kept: write a Codec for it")
-    fields = dataclasses.fields(_class(cls))
-    given = {field.name: field.name for field in fields if field.init}
-    rest = [field.name for field in fields if not field.init]
-    return _of_fields(cls, name, version, unknown, upgrade, given, rest)
+    fields = {field.name: field.name if field.init else None for field in dataclasses.fields(_class(cls))}
+    return _of_fields(cls, name, version, unknown, upgrade, fields)
 
 
 def attrs(
@@ -96,10 +94,11 @@ def attrs(
 
     if not attr.has(_class(cls)):
         raise TypeError(f"codecs.attrs takes a class of attrs, not {cls.__qualname__}")
-    fields = attr.fields(_class(cls))
-    given = {field.name: field.alias or field.name.lstrip("_") for field in fields if field.init}
-    rest = [field.name for field in fields if not field.init]
-    return _of_fields(cls, name, version, unknown, upgrade, given, rest)
+    fields = {
+        field.name: (field.alias or field.name.lstrip("_")) if field.init else None
+        for field in attr.fields(_class(cls))
+    }
+    return _of_fields(cls, name, version, unknown, upgrade, fields)
 
 
 def namedtuple(
@@ -114,7 +113,7 @@ def namedtuple(
     fields = getattr(_class(cls), "_fields", None)
     if not issubclass(cls, tuple) or fields is None:
         raise TypeError(f"codecs.namedtuple takes a namedtuple, not {cls.__qualname__}")
-    return _of_fields(cls, name, version, unknown, upgrade, {field: field for field in fields}, [])
+    return _of_fields(cls, name, version, unknown, upgrade, {field: field for field in fields})
 
 
 def enum(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]:
@@ -176,32 +175,26 @@ def _of_fields(
     version: int,
     unknown: Unknown,
     upgrade: Upgrade | None,
-    given: Mapping[str, str],
-    rest: list[str],
+    fields: Mapping[str, str | None],
 ) -> Codec[T]:
-    """A codec of a class made of fields: those that its constructor takes, by its names for them, and the rest."""
+    """A codec of a class made of fields, each with its constructor's name for it; None: it takes none of that."""
     if unknown not in ("ignore", "refuse"):
         raise ValueError(f"unknown must be 'ignore' or 'refuse', not {unknown!r}"[:200])
-    names = [*given, *rest]
-    known = frozenset(names)
-    of_constructor = {field for field, argument in given.items() if field == argument}
+    of_constructor = {field for field, argument in fields.items() if field == argument}
 
     def encode(value: T) -> dict[str, Any]:
-        return {field: getattr(value, field) for field in names}
+        return {field: getattr(value, field) for field in fields}
 
     def decode(data: Any, of_version: int) -> T:
-        data = _an(dict, data)
-        if of_version != version and upgrade is not None:
-            data = _an(dict, upgrade(data, of_version))
+        data = _an(dict, _upgraded(_an(dict, data), of_version, version, upgrade))
         if data.keys() <= of_constructor:
             return cls(**data)
-        if unknown == "refuse" and not data.keys() <= known:
-            raise ValueError(
-                f"it has fields that are not known here: {', '.join(map(repr, data.keys() - known))}"[:200]
-            )
-        value = cls(**{argument: data[field] for field, argument in given.items() if field in data})
-        for field in rest:
-            if field in data:
+        strange = data.keys() - fields.keys()
+        if strange and unknown == "refuse":
+            raise ValueError(f"it has fields that are not known here: {', '.join(map(repr, strange))}"[:200])
+        value = cls(**{argument: data[field] for field, argument in fields.items() if argument and field in data})
+        for field, argument in fields.items():
+            if argument is None and field in data:
                 object.__setattr__(value, field, data[field])
         return value
 

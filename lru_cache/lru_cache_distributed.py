@@ -721,9 +721,11 @@ def _name(argument: str, value: Any) -> str:
 
 
 def _codecs(value: Any) -> "list[Codec[Any]]":
+    found = list(arguments.items("codecs", value))
+    if not found:
+        return []
     from lru_cache.codecs import Codec
 
-    found = list(arguments.items("codecs", value))
     for codec in found:
         if not isinstance(codec, Codec):
             raise TypeError(
