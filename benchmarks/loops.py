@@ -11,7 +11,7 @@ import gc
 import json
 import statistics
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -100,6 +100,15 @@ class OursMany(Ours):
         await cache.aget_many(keys)
 
 
+def function_of(load: LookUp) -> Callable[[str], Coroutine[Any, Any, object]]:
+    """A function to be decorated, new each time, as each has its own cache."""
+
+    async def loader(key: str) -> object:
+        return await load(key)
+
+    return loader
+
+
 class AsyncLru(OnLoop):
     """functools.lru_cache for coroutines; for one loop."""
 
@@ -112,10 +121,7 @@ class AsyncLru(OnLoop):
         """Decorate the loader."""
         from async_lru import alru_cache
 
-        async def loader(key: str) -> object:
-            return await load(key)
-
-        return alru_cache(maxsize=CAPACITY, ttl=HOUR_SECONDS)(loader)
+        return alru_cache(maxsize=CAPACITY, ttl=HOUR_SECONDS)(function_of(load))
 
 
 class Aiocache(OnLoop):
@@ -129,11 +135,8 @@ class Aiocache(OnLoop):
     def _decorate(self, load: LookUp, **options: Any) -> LookUp:
         import aiocache  # type: ignore[import-untyped]
 
-        async def loader(key: str) -> object:
-            return await load(key)
-
         kind = aiocache.cached_stampede if options else aiocache.cached
-        decorated: LookUp = kind(ttl=HOUR_SECONDS, key_builder=lambda _, key: key, **options)(loader)
+        decorated: LookUp = kind(ttl=HOUR_SECONDS, key_builder=lambda _, key: key, **options)(function_of(load))
         return decorated
 
     def look_up(self, load: LookUp) -> LookUp:
@@ -159,10 +162,7 @@ class Cashews(OnLoop):
         cache = Cache()
         cache.setup("mem://", size=CAPACITY)
 
-        async def loader(key: str) -> object:
-            return await load(key)
-
-        decorated: LookUp = cache(ttl=HOUR_SECONDS, key="{key}", **options)(loader)
+        decorated: LookUp = cache(ttl=HOUR_SECONDS, key="{key}", **options)(function_of(load))
         return decorated
 
     def look_up(self, load: LookUp) -> LookUp:
@@ -186,10 +186,7 @@ class Theine(OnLoop):
         """Decorate the loader."""
         from theine import Memoize
 
-        async def loader(key: str) -> object:
-            return await load(key)
-
-        memoized: Any = Memoize(CAPACITY, timedelta(seconds=HOUR_SECONDS))(loader)
+        memoized: Any = Memoize(CAPACITY, timedelta(seconds=HOUR_SECONDS))(function_of(load))
         memoized.key(lambda key: key)
         decorated: LookUp = memoized
         return decorated
