@@ -34,9 +34,12 @@ class Codec(Generic[T]):
 
     `encode(value)` gives plain data. `decode(data)` makes a value of it again, or raises: then what came is a miss.
     A `decode(data, version)` is also given what older versions have encoded; newer ones are a miss.
+
+    `keys=True`: values may be keys of the cache, or in them. Then equal values must be encoded as equal data and others
+    not, and nothing may change them.
     """
 
-    __slots__ = ("decode", "encode", "name", "takes_older", "type", "version")
+    __slots__ = ("decode", "encode", "for_keys", "name", "takes_older", "type", "version", "why_not_in_keys")
 
     def __init__(
         self,
@@ -45,6 +48,8 @@ class Codec(Generic[T]):
         encode: Callable[[T], Any] | None = None,
         decode: Callable[..., T] | None = None,
         version: int = 1,
+        *,
+        keys: bool = False,
     ) -> None:
         self.type = _class(type)
         self.name = _name(type, name)
@@ -55,6 +60,10 @@ class Codec(Generic[T]):
         self.encode: Callable[[T], Any] = encode  # type: ignore[assignment]
         self.takes_older = _takes_two(decode)
         self.decode: Callable[[Any, int], T] = decode if self.takes_older else _of_one(decode)  # type: ignore[assignment]
+        if keys and type.__hash__ is None:
+            raise TypeError(f"keys=True, and {type.__qualname__} is unhashable")
+        self.for_keys: Codec[T] | None = self if keys else None
+        self.why_not_in_keys = "" if keys else "not one for keys: if equal values are equal data, give it keys=True"
 
     def __repr__(self) -> str:
         return f"Codec({self.type.__qualname__}, name={self.name!r}, version={self.version})"
@@ -77,8 +86,12 @@ def dataclass(
         raise TypeError(f"codecs.dataclass takes a dataclass, not {cls.__qualname__}")
     if any("INITVAR" in repr(field._field_type) for field in vars(cls)["__dataclass_fields__"].values()):
         raise TypeError(f"{cls.__qualname__} has an InitVar, which is not kept: write a Codec for it")
-    fields = {field.name: field.name if field.init else None for field in dataclasses.fields(_class(cls))}
-    return _of_fields(cls, name, version, unknown, upgrade, fields)
+    found = dataclasses.fields(_class(cls))
+    fields = {field.name: field.name if field.init else None for field in found}
+    params = vars(cls)["__dataclass_params__"]
+    compared = params.eq and all(field.compare for field in found)
+    why_not = _why_not_in_keys(cls, params.frozen, compared and _is_generated(cls.__eq__, "<string>"))
+    return _of_fields(cls, name, version, unknown, upgrade, fields, why_not)
 
 
 def attrs(
@@ -98,7 +111,14 @@ def attrs(
         field.name: (field.alias or field.name.lstrip("_")) if field.init else None
         for field in attr.fields(_class(cls))
     }
-    return _of_fields(cls, name, version, unknown, upgrade, fields)
+    compared = all(field.eq and field.eq_key is None for field in attr.fields(_class(cls)))
+    try:
+        _class(object).__new__(cls).x = None
+        is_frozen = False
+    except Exception as error:  # noqa: BLE001 - of its validators or whatever else it has for that
+        is_frozen = isinstance(error, attr.exceptions.FrozenError)
+    why_not = _why_not_in_keys(cls, is_frozen, compared and _is_generated(cls.__eq__, "<attrs generated"))
+    return _of_fields(cls, name, version, unknown, upgrade, fields, why_not)
 
 
 def namedtuple(
@@ -113,7 +133,7 @@ def namedtuple(
     fields = getattr(_class(cls), "_fields", None)
     if not issubclass(cls, tuple) or fields is None:
         raise TypeError(f"codecs.namedtuple takes a namedtuple, not {cls.__qualname__}")
-    return _of_fields(cls, name, version, unknown, upgrade, {field: field for field in fields})
+    return _of_fields(cls, name, version, unknown, upgrade, {field: field for field in fields}, "is a tuple in keys")
 
 
 def enum(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]:
@@ -122,8 +142,8 @@ def enum(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec[T]
         raise TypeError(f"codecs.enum takes an Enum, not {cls.__qualname__}")
     kind: Any = cls
     if issubclass(cls, _enum.Flag):
-        return Codec(kind, name, lambda value: value.value, lambda data, _: kind(_an(int, data)), version)
-    return Codec(kind, name, lambda value: value.name, lambda data, _: kind[_an(str, data)], version)
+        return Codec(kind, name, lambda value: value.value, lambda data, _: kind(_an(int, data)), version, keys=True)
+    return Codec(kind, name, lambda value: value.name, lambda data, _: kind[_an(str, data)], version, keys=True)
 
 
 def pydantic(cls: type[T], *, name: str | None = None, version: int = 1, upgrade: Upgrade | None = None) -> Codec[T]:
@@ -146,7 +166,23 @@ def pydantic(cls: type[T], *, name: str | None = None, version: int = 1, upgrade
     def decode(data: Any, of_version: int) -> Any:
         return model.model_validate(_upgraded(data, of_version, version, upgrade), **by_name)
 
-    return Codec(cls, name, encode, decode, version)
+    codec = Codec(cls, name, encode, decode, version)
+    why_not = _why_not_in_keys(cls, model.model_config.get("frozen", False), _compares_fields(model))
+    fields = list(model.model_fields)
+    for_keys = Codec(cls, name, lambda value: {field: getattr(value, field) for field in fields}, decode, version)
+    return _with_keys(codec, why_not, for_keys)
+
+
+def _compares_fields(model: Any) -> bool:
+    """Whether a model is equal to one with the same fields, and to nothing else."""
+    from pydantic import BaseModel
+
+    return (
+        model.__eq__ is BaseModel.__eq__
+        and not model.__private_attributes__
+        and model.model_config.get("extra") != "allow"
+        and model.__pydantic_generic_metadata__["origin"] is None  # those of one origin are equal, whatever of
+    )
 
 
 def _knows_by_name(model: Any) -> bool:
@@ -162,11 +198,15 @@ def msgspec(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec
     """
     import msgspec.msgpack
 
-    if not issubclass(_class(cls), msgspec.Struct):
+    struct: Any = _class(cls)
+    if not issubclass(struct, msgspec.Struct):
         raise TypeError(f"codecs.msgspec takes a Struct of msgspec, not {cls.__qualname__}")
     encode = msgspec.msgpack.Encoder().encode
     decode = msgspec.msgpack.Decoder(cls).decode
-    return Codec(cls, name, encode, lambda data, _: decode(_an(bytes, data)), version)
+    codec = Codec(cls, name, encode, lambda data, _: decode(_an(bytes, data)), version)
+    why_not = _why_not_in_keys(cls, struct.__struct_config__.frozen, struct.__eq__ is msgspec.Struct.__eq__)
+    fields = {field: field for field in struct.__struct_fields__}
+    return _with_keys(codec, why_not, _of_fields(cls, name, version, "refuse", None, fields, why_not))
 
 
 def _of_fields(
@@ -176,6 +216,7 @@ def _of_fields(
     unknown: Unknown,
     upgrade: Upgrade | None,
     fields: Mapping[str, str | None],
+    why_not_in_keys: str,
 ) -> Codec[T]:
     """A codec of a class made of fields, each with its constructor's name for it; None: it takes none of that."""
     if unknown not in ("ignore", "refuse"):
@@ -198,7 +239,28 @@ def _of_fields(
                 object.__setattr__(value, field, data[field])
         return value
 
-    return Codec(cls, name, encode, decode, version)
+    codec = Codec(cls, name, encode, decode, version)
+    return _with_keys(codec, why_not_in_keys, codec)
+
+
+def _with_keys(codec: Codec[T], why_not: str, for_keys: Codec[T]) -> Codec[T]:
+    """A codec that stands for itself in values, and in keys for another, unless there is something against it."""
+    codec.for_keys, codec.why_not_in_keys = None if why_not else for_keys, why_not
+    return codec
+
+
+def _why_not_in_keys(cls: type, is_frozen: bool, compares_fields: bool) -> str:
+    """Why no value of a class made of fields can be a key; nothing if it can."""
+    if not is_frozen:
+        return "it is not frozen, so it is no key"
+    if not compares_fields or cls.__hash__ is None:
+        return "does not compare and hash by all of its fields and by nothing else, so it is no key"
+    return ""
+
+
+def _is_generated(method: Any, by: str) -> bool:
+    """Whether a method was not written by hand, but made by what names its code like this."""
+    return getattr(getattr(method, "__code__", None), "co_filename", "").startswith(by)
 
 
 def _upgraded(data: Any, of_version: int, version: int, upgrade: Upgrade | None) -> Any:

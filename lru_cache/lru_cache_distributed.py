@@ -44,7 +44,7 @@ from lru_cache.replication import (
     seconds_of,
     wire,
 )
-from lru_cache.replication.encoding import UnreadableError, Values
+from lru_cache.replication.encoding import ANY_KEYS, Keys, UnreadableError, Values
 from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
@@ -167,7 +167,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
             raise ValueError(f"maximum_value_bytes must be at most {LARGEST_VALUE_BYTES}, got {maximum_value_bytes}")
         least = None if compress_over is None else arguments.count("compress_over", compress_over)
-        self._values = Values(_codecs(codecs), least, self._maximum_value_bytes)
+        codecs = _codecs(codecs)
+        self._values = Values(codecs, least, self._maximum_value_bytes)
+        self._keys = Keys(codecs) if codecs else ANY_KEYS
         self._insecure = _flag("insecure", insecure)
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
@@ -203,6 +205,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             loading=self._flights.running,
             fence=self._flights.fence,
             version=self._version,
+            keys=self._keys,
         )
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:

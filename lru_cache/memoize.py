@@ -11,6 +11,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypedDict,
 
 from lru_cache import arguments
 from lru_cache.arguments import MISSING, Duration, Missing
+from lru_cache.hashed_key import HashedKey
 from lru_cache.loading import loaders
 from lru_cache.loading.freshness import Loaded
 
@@ -291,25 +292,11 @@ def _by_key(name: str, key: Callable[..., Any], bound: _Bound, typed: bool) -> K
     return key_of
 
 
-class HashedKey(tuple[Any, ...]):
-    """A key whose hash is costly, and kept: a miss needs it half a dozen times."""
-
-    def __hash__(self) -> int:
-        try:
-            return self._hash
-        except AttributeError:
-            self._hash: int = super().__hash__()
-            return self._hash
-
-
 _QUICKLY_HASHED = frozenset({NoneType, bool, bytes, float, int, str})
 
 
 def _hashes_slowly(value: object) -> bool:
-    """Whether hashing this runs Python code, of a class that keys of a replicated cache may not have anyway.
-
-    A `HashedKey` cannot be told to other nodes. A UUID can.
-    """
+    """Whether hashing this runs Python code, of a class of the application."""
     function = type(value).__hash__
     return isinstance(function, FunctionType) and function.__module__ != "uuid"
 

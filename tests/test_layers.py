@@ -18,12 +18,13 @@ LAYERS: dict[str, set[str]] = {
     "arguments": set(),
     "clock": set(),
     "errors": set(),
+    "hashed_key": set(),
     "log": set(),
     "stats": set(),
     "store": set(),
     "removal": {"store"},
     "loading": SHARED | {"removal", "store"},
-    "memoize": SHARED | {"loading"},
+    "memoize": SHARED | {"hashed_key", "loading"},
     "fork": {"loading"},
     "lru_cache": SHARED | {"fork", "loading", "memoize", "removal", "stats", "store"},
     "codecs": set(),
@@ -31,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "lru_cache_distributed": SHARED
     | {"codecs", "copies", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"replication"},
-    "replication": {"errors", "store"},
+    "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
     "server": set(lru_cache.__all__),  # a user like any other
     "__main__": {"server"},

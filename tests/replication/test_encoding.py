@@ -34,6 +34,7 @@ from lru_cache.replication.encoding import (
     MAXIMUM_KEY_BYTES,
     MAXIMUM_KEY_NUMBER_BYTES,
     MAXIMUM_NUMBER_BYTES,
+    Keys,
     Values,
     decode_key,
     decode_value,
@@ -798,6 +799,14 @@ def test_an_object_has_the_bytes_of_its_vector_and_back(vector: dict[str, Any]) 
     data = evaluated(vector["data"])
     assert Values([codec]).encode(Thing(data)).hex() == vector["hex"]
     assert description(Values([codec]).decode(bytes.fromhex(vector["hex"])).data) == description(data)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("vector", VECTORS["objects_in_keys"], ids=lambda vector: vector["name"])
+def test_an_object_in_a_key_has_the_bytes_of_its_vector_and_back(vector: dict[str, Any]) -> None:
+    keys = Keys([Codec(Thing, vector["codec"], lambda thing: thing.data, Thing, vector["version"], keys=True)])
+    data = evaluated(vector["data"])
+    assert keys.encode(Thing(data)).hex() == vector["hex"]
+    assert keys.decode(bytes.fromhex(vector["hex"])).data == data  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("vector", VECTORS["compressed"], ids=lambda vector: vector["name"])

@@ -10,7 +10,7 @@ import pytest
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import (
     OF_ALL_VERSIONS,
-    VersionedKey,
+    OpaqueKey,
     decode_key,
     encode_key,
     encode_version,
@@ -337,9 +337,9 @@ def test_values_of_too_many_versions_are_not_kept_and_of_others_are_once_there_i
 @pytest.mark.parametrize("key", ["k", 7, ("a", 1.5), None, frozenset({1}), (1, 2)])
 def test_a_key_of_a_version_is_known_by_its_bytes(version: Any, key: Any) -> None:
     data = encode_version(version) + encode_key(key)
-    assert decode_key(data) == VersionedKey(data)
+    assert decode_key(data) == OpaqueKey(data)
     assert data[plain_start(data) :] == encode_key(key)
-    assert decode_key(OF_ALL_VERSIONS + encode_key(key)) == VersionedKey(OF_ALL_VERSIONS + encode_key(key))
+    assert decode_key(OF_ALL_VERSIONS + encode_key(key)) == OpaqueKey(OF_ALL_VERSIONS + encode_key(key))
 
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "encoding.json").read_text())["keys_of_versions"]
@@ -350,7 +350,7 @@ def test_bytes_of_a_key_of_a_version(vector: dict[str, Any]) -> None:
     version, data = vector["version"], bytes.fromhex(vector["hex"])
     begin = OF_ALL_VERSIONS if version is None else encode_version(version)
     assert begin + encode_key(vector["key"]) == data
-    assert decode_key(data) == VersionedKey(data)
+    assert decode_key(data) == OpaqueKey(data)
 
 
 def test_versions_that_differ_have_keys_that_differ() -> None:

@@ -11,6 +11,8 @@ from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding.scalars import type_name
 from lru_cache.replication.encoding.standard import STANDARD
 
+LONGEST_HEAD_BYTES = 120  # of an object: the name of its codec, and the version of that
+
 
 class Codec(Protocol):
     """What is asked of a codec."""
@@ -49,11 +51,13 @@ class UnreadableError(ProtocolError):
 
 
 class Objects:
-    """The codecs that one cache was given, beside those of the standard library."""
+    """The codecs that one cache was given, beside those of the standard library where they serve."""
 
-    def __init__(self, codecs: Iterable[Codec], encoded_already: frozenset[type]) -> None:
-        self.of_type: dict[type, Codec] = {each.type: each for each in STANDARD}
-        self.of_name: dict[str, Codec] = {each.name: each for each in STANDARD}
+    def __init__(
+        self, codecs: Iterable[Codec], encoded_already: frozenset[type], standard: Iterable[Codec] = STANDARD
+    ) -> None:
+        self.of_type: dict[type, Codec] = {each.type: each for each in standard}
+        self.of_name: dict[str, Codec] = {each.name: each for each in standard}
         for codec in codecs:
             if codec.type in encoded_already or codec.type in self.of_type:
                 raise ValueError(f"codecs: {type_name(codec.type)} is encoded already, or has two codecs")

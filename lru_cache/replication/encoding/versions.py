@@ -1,7 +1,7 @@
 """Keys of one version of an application's data, and of all versions: an array of a mark that says which, and the key.
 
-A node has keys of its own version. Those of others it keeps and passes on as `VersionedKey`, of which it knows no more
-than the bytes. This file must not know how a key is encoded.
+A node has keys of its own version, made of what it has codecs for. The others it keeps and passes on as `OpaqueKey`, of
+which it knows no more than the bytes. This file must not know how a key is encoded.
 """
 
 from msgpack import ExtType, packb  # type: ignore[import-untyped]
@@ -10,8 +10,8 @@ VERSION_CODE = 12  # in keys only: the payload is the version, encoded as a key;
 PAIR, _EXT8, _FIXEXT1, _FIXEXT16 = 0x92, 0xC7, 0xD4, 0xD8
 
 
-class VersionedKey:
-    """A key that is not of this node's version. Equal by its bytes."""
+class OpaqueKey:
+    """A key that no application of this node can ask for. Equal by its bytes."""
 
     __slots__ = ("data",)
 
@@ -27,10 +27,10 @@ class VersionedKey:
         return hash(self.data)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, VersionedKey) and other.data == self.data
+        return isinstance(other, OpaqueKey) and other.data == self.data
 
     def __repr__(self) -> str:
-        return f"VersionedKey({self.data!r})"
+        return f"OpaqueKey({self.data!r})"
 
 
 def prefix_of(version: bytes) -> bytes:

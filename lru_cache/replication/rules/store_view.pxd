@@ -9,7 +9,7 @@ cdef int _CROWD
 
 @cython.final
 cdef class StoreView:
-    cdef object _store, _fence, _find, _put, _remove
+    cdef object _store, _encode_key, _decode_key, _fence, _find, _put, _remove
     cdef readonly dict _loading
     cdef int64_t _generation
     cdef list _gone

@@ -3,8 +3,9 @@
 A key is known here by its *name*, which is how the cache knows it, or by its bytes: to decode them costs as much as all
 that a look-up does, so whoever has the name passes it on.
 
-The bytes of a key begin with the version of the application's data, if it has one. What comes of other versions is kept
-in a store of its own, to be passed on: the cache never sees it, and it takes no room from what the cache has.
+The bytes of a key begin with the version of the application's data, if it has one. What comes of other versions, or
+with keys that lack a codec here, is kept in a store of its own, to be passed on: the cache never sees it, and it takes
+no room from what the cache has.
 
 Removals that a replica causes are collected here for the cache to tell its listener of. This file must not know links
 or messages, nor decide what is kept.
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding import (
+    ANY_KEYS,
     MAXIMUM_KEY_BYTES,
     OF_ALL_VERSIONS,
-    VersionedKey,
+    Keys,
+    OpaqueKey,
     encode_version,
     plain_start,
 )
@@ -42,8 +45,8 @@ class StoreView:
     """The store, for a replica. Everything here happens under the cache's lock."""
 
     __slots__ = (
-        "_fence", "_find", "_generation", "_gone", "_loading", "_others", "_prefix", "_put", "_remove", "_store",
-        "_versions", "has_met_versions",
+        "_decode_key", "_encode_key", "_fence", "_find", "_generation", "_gone", "_loading", "_others", "_prefix",
+        "_put", "_remove", "_store", "_versions", "has_met_versions",
     )  # fmt: skip
 
     def __init__(
@@ -52,16 +55,18 @@ class StoreView:
         fence: Callable[[Any], object],
         loading: dict[Any, Any],
         version: int | str | None = None,
+        keys: Keys = ANY_KEYS,
     ) -> None:
         self._store = store
+        self._encode_key, self._decode_key = keys.encode, keys.decode
         self._find, self._put, self._remove = store.find, store.put, store.remove
         self._fence = fence  # cancels what is being loaded for a key
         self._loading = loading  # by the keys that are being loaded
         self._generation = 1  # of what is held; another after all was cleared
         self._gone: list[Gone[Any, Any]] = []
         self._prefix = b"" if version is None else encode_version(version)
-        self._others: Store[Any, Any] | None = None  # what there is of other versions of the data
-        self._versions: dict[bytes, int] = {}  # how many entries there are of each of them, by what begins their keys
+        self._others: Store[Any, Any] | None = None  # what the cache cannot ask for, as of other versions
+        self._versions: dict[bytes, int] = {}  # how many entries there are of each version, by what begins their keys
         self.has_met_versions = version is not None  # whether any has been heard of, ours included
 
     @property
@@ -75,7 +80,7 @@ class StoreView:
 
     def find_named(self, name: Any) -> "Entry[Any, Any] | None":
         """What is held for a key by its name, whatever its age."""
-        if self._others is not None and type(name) is VersionedKey:
+        if self._others is not None and type(name) is OpaqueKey:
             return self._others.find(name)
         return self._find(name)
 
@@ -83,7 +88,7 @@ class StoreView:
 
     def bytes_of(self, name: Any) -> bytes:
         """The bytes of a key of this node's version."""
-        key = bytes_of_key(name)
+        key = bytes_of_key(name, self._encode_key)
         if not self._prefix:
             return key
         key = self._prefix + key
@@ -94,19 +99,22 @@ class StoreView:
         return key
 
     def name_of(self, key: bytes) -> Any:
-        """The name of a key: what the cache has for one of its version, a `VersionedKey` for any other."""
+        """The name of a key: what the cache has for one of its version, a `OpaqueKey` for any other."""
         if not self._prefix:
-            name = key_of(key)
-            if type(name) is VersionedKey:
+            name = key_of(key, self._decode_key)
+            if type(name) is OpaqueKey and plain_start(key):
                 self.has_met_versions = True
             return name
         if not key.startswith(self._prefix):
-            name = key_of(key)
-            return name if type(name) is VersionedKey else VersionedKey(key)
-        name = key_of(key[len(self._prefix) :])
-        if type(name) is VersionedKey:
+            name = key_of(key, self._decode_key)
+            return name if type(name) is OpaqueKey else OpaqueKey(key)
+        plain = key[len(self._prefix) :]
+        name = key_of(plain, self._decode_key)
+        if type(name) is not OpaqueKey:
+            return name
+        if plain_start(plain):
             raise ProtocolError("a key of two versions")
-        return name
+        return OpaqueKey(key)
 
     def key_of_all(self, key: bytes) -> bytes:
         """The key that tells all versions what is told of one; the key itself where no version has been heard of."""
@@ -124,7 +132,7 @@ class StoreView:
         if self._others is None or _is_of_one_version(key):
             return []
         key = key[plain_start(key) :]
-        found = [self._others.find(VersionedKey(prefix + key)) for prefix in list(self._versions)]
+        found = [self._others.find(OpaqueKey(prefix + key)) for prefix in list(self._versions)]
         return [entry for entry in found if entry is not None]
 
     def reap_others(self, now: float) -> "list[Gone[Any, Any]]":
@@ -142,10 +150,10 @@ class StoreView:
 
     def _store_of(self, entry: "Entry[Any, Any]") -> "Store[Any, Any]":
         others = self._others
-        return self._store if others is None or type(entry.key) is not VersionedKey else others
+        return self._store if others is None or type(entry.key) is not OpaqueKey else others
 
     def _keep_other(
-        self, held: "Entry[Any, Any] | None", name: VersionedKey, stamp: Stamp, now: float, deadline: float
+        self, held: "Entry[Any, Any] | None", name: OpaqueKey, stamp: Stamp, now: float, deadline: float
     ) -> "list[Gone[Any, Any]]":
         """Keep a value of another version. What leaves for it nobody is told of."""
         if self._others is None:
@@ -162,7 +170,7 @@ class StoreView:
             self._count_version(each[0], -1)
         return gone
 
-    def _count_version(self, name: VersionedKey, change: int) -> None:
+    def _count_version(self, name: OpaqueKey, change: int) -> None:
         prefix = name.prefix
         count = self._versions.get(prefix, 0) + change
         if count:
@@ -180,7 +188,7 @@ class StoreView:
         kind = type(name)
         if kind is str or kind is bytes:
             return False
-        if kind is VersionedKey:  # of which nobody can choose the hash
+        if kind is OpaqueKey:  # of which nobody can choose the hash
             return len(self._versions) >= MOST_VERSIONS and name.prefix not in self._versions
         return self._store.crowd(name) >= _CROWD
 
@@ -192,7 +200,7 @@ class StoreView:
         Always in an entry of its own: who reads without the lock and has just found the old one fresh would else be
         handed bytes.
         """
-        if type(name) is VersionedKey:
+        if type(name) is OpaqueKey:
             return self._keep_other(held, name, stamp, now, deadline)
         gone = None
         if held is not None:
@@ -272,7 +280,7 @@ class StoreView:
         """Likewise for all keys in such buckets."""
         for key in list(self._loading):
             try:
-                bucket = bucket_of(bytes_of_key(key))  # the same with a version
+                bucket = bucket_of(bytes_of_key(key, self._encode_key))  # the same with a version
             except (TypeError, ValueError):
                 continue  # a key that cannot be encoded is in no bucket
             if is_doomed(bucket):

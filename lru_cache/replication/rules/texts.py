@@ -3,6 +3,7 @@
 This file must not know what keys and values are for.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 try:
@@ -10,15 +11,13 @@ try:
 except ImportError:
     from . import uncompiled as cython
 
-from lru_cache.replication.encoding import decode_key, encode_key
-
 _LONGEST = 255  # bytes
 _HEADERS = [bytes((0xA0 + n,)) for n in range(32)] + [bytes((0xD9, n)) for n in range(32, _LONGEST + 1)]
 _ROOM = bytearray(_LONGEST + 3)  # where bytes are put together, with nothing else running meanwhile
 
 
-def key_of(data: bytes) -> object:
-    """What `decode_key` makes of it."""
+def key_of(data: bytes, decode: Callable[[bytes], object]) -> object:
+    """What `decode` makes of it, which is that of `Keys`."""
     length = len(data)
     if length > 0:
         view = data
@@ -27,14 +26,14 @@ def key_of(data: bytes) -> object:
             try:
                 return view[1:length].decode("utf-8")
             except UnicodeDecodeError:
-                pass  # decode_key says so in its own way
-    return decode_key(data)
+                pass  # `decode` says so in its own way
+    return decode(data)
 
 
-def bytes_of_key(key: object) -> bytes:
-    """What `encode_key` makes of it."""
+def bytes_of_key(key: object, encode: Callable[[object], bytes]) -> bytes:
+    """What `encode` makes of it, which is that of `Keys`."""
     data = bytes_of_text(key) if type(key) is str else None
-    return encode_key(key) if data is None else data
+    return encode(key) if data is None else data
 
 
 def bytes_of_text(text: str) -> bytes | None:

@@ -6,6 +6,8 @@ This file must not know who that is: a cache, a simulated machine, a measurement
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from lru_cache.replication.encoding import ANY_KEYS, Keys
+
 from .limits import Limits
 from .replica import Replica
 from .store_view import StoreView
@@ -24,10 +26,11 @@ def wire(
     loading: dict[Any, Any],
     fence: Callable[[Any], object],
     version: int | str | None = None,
+    keys: Keys = ANY_KEYS,
 ) -> tuple[StoreView, Replica]:
     """Put a replica called `node` over a store. `loading` has the keys that are being loaded; `fence` cancels one.
 
-    `version` is that of the application's data.
+    `version` is that of the application's data, `keys` what makes bytes of keys.
     """
-    view = StoreView(store, fence, loading, version)
+    view = StoreView(store, fence, loading, version, keys)
     return view, Replica(node, view, now, wall, limits)

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from msgpack import ExtType, packb  # type: ignore[import-untyped]
 
 from lru_cache.codecs import Codec
-from lru_cache.replication.encoding import OF_ALL_VERSIONS, Values, encode_key, encode_value, encode_version
+from lru_cache.replication.encoding import OF_ALL_VERSIONS, Keys, Values, encode_key, encode_value, encode_version
 
 VECTORS = Path(__file__).with_name("encoding.json")
 
@@ -107,6 +107,15 @@ OBJECTS: dict[str, tuple[str, int, str]] = {
     "nothing": ("nothing", 1, "None"),
     "a name beyond ASCII": ("größe", 1, "'x'"),
     "other objects": ("box", 1, "[Fraction(1, 2), (1,)]"),
+}
+
+# The same in a key, where fields have an order, and numbers one form.
+OBJECTS_IN_KEYS: dict[str, tuple[str, int, str]] = {
+    "fields": ("point", 1, "{'y': -2, 'x': 1.0, 'yy': True}"),
+    "no fields": ("nowhere", 1, "{}"),
+    "a text": ("color", 1, "'RED'"),
+    "a number, a later version": ("temperature", 300, "Decimal('21.50')"),
+    "several": ("line", 1, "(0, frozenset({2, 1}))"),
 }
 
 # Each with keys that are equal to it, and so have the same bytes.
@@ -286,6 +295,11 @@ def object_of(codec: str, version: int, data: str) -> str:
     return Values([Codec(Thing, codec, lambda _: plain, lambda _: Thing(), version)]).encode(Thing()).hex()
 
 
+def in_key(codec: str, version: int, data: str) -> str:
+    plain = eval(data, dict(NAMES))
+    return Keys([Codec(Thing, codec, lambda _: plain, lambda _: Thing(), version, keys=True)]).encode(Thing()).hex()
+
+
 def vectors() -> dict[str, list[dict[str, object]]]:
     return {
         "values": [
@@ -295,6 +309,10 @@ def vectors() -> dict[str, list[dict[str, object]]]:
         "objects": [
             {"name": name, "codec": codec, "version": version, "data": data, "hex": object_of(codec, version, data)}
             for name, (codec, version, data) in OBJECTS.items()
+        ],
+        "objects_in_keys": [
+            {"name": name, "codec": codec, "version": version, "data": data, "hex": in_key(codec, version, data)}
+            for name, (codec, version, data) in OBJECTS_IN_KEYS.items()
         ],
         "keys": [
             {"name": name, "python": expressions, "hex": encoded(expressions[0], encode_key)}
