@@ -29,8 +29,10 @@ from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import LONGEST_NAME_CHARACTERS, PROTOCOL_VERSION, Hello
 from lru_cache.network.limited_log import LimitedLog
+from lru_cache.network.local_cluster import LocalCluster
 from lru_cache.network.monkey_patching import GEVENT, has_gevent, refuse_gevent
 from lru_cache.network.peer import Peer
+from lru_cache.network.post import path_of
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
 from lru_cache.replication import (
@@ -86,6 +88,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `secret` (or the environment's LRU_CACHE_SECRET) proves both sides to each other; of several the first is ours
       and all are taken. `tls` encrypts too: `TLS(certificate, key, authority)`. With neither, only nodes on this
       machine are talked to, unless `insecure=True`.
+    - `local_cluster="app"`, or the path of a socket: all processes of this user on this machine that give the same are
+      linked with each other. One of them listens for the others; `local_address` and `remote_address` are then the
+      cluster's, and that one sees to them. When it ends, another takes its place.
     - `values="local"`: values are any objects, and stay on the node that set or loaded them; the others are told that
       the key has changed, and drop what they have. The same on all nodes.
     - `replicate_loads=False` keeps what is loaded to this node; writes are told all the same.
@@ -132,6 +137,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         codecs: "Iterable[Codec[Any]]" = (),
         copy_on_get: bool = False,
         compress_over: int | None = None,
+        local_cluster: "str | os.PathLike[str] | None" = None,
     ) -> None:
         if _flag("copy_on_get", copy_on_get):
             from lru_cache.copies import copying
@@ -154,6 +160,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._clock = clock
         self._silence_seconds = _milliseconds("connection_timeout", connection_timeout)
         self._remotes = parse_many("remote_address", remote_address)
+        self._meeting = None if local_cluster is None else path_of("local_cluster", local_cluster)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
         self._version = _version(version)
@@ -188,9 +195,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._closed = False
         self._is_closing = False
         self._closing = threading.RLock()  # held by who closes; a signal's handler may close, too
-        local = None if local_address is None else parse("local_address", local_address)
-        self._role = "client" if local is None else "both" if self._remotes else "server"
-        self._make_links(self._remotes, local)
+        self._local = None if local_address is None else parse("local_address", local_address)
+        self._make_links(self._remotes, self._local)
         self._start()
         self._is_whole = True
 
@@ -220,16 +226,23 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._insecure,
             self._silence_seconds,
         )
-        if local is not None or remotes:
+        if local is not None or remotes or self._meeting is not None:
             refuse_gevent()
-        self._listening: Address | None = None
+        self._server: Server | LocalCluster | None = None
         self._transports: list[Transport] = []
+
+        def diallers() -> list[Dialler]:
+            return [Dialler(remote, self._exchange, terms) for remote in remotes]
+
         try:
-            if local is not None:
-                server = Server(local, self._exchange, terms)
-                self._listening = server.address
-                self._transports.append(server)
-            self._transports += [Dialler(remote, self._exchange, terms) for remote in remotes]
+            if self._meeting is not None:
+                self._server = LocalCluster(self._meeting, self._exchange, terms, local, diallers)
+                self._transports = [self._server]
+            else:
+                if local is not None:
+                    self._server = Server(local, self._exchange, terms)
+                    self._transports.append(self._server)
+                self._transports += diallers()
         except BaseException:  # no descriptors left, say
             self._end_links(0.0)
             raise
@@ -284,8 +297,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     @property
     def local_address(self) -> tuple[str, int] | str | None:
-        """Where it listens, with the port that it took; None if it does not."""
-        return None if self._listening is None else self._listening.public
+        """Where it listens, with the port that it took; None if it does not. In a local cluster one node does."""
+        listening = None if self._server is None else self._server.listening
+        return None if listening is None else listening.public
 
     def peers(self) -> list[Peer]:
         """The nodes that it is linked with, and the addresses at which it looks for others."""
@@ -312,7 +326,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         addresses to dial.
         """
         seconds = self._silence_seconds if timeout is None else _timeout(timeout)
-        return self._exchange.flush(seconds) or not (self._remotes or self._exchange.has_links)
+        return self._exchange.flush(seconds) or not self._expects_links()
 
     async def aconnected(self, count: int = 1, timeout: Duration | None = None) -> bool:
         """`wait_connected` for a task of an event loop."""
@@ -322,7 +336,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
         """`flush` for a task of an event loop."""
         seconds = self._silence_seconds if timeout is None else _timeout(timeout)
         told = await self._until(self._exchange.have_all_written(), seconds) and self._exchange.has_links
-        return told or not (self._remotes or self._exchange.has_links)
+        return told or not self._expects_links()
+
+    def _expects_links(self) -> bool:
+        """Whether there are others to be told, as far as is known here."""
+        follows = isinstance(self._server, LocalCluster) and not self._server.leads
+        return bool(self._remotes) or follows or self._exchange.has_links
 
     async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         from lru_cache.loading import loops
@@ -557,13 +576,18 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     # -- the network's questions ---------------------------------------------------------------------------------------
 
+    def _role(self) -> str:
+        if self._server is None or self._server.listening is None:
+            return "client"
+        return "both" if self._remotes else "server"
+
     def _introduce(self) -> Hello:
         return Hello(
             version=PROTOCOL_VERSION,
             cluster=self._cluster,
             node=self._replica.node,
             region=self._region or "",
-            role=self._role,
+            role=self._role(),
             capacity=min(self._store.capacity, LARGEST_CAPACITY),
             present=self._exchange.present(),
             value_bytes=self._maximum_value_bytes,
@@ -573,11 +597,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
         )
 
     def _after_fork_in_child(self) -> None:
-        """Another node, with its parent's memory: it joins its parent if that listens, else its parent's remotes."""
+        """Another node, with its parent's memory: it joins its parent if that listens, else its parent's remotes; or
+        their local cluster.
+        """
         super()._after_fork_in_child()
         if not self._is_whole:
             return  # its construction failed, or was another thread's and will never end
-        parent = self._listening
+        parent = None if self._server is None or self._meeting is not None else self._server.listening
         for transport in self._transports:
             transport.abandon()
         self._exchange.abandon()
@@ -585,11 +611,14 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._replica.renew(os.urandom(NODE_BYTES), self._monotonic())
         if parent is not None:
             self._remotes = [parent]
-        self._role = "client"
-        if self._remotes and has_gevent():
+        if self._meeting is None:
+            self._local = None
+        if (self._remotes or self._meeting is not None) and has_gevent():
             logger().warning("a forked process makes no links: %s", GEVENT)
-            self._remotes = []
-        self._make_links([] if self._closed else self._remotes, None)
+            self._remotes, self._local, self._meeting = [], None, None
+        if self._closed:
+            self._meeting = None
+        self._make_links([] if self._closed else self._remotes, None if self._closed else self._local)
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]

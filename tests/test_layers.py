@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "copies": SHARED | {"lru_cache_distributed", "replication"},
     "lru_cache_distributed": SHARED
     | {"codecs", "copies", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
-    "network": SHARED | {"replication"},
+    "network": SHARED | {"fork", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
     "server": set(lru_cache.__all__),  # a user like any other

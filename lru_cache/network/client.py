@@ -45,6 +45,9 @@ class Dialler:
         self._tried: set[Any] = set()  # the socket addresses of the last attempt
         self._answered: dict[Any, bytes] = {}  # the nodes that answered there
         self._has_met_itself = False
+        self._patience = terms.silence_seconds  # with a node that was connected to, and does not greet
+        self.has_heard = False  # whether anybody has said a word in the last attempt
+        self._link: Link | None = None
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-dial-{address}", daemon=True)
 
     def start(self) -> None:
@@ -62,6 +65,13 @@ class Dialler:
             self._alarm.close()
         elif self._thread is not threading.current_thread():
             self._thread.join(seconds)
+
+    def end(self, reason: str) -> None:
+        """Stop, and let go of the link that there is."""
+        self.stop()
+        link = self._link
+        if link is not None:
+            link.end(reason)
 
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the thread is not in this process."""
@@ -93,13 +103,7 @@ class Dialler:
                 self.state = "unreachable"
                 logger().exception("dialling %s failed because of a mistake of ours", self.address)
             else:
-                self.state = "connected"
-                logger().info("linked to %s", link)
-                ending = link.run()
-                self.state = "connecting"
-                if not self._stopped:
-                    level = INFO if ending.orderly or self._has_other_link() else WARNING
-                    logger().log(level, "the link to %s ended: %s", link, ending)
+                self.carry(link)
                 if time.monotonic() - began > self._longest_pause:
                     pause = FIRST_PAUSE_SECONDS  # it was a good link, worth an early try
             self._wait_while_needless()
@@ -107,10 +111,34 @@ class Dialler:
             pause = min(2 * pause, self._longest_pause)
         self._alarm.close()
 
+    def carry(self, link: Link) -> None:
+        """Be the thread of a link, until it ends."""
+        self._link = link
+        self.state = "connected"
+        logger().info("linked to %s", link)
+        if self._stopped:
+            link.end("it is not wanted any more")
+        ending = link.run()
+        self._link = None
+        self.state = "connecting"
+        if not self._stopped:
+            level = INFO if ending.orderly or self._has_other_link() else WARNING
+            logger().log(level, "the link to %s ended: %s", link, ending)
+
+    def attempt(self, address: Address, patience: float, terms: Terms) -> Link:
+        """Dial once, for a thread that is not ours; OSError or ProtocolError if there is no link to be had."""
+        self.address, self._patience, self._terms = address, patience, terms
+        return self._dial()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, for the same thread, unless this is stopped."""
+        if not self._stopped:
+            self._alarm.wait(seconds)
+
     def _dial(self) -> Link:
         failure: Exception | None = None
         needless: NeedlessError | None = None
-        self._tried, self._answered = set(), {}
+        self._tried, self._answered, self.has_heard = set(), {}, False
         for family, where in resolve(self.address):
             self._tried.add(where)
             refusal = self._terms.refusal(family, where)
@@ -127,7 +155,7 @@ class Dialler:
         raise failure or needless or OSError("the name has no address")
 
     def _dial_one(self, family: socket.AddressFamily, where: Any) -> Link:
-        deadline = time.monotonic() + self._terms.silence_seconds
+        deadline = time.monotonic() + self._patience
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -178,8 +206,12 @@ class Dialler:
 
     def _finish(self, greeting: Greeting) -> None:
         connection = greeting.connection
-        while not greeting.step():
-            self._wait_for(connection.socket, greeting.deadline, connection.wants_write)
+        deadline = min(greeting.deadline, time.monotonic() + self._patience)
+        try:
+            while not greeting.step():
+                self._wait_for(connection.socket, deadline, connection.wants_write)
+        finally:
+            self.has_heard = self.has_heard or not greeting.is_unheard
 
     def _wait_for(self, sock: socket.socket, deadline: float, writable: bool) -> None:
         number = sock.fileno()

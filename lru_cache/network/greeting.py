@@ -37,6 +37,10 @@ class Terms:
         self._secrets = secrets
         self._trusts_all = insecure or bool(secrets) or contexts is not None
 
+    def with_secret(self, secret: bytes) -> "Terms":
+        """The same for those who know this secret, whatever they know beside it."""
+        return Terms(self._introduce, self._judge, self._clock, (secret,), self.contexts, False, self.silence_seconds)
+
     def refusal(self, family: int, where: Any) -> str | None:
         """Why there must be no link to this socket address, if there must not."""
         if self._trusts_all or is_local(family, where):

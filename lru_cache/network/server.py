@@ -9,6 +9,7 @@ import socket
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,10 +35,25 @@ IDLE_SECONDS = 3_600.0
 
 
 class Server:
-    """Listens on one address from its construction on; AddressError if that cannot be."""
+    """Listens on one address from its construction on; AddressError if that cannot be.
 
-    def __init__(self, address: Address, exchange: Exchange, terms: Terms) -> None:
-        self._sockets, self.address = _listen(address)
+    `may_accept` is asked before anybody is let in; when it says no, this listens no longer. `seizes`: it takes a port
+    also from a server like this one, who has it and may not accept any more; only from one that was made with
+    `may_accept`, too.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        exchange: Exchange,
+        terms: Terms,
+        may_accept: Callable[[], bool] | None = None,
+        seizes: bool = False,
+    ) -> None:
+        self._sockets, self.address = _listen(address, seizes)
+        self._may_accept = may_accept
+        if may_accept is not None:
+            _be_seizable(self._sockets)
         self._exchange = exchange
         self._terms = terms
         self._log = LimitedLog()
@@ -46,8 +62,14 @@ class Server:
         self._strangers: dict[int, tuple[Greeting, str]] = {}  # by descriptor, oldest first
         self._accepts_at = 0.0
         self._link_threads: set[threading.Thread] = set()
+        self._links: set[Link] = set()
         self._inode = _inode(self.address)
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-accept-{self.address}", daemon=True)
+
+    @property
+    def listening(self) -> Address:
+        """Where it does."""
+        return self.address
 
     def start(self) -> None:
         """Begin to accept."""
@@ -57,6 +79,16 @@ class Server:
         """Accept no more. The links are the exchange's to end."""
         self._stopped = True
         self._alarm.ring()
+
+    def end(self, reason: str, seconds: float) -> None:
+        """Stop, wait until nobody can connect any more, and let go of the links that there are."""
+        self.stop()
+        if self._thread.ident is None:
+            self._close_all()
+        elif self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+        for link in list(self._links):
+            link.end(reason)
 
     def join(self, seconds: float) -> None:
         """Wait for its thread, and those of its links, but for the calling one."""
@@ -113,7 +145,9 @@ class Server:
         for number in [number for number in self._strangers if number in ready]:
             self._advance(number)
         self._dismiss_late()
-        if accepts:
+        if accepts and self._may_accept is not None and not self._may_accept():
+            self._stopped = True
+        elif accepts:
             for sock in self._sockets:
                 if sock.fileno() in ready:
                     self._accept(sock)
@@ -200,6 +234,7 @@ class Server:
             link.abandon()
 
     def _carry(self, link: Link) -> None:
+        self._links.add(link)
         try:
             logger().info("linked to %s", link)
             ending = link.run()
@@ -208,6 +243,7 @@ class Server:
             elif not self._stopped:
                 self._log.warning("lost", f"the link to {link} ended: {ending}")
         finally:
+            self._links.discard(link)
             self._link_threads.discard(threading.current_thread())
 
     # -- strangers that stay so --------------------------------------------------------------------------------------
@@ -239,10 +275,10 @@ class Server:
             sock.close()
 
 
-def _listen(address: Address) -> tuple[list[socket.socket], Address]:
+def _listen(address: Address, seizes: bool) -> tuple[list[socket.socket], Address]:
     """Listening sockets for an address, and what it came to be: port 0 takes a free one."""
     try:
-        sockets = [_listen_at_path(address.path)] if address.path is not None else _listen_at_port(address)
+        sockets = [_listen_at_path(address.path)] if address.path is not None else _listen_at_port(address, seizes)
     except UnicodeError as error:
         raise AddressError(f"local_address: {address.host!r} is not a host's name: {error}") from None
     except OSError as error:
@@ -253,18 +289,18 @@ def _listen(address: Address) -> tuple[list[socket.socket], Address]:
     return sockets, address if address.path is not None else address.with_port(sockets[0].getsockname()[1])
 
 
-def _listen_at_port(address: Address) -> list[socket.socket]:
+def _listen_at_port(address: Address, seizes: bool) -> list[socket.socket]:
     if not address.host:  # all interfaces
         if socket.has_dualstack_ipv6():
             with suppress(OSError):
-                return [_bind(socket.AF_INET6, ("::", address.port), dual=True)]
-        return [_bind(socket.AF_INET, ("0.0.0.0", address.port))]  # noqa: S104 - what the empty host asks for
+                return [_bind(socket.AF_INET6, ("::", address.port), seizes, dual=True)]
+        return [_bind(socket.AF_INET, ("0.0.0.0", address.port), seizes)]  # noqa: S104 - what the empty host asks for
     sockets: list[socket.socket] = []
     port = address.port
     found = socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     try:
         for family, _, _, _, where in found:
-            sockets.append(_bind(family, (where[0], port, *where[2:])))
+            sockets.append(_bind(family, (where[0], port, *where[2:]), seizes))
             port = sockets[0].getsockname()[1]  # "localhost" with port 0: the same one for all of its addresses
     except OSError:
         if not sockets:
@@ -273,9 +309,11 @@ def _listen_at_port(address: Address) -> list[socket.socket]:
     return sockets
 
 
-def _bind(family: int, where: object, dual: bool = False) -> socket.socket:
+def _bind(family: int, where: object, seizes: bool, dual: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
+        if seizes:
+            _be_seizable([sock])
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
@@ -285,6 +323,13 @@ def _bind(family: int, where: object, dual: bool = False) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _be_seizable(sockets: list[socket.socket]) -> None:
+    """Let another process of this user listen on the same port from here on, if it asks for that, too."""
+    for sock in sockets:
+        if sock.family != getattr(socket, "AF_UNIX", None) and hasattr(socket, "SO_REUSEPORT"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def _listen_at_path(path: str) -> socket.socket:

@@ -1,0 +1,269 @@
+"""A local cluster: the caches of one user on this machine that give the same name. One listens, the others dial it.
+
+Who listens holds the `Post`. It also listens for, and dials, the rest of the world, for all of them; when it ends,
+whichever of the others is first takes all that over. Who is silent for too long is deposed.
+
+This file must not know how a post is held, nor what links carry.
+"""
+
+import os
+import secrets
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from lru_cache import fork
+from lru_cache.errors import ProtocolError
+from lru_cache.log import logger
+from lru_cache.network.address import Address
+from lru_cache.network.client import Dialler, NeedlessError
+from lru_cache.network.exchange import Exchange
+from lru_cache.network.greeting import Terms
+from lru_cache.network.peer import Peer
+from lru_cache.network.post import Post
+from lru_cache.network.server import Server
+from lru_cache.network.transport import Transport
+
+FIRST_PAUSE_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 0.25
+LONGEST_CHECK_SECONDS = 1.0
+CHECKS_IN_A_SILENCE = 10
+KEEP_SECONDS = 3_600.0  # between two signs that the files are in use
+PATIENCE = 0.9  # of the silence after which a neighbour is dead: who has the post and says nothing for so long loses it
+GREETING = 0.5  # of it, for one attempt
+_HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
+
+T = TypeVar("T", bound="Server | Dialler")
+
+
+class LocalCluster:
+    """One cache's part in it.
+
+    `local` and `regions` are the cluster's: whoever has the post listens at the one, and dials as the others do.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        exchange: Exchange,
+        terms: Terms,
+        local: Address | None,
+        regions: Callable[[], list[Dialler]],
+    ) -> None:
+        self.leads = False
+        self._post = Post(path)
+        self._exchange = exchange
+        self._terms = terms
+        self._local = local
+        self._regions = regions
+        self._silence_seconds = terms.silence_seconds
+        self._longest_pause = min(LONGEST_PAUSE_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
+        self._check_seconds = min(LONGEST_CHECK_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
+        self._dialler = Dialler(Address(path=str(path)), exchange, terms)  # never started: this thread uses it
+        self._stopped = False
+        self._heard_at = time.monotonic()  # the last that we know of somebody in the post who is alive
+        self._state = ""
+        # Held where sockets are made, and across a fork: else a child may have one of which it does not know.
+        self._lock = threading.RLock()
+        self._server: Server | None = None
+        self._outer: Server | None = None
+        self._diallers: list[Dialler] = []
+        self._thread = threading.Thread(target=self._run, name=f"lru_cache-cluster-{path.name}", daemon=True)
+        fork.watch(self)
+
+    def start(self) -> None:
+        """Begin to look for the others."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no part any more. The links are the exchange's to end."""
+        self._stopped = True
+        self._dialler.stop()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its threads, but for the calling one."""
+        if self._thread.ident is None:
+            self._dialler.join(seconds)
+        elif self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def abandon(self) -> None:
+        """Let go of what was inherited by a fork: the post is the parent's."""
+        self._stopped = True
+        self._post.forsake()
+        for each in self._transports():
+            each.abandon()
+        self._dialler.abandon()
+
+    def peers(self) -> list[Peer]:
+        """Where it looks for the others, or for other regions."""
+        if self.leads:
+            return [peer for dialler in list(self._diallers) for peer in dialler.peers()]
+        return self._dialler.peers()
+
+    @property
+    def listening(self) -> Address | None:
+        """Where this cache listens, if it does: for the world, or else for the cluster."""
+        listening = (self._outer or self._server) if self.leads else None
+        return None if listening is None else listening.address
+
+    def _after_fork_in_child(self) -> None:
+        """All is done by `abandon`."""
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopped:
+            try:
+                done = self._turn()
+            except (OSError, ProtocolError) as error:
+                done = False
+                said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+                self._note(f"the local cluster at {self._post.path} cannot be joined, and will be tried again: {said}")
+            except Exception:  # noqa: BLE001 - ours, then; the next turn may do better
+                done = False
+                logger().exception("the local cluster at %s failed because of a mistake of ours", self._post.path)
+            pause = FIRST_PAUSE_SECONDS if done else min(2 * pause, self._longest_pause)
+            if not done:
+                self._dialler.wait(pause)
+        self._dialler.join(0.0)
+
+    def _turn(self) -> bool:
+        """Lead or follow for as long as that goes well; False if it did not begin."""
+        if self._post.take():
+            self._lead(seizes=False)
+            return True
+        began = time.monotonic()
+        self._dialler.has_heard = False
+        try:
+            address, terms = self._meeting(self._post.path)
+            link = self._dialler.attempt(address, self._silence_seconds * GREETING, terms)
+        except NeedlessError:
+            self._heard_at = began
+            return False
+        except (OSError, ProtocolError):
+            if self._dialler.has_heard:
+                self._heard_at = time.monotonic()
+            elif time.monotonic() - self._heard_at < self._silence_seconds * PATIENCE:
+                return False
+            elif not self._stopped and self._post.depose():
+                logger().warning("who listened for the local cluster is silent: another listens at %s", self._post.path)
+                self._lead(seizes=True)
+                return True
+            raise
+        self._state = ""
+        self._dialler.carry(link)
+        # Of a link that fell silent we had heard nothing for almost that long.
+        self._heard_at = time.monotonic() - self._silence_seconds * (PATIENCE - GREETING)
+        return True
+
+    def _lead(self, seizes: bool) -> None:
+        """Have the post, for as long as nobody takes it away."""
+        kept_at = time.monotonic()
+        try:
+            self._server = self._made(lambda: self._listen(self._post.path))
+            self._server.start()
+            self.leads = True
+            self._state = ""
+            logger().info("listening for the local cluster at %s", self._post.path)
+            self._reach_out(seizes)
+            while not self._stopped and self._post.is_held() and self._post.path.exists():
+                self._dialler.wait(self._check_seconds)
+                if self._local is not None and self._outer is None:
+                    self._listen_outside(seizes)
+                if time.monotonic() - kept_at > KEEP_SECONDS:
+                    kept_at = time.monotonic()
+                    self._post.keep()
+        finally:
+            self._step_down()
+
+    def _reach_out(self, seizes: bool) -> None:
+        if self._local is not None:
+            self._listen_outside(seizes)
+        with self._lock:
+            self._diallers = self._regions()
+        for dialler in self._diallers:
+            dialler.start()
+
+    def _listen_outside(self, seizes: bool) -> None:
+        local = self._local
+        assert local is not None
+        try:
+            outer = self._made(lambda: Server(local, self._exchange, self._terms, self._post.is_held, seizes))
+        except OSError as error:
+            self._note(f"{error.strerror}; will be tried again")
+            return
+        self._outer = outer
+        outer.start()
+        self._state = ""
+
+    def _step_down(self) -> None:
+        reason = "its cache was closed" if self._stopped else "another one listens for this local cluster now"
+        self.leads = False
+        seconds = self._silence_seconds
+        try:
+            for dialler in self._diallers:
+                dialler.end(reason)
+            for server in self._servers():
+                server.end(reason, seconds)
+            self._post.leave()
+            deadline = time.monotonic() + seconds
+            for each in self._transports():
+                each.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            self._post.leave()
+            self._server, self._outer, self._diallers = None, None, []
+            self._heard_at = time.monotonic()
+
+    def _servers(self) -> list[Server]:
+        return [each for each in (self._server, self._outer) if each is not None]
+
+    def _transports(self) -> list[Transport]:
+        return [*self._servers(), *self._diallers]
+
+    def _made(self, make: Callable[[], T]) -> T:
+        with self._lock:
+            return make()
+
+    def _note(self, line: str) -> None:
+        """Log what goes wrong, once."""
+        if line != self._state and not self._stopped:
+            logger().warning("%s", line)
+        self._state = line
+
+    # -- where to meet: a Unix socket, or a file that says which port and secret ---------------------------------------
+
+    def _listen(self, path: Path) -> Server:
+        if _HAS_UNIX_SOCKETS:
+            with suppress(FileNotFoundError):
+                path.unlink()  # what was left over: nobody but the holder of the post listens here
+            return Server(Address(path=str(path)), self._exchange, self._terms, self._post.is_held)
+        secret = secrets.token_hex(32)
+        server = Server(
+            Address("127.0.0.1", 0), self._exchange, self._terms.with_secret(secret.encode()), self._post.is_held
+        )
+        draft = path.with_name(f"{path.name}.new")
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        draft.touch(0o600, exist_ok=False)
+        draft.write_text(f"{server.address.port} {secret}")
+        draft.replace(path)
+        return server
+
+    def _meeting(self, path: Path) -> tuple[Address, Terms]:
+        """Whom to dial, and how. OSError if there is nobody yet, or it is somebody else's."""
+        found = path.lstat()
+        if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+            raise PermissionError(f"{str(path)!r} is another user's")
+        if stat.S_ISSOCK(found.st_mode):
+            return Address(path=str(path)), self._terms
+        port, _, secret = path.read_text().partition(" ")
+        if not port.isdigit() or not secret:
+            raise OSError(f"{str(path)!r} is no socket of a cache")
+        return Address("127.0.0.1", int(port)), self._terms.with_secret(secret.encode())
