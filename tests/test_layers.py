@@ -34,7 +34,7 @@ LAYERS: dict[str, set[str]] = {
     "network": SHARED | {"fork", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
-    "server": set(lru_cache.__all__),  # a user like any other
+    "server": {*lru_cache.__all__, "codecs"},  # a user like any other
     "__main__": {"server"},
 }
 

@@ -4,8 +4,10 @@
     node.py           a node: the cache, its socket, its signals
     preload.py        pairs out of an SQLite database
     database.py       such a database, made of pairs in a file or of made-up ones
+    named_codecs.py   codecs that the operator names
     app.py            what is asked for over HTTP, and what is answered
     bodies.py         the shapes of the requests and answers, which are also what the OpenAPI description says
+    data.py           values as what JSON can say
     keys.py           which keys are taken
     secrets.py        secrets out of files
     errors.py         what ends a command

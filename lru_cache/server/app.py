@@ -23,6 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from lru_cache.server import bodies, metrics
+from lru_cache.server.data import Data, NotJSONError
 from lru_cache.server.guard import Guard, Requests
 from lru_cache.server.keys import UUID4_PATTERN, BadKeyError, read_key, read_uuid4
 from lru_cache.server.live import Live
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from lru_cache import LRUCacheDistributed
+    from lru_cache.codecs import Codec
 
 JSON = "application/json"
 LINES = "application/x-ndjson"
@@ -50,7 +52,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 @dataclass(frozen=True)
 class Settings:
-    """How a node behaves towards those who ask."""
+    """How a node behaves towards those who ask. With `codecs`, which are its cache's, it answers with any value."""
 
     read_only: bool = False
     key_format: str | None = None
@@ -58,6 +60,7 @@ class Settings:
     token: str | None = None
     only_local: bool = False
     maximum_body_bytes: int = MAXIMUM_BODY_BYTES
+    codecs: "tuple[Codec[Any], ...] | None" = None
 
 
 class _KeyConvertor(Convertor[str]):
@@ -118,6 +121,8 @@ def make_app(cache: "LRUCacheDistributed[str, str]", settings: Settings | None =
     _add_watching(app, cache, live, metrics.make_registry(cache, requests, installed_version()))
     app.openapi_schema = deepcopy(app.openapi())  # which would share what all nodes describe their keys with
     _describe_keys(app.openapi_schema, settings)
+    if settings.codecs is not None:
+        _describe_data(app.openapi_schema)
     return app
 
 
@@ -133,17 +138,18 @@ def installed_version() -> str:
 
 
 def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings: Settings) -> None:
+    pair, alone, held = bodies.OF_TEXTS if settings.codecs is None else bodies.OF_DATA
+    say = _text if settings.codecs is None else _data_with(settings.codecs)
+
     def read(key: str) -> Any:
         value = cache.get(key, _ABSENT)
         if value is _ABSENT:
             raise HTTPException(404, "the key was not found")
-        if not isinstance(value, str):
-            raise HTTPException(409, f"the value is no string but a {type(value).__name__}, set by a program in Python")
-        return value
+        return say(value)
 
     @app.get(
         "/get/{key:key}",
-        response_model=bodies.Pair,
+        response_model=pair,
         responses=_documented(400, 404, 409, 422),
         openapi_extra=_KEY_IN_PATH,
     )
@@ -157,7 +163,7 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
     answering = Route("/get/{key:key}", get, methods=["GET"])
     app.router.routes.insert(0, answering)
 
-    @app.post("/get_value", response_model=bodies.Value, responses=_documented(400, 404, 408, 409, 413, 422))
+    @app.post("/get_value", response_model=alone, responses=_documented(400, 404, 408, 409, 413, 422))
     async def get_value(wanted: bodies.Wanted) -> Response:
         """The value of a key that is a version 4 UUID."""
         try:
@@ -167,9 +173,7 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
         given = wanted.key in cache  # a node that takes any key may hold it as it is written
         return _answer({"value": read(wanted.key if given else canonical)})
 
-    @app.get(
-        "/keys/{key:key}", response_model=bodies.Held, responses=_documented(400, 404, 422), openapi_extra=_KEY_IN_PATH
-    )
+    @app.get("/keys/{key:key}", response_model=held, responses=_documented(400, 404, 422), openapi_extra=_KEY_IN_PATH)
     async def look_up(request: Request) -> Response:
         """What is known of a key, without counting as a use of it."""
         key, kept = _key_in_path(request, settings)
@@ -180,14 +184,13 @@ def _add_reading(app: FastAPI, cache: "LRUCacheDistributed[str, str]", settings:
             value = _ABSENT
         if value is _ABSENT:
             raise HTTPException(404, "the key was not found")
-        text = value if isinstance(value, str) else None
         return _answer(
             {
                 "key": key,
                 "type": type(value).__name__,
-                "characters": None if text is None else len(text),
+                "characters": len(value) if isinstance(value, str) else None,
                 "expires_in": life if life is None or math.isfinite(life) else None,
-                "val": text if settings.show_values else None,
+                "val": _unless_refused(say, value) if settings.show_values else None,
             }
         )
 
@@ -294,6 +297,32 @@ def _readable_key(key: str, settings: Settings) -> str:
         raise HTTPException(422, str(error)) from None
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise HTTPException(409, f"the value is no string but a {type(value).__name__}, set by a program in Python")
+    return value
+
+
+def _data_with(codecs: "tuple[Codec[Any], ...]") -> Callable[[Any], Any]:
+    data = Data(codecs)
+
+    def data_of(value: Any) -> Any:
+        try:
+            return data.of(value)
+        except NotJSONError as error:
+            kind = type(value).__name__
+            raise HTTPException(409, f"the value is a {kind}, of which JSON cannot say all: {error}") from None
+
+    return data_of
+
+
+def _unless_refused(say: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return say(value)
+    except HTTPException:
+        return None
+
+
 def _answer(content: dict[str, Any], status: int = 200) -> Response:
     return Response(_encode(content), status, media_type=JSON)
 
@@ -359,6 +388,14 @@ def _describe_keys(description: dict[str, Any], settings: Settings) -> None:
                 restricted += [parameter["schema"] for parameter in operation.get("parameters", [])]
     for shape in restricted:
         shape["pattern"] = UUID4_PATTERN
+
+
+def _describe_data(description: dict[str, Any]) -> None:
+    """Say what becomes of a value that is no text."""
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            if "409" in operation["responses"]:
+                operation["responses"]["409"]["description"] = "JSON cannot say the value"
 
 
 def _refusals(settings: Settings) -> dict[int | str, dict[str, Any]]:

@@ -1,10 +1,12 @@
 """The shapes of what is asked and answered, which are also what the OpenAPI description says. No behaviour here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
 
 LONGEST_LIFE_SECONDS = 1e10  # about 300 years: whoever wants more wants no expiry
+
+DATA = "A text as it is, anything else as the data that its codec makes of it."
 
 
 def _encodable(text: str) -> str:
@@ -32,6 +34,12 @@ class Pair(Shape):
     val: Text
 
 
+class PairOfData(Pair):
+    """A key and its value, which need not be a text."""
+
+    val: Any = Field(description=DATA)
+
+
 class NewPair(Pair):
     """A key and the value to keep for it."""
 
@@ -54,6 +62,12 @@ class Value(Shape):
     value: StrictStr
 
 
+class ValueOfData(Shape):
+    """A value alone, which need not be a text."""
+
+    value: Any = Field(description=DATA)
+
+
 class Deleted(Shape):
     """What a deletion did."""
 
@@ -69,6 +83,17 @@ class Held(Shape):
     characters: int | None = Field(description="The value's length, if it is a string.")
     expires_in: float | None = Field(description="Seconds; null: never.")
     val: StrictStr | None = Field(description="Null unless the node was started with --show-values.")
+
+
+class HeldData(Held):
+    """What is known of a key without reading it; its value need not be a text."""
+
+    val: Any = Field(description="Null unless the node was started with --show-values, and where JSON cannot say it.")
+
+
+OF_TEXTS = Pair, Value, Held
+OF_DATA = PairOfData, ValueOfData, HeldData
+"""What is answered to who reads, where values are texts, and where they may be any data."""
 
 
 class Message(Shape):

@@ -36,10 +36,9 @@ class Client:
         self._prefix = parts.path.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
-    def get(self, key: str) -> str:
-        """The value of a key. NotFoundError if there is none."""
-        value: str = self._ask("GET", f"/get/{_quoted(key)}")["val"]
-        return value
+    def get(self, key: str) -> Any:
+        """The value of a key: a text, or what the node makes of any other. NotFoundError if there is none."""
+        return self._ask("GET", f"/get/{_quoted(key)}")["val"]
 
     def set(self, key: str, value: str, expires_in: float | None = None) -> None:
         """Set a key."""

@@ -4,9 +4,11 @@ Must not know how anything is done. What the extra brings is imported when it is
 """
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -76,8 +78,8 @@ def _serve(arguments: list[str]) -> int:
         from lru_cache.server.node import NodeOptions, run
     except ModuleNotFoundError as error:
         raise _lacks_extra(error) from error
-    joined = tuple(address for addresses in given.join for address in addresses)
-    return run(NodeOptions(**{**vars(given), "join": joined}))
+    several = {option: tuple(chain.from_iterable(getattr(given, option))) for option in ("join", "codecs")}
+    return run(NodeOptions(**{**vars(given), **several}))
 
 
 def _get(arguments: list[str]) -> int:
@@ -85,7 +87,8 @@ def _get(arguments: list[str]) -> int:
     parser.add_argument("key", metavar="KEY")
     given = parser.parse_args(arguments)
     try:
-        print(_client(given).get(given.key))  # noqa: T201
+        value = _client(given).get(given.key)
+        print(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))  # noqa: T201
     except NotFoundError as error:
         return _complain(str(error), EXIT_FAILED)
     return 0
@@ -185,6 +188,15 @@ def _serve_parser() -> argparse.ArgumentParser:
     add("--read-only", action="store_true", help="refuse writes over HTTP")
     add("--key-format", choices=KEY_FORMATS, help="take only such keys")
     add("--show-values", action="store_true", help="let the page show values")
+    add(
+        "--codecs",
+        type=_module_and_name,
+        metavar="MODULE:NAME",
+        nargs="+",
+        action="append",
+        default=[],
+        help="answer with any value, as JSON; codecs in Python modules, for values of your own classes",
+    )
     return parser
 
 
@@ -211,6 +223,13 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text[:9]) <= _LARGEST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {_LARGEST_PORT}")
+
+
+def _module_and_name(text: str) -> str:
+    module, _, name = text.partition(":")
+    if module and name:
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not MODULE:NAME")
 
 
 def _count(text: str) -> int:

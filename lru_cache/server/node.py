@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,12 +20,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lru_cache import LRUCacheDistributed, LRUCacheError
-from lru_cache.server import preload
+from lru_cache.server import named_codecs, preload
 from lru_cache.server.app import Settings, make_app
 from lru_cache.server.connections import BoundedProtocol
 from lru_cache.server.errors import CommandError
 from lru_cache.server.keys import BadKeyError, read_key
 from lru_cache.server.secrets import read_secret_file, read_token_file
+
+if TYPE_CHECKING:
+    from lru_cache.codecs import Codec
 
 DEFAULT_DATABASE = "input.db"
 DEFAULT_CAPACITY = 50_000
@@ -35,7 +39,7 @@ FLUSH_SECONDS = 1.0  # for what was written to be told to the other nodes
 JOIN_SECONDS = 2.0
 BACKLOG = 2_048
 EXIT_INTERRUPTED = 130
-OPTIONS = {"remote_address": "--join", "local_address": "--listen", "region": "--region"}
+OPTIONS = {"remote_address": "--join", "local_address": "--listen", "region": "--region", "codecs": "--codecs"}
 """The cache's arguments, and the options that they come from."""
 
 
@@ -56,6 +60,7 @@ class NodeOptions:
     read_only: bool = False
     key_format: str | None = None
     show_values: bool = False
+    codecs: tuple[str, ...] = ()
 
 
 def run(options: NodeOptions) -> int:
@@ -63,6 +68,7 @@ def run(options: NodeOptions) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     token = None if options.token_file is None else read_token_file(options.token_file)
     secret = None if options.secret_file is None else read_secret_file(options.secret_file)
+    codecs = named_codecs.load(options.codecs)
     pairs = read_pairs(options)
     local = is_loopback(options.host)
     settings = Settings(
@@ -71,8 +77,9 @@ def run(options: NodeOptions) -> int:
         show_values=options.show_values,
         token=token,
         only_local=local,
+        codecs=codecs if options.codecs else None,
     )
-    with bind(options.host, options.port) as listening, make_cache(options, secret, len(pairs)) as cache:
+    with bind(options.host, options.port) as listening, make_cache(options, secret, len(pairs), codecs) as cache:
         if options.join and pairs:
             cache.wait_connected(timeout=JOIN_SECONDS)  # so that what the others hold comes before what the file says
         fill(cache, pairs)
@@ -107,7 +114,9 @@ def read_pairs(options: NodeOptions) -> preload.Pairs:
     return pairs
 
 
-def make_cache(options: NodeOptions, secret: str | None, preloaded: int) -> "LRUCacheDistributed[str, str]":
+def make_cache(
+    options: NodeOptions, secret: str | None, preloaded: int, codecs: "tuple[Codec[Any], ...]" = ()
+) -> "LRUCacheDistributed[str, str]":
     """Make the cache, with room for what is preloaded and as much again as any has."""
     try:
         return LRUCacheDistributed(
@@ -117,6 +126,7 @@ def make_cache(options: NodeOptions, secret: str | None, preloaded: int) -> "LRU
             local_address=options.listen,
             region=options.region,
             secret=secret,
+            codecs=codecs,
         )
     except (LRUCacheError, ValueError) as error:
         raise CommandError(_in_options_words(error)) from error

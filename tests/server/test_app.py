@@ -3,11 +3,15 @@
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from lru_cache import codecs
 from lru_cache.server.app import Settings
 from lru_cache.testing import ManualClock
 from tests.server.nodes import Answer, ThreadNode
@@ -177,6 +181,101 @@ def test_a_value_of_a_python_program_that_is_no_string_is_a_conflict(node: Threa
     node.cache.set("decimal", Decimal(1))
     assert get(node, "decimal").status == 409
     assert "Decimal" in get(node, "decimal").message
+
+
+# -- values of any kind ------------------------------------------------------------------------------------------------
+
+
+class Color(Enum):
+    RED = 1
+
+
+@dataclass
+class Point:
+    x: Any
+    color: Color = Color.RED
+
+
+CODECS = (codecs.dataclass(Point), codecs.enum(Color))
+
+
+@pytest.fixture
+def reader(start_node: StartNode) -> ThreadNode:
+    """A node that answers with any value."""
+    return start_node(Settings(codecs=CODECS, show_values=True), codecs=CODECS)
+
+
+def deep(depth: int) -> Any:
+    value: Any = "at last"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (Point(Decimal("1.5")), {"x": "1.5", "color": "RED"}),
+        ([Color.RED, {"a": (1, None)}], ["RED", {"a": [1, None]}]),
+        (None, None),
+        (b"text", "text"),
+        ("text", "text"),
+        (deep(128), deep(128)),
+    ],
+    ids=["dataclass", "list", "none", "bytes", "text", "deep"],
+)
+def test_with_codecs_a_value_of_any_kind_is_answered_as_json(reader: ThreadNode, value: Any, said: Any) -> None:
+    reader.cache.set(UUID4, value)
+    assert get(reader, UUID4).json == {"key": UUID4, "val": said}
+    assert get_value(reader, UUID4).json == {"value": said}
+    assert reader.ask("GET", f"/keys/{UUID4}").json == {
+        "key": UUID4, "type": type(value).__name__, "characters": 4 if value == "text" else None,
+        "expires_in": pytest.approx(5_184_000, abs=60), "val": said,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (Point(b"\xff"), "the value is a Point, of which JSON cannot say all: bytes that are not UTF-8"),
+        (float("nan"), "the value is a float, of which JSON cannot say all: the number nan"),
+        ({1: 2}, "the value is a dict, of which JSON cannot say all: a key of a dict that is no text but a int"),
+        (10**5_000, "the value is a int, of which JSON cannot say all: an integer of more than 1,024 bits"),
+        (Point(Point(deep(127))), "the value is a Point, of which JSON cannot say all: what is nested so deep"),
+    ],
+    ids=["bytes", "nan", "key", "integer", "deep"],
+)
+def test_what_json_cannot_say_is_a_conflict_that_says_what(reader: ThreadNode, value: Any, why: str) -> None:
+    reader.cache.set(UUID4, value)
+    for answer in (get(reader, UUID4), get_value(reader, UUID4)):
+        assert (answer.status, answer.message) == (409, why)
+    found = reader.ask("GET", f"/keys/{UUID4}").json
+    assert (found["type"], found["val"]) == (type(value).__name__, None)
+
+
+def test_a_value_of_any_kind_is_not_shown_unless_the_node_may(start_node: StartNode) -> None:
+    node = start_node(Settings(codecs=CODECS), codecs=CODECS)
+    node.cache.set("a", Point(1))
+    found = node.ask("GET", "/keys/a").json
+    assert (found["type"], found["characters"], found["val"]) == ("Point", None, None)
+
+
+def test_what_a_codec_is_lacking_for_is_a_miss(start_node: StartNode) -> None:
+    program = start_node(local_address=("127.0.0.1", 0), codecs=CODECS)
+    node = start_node(Settings(codecs=()), remote_address=program.cache.local_address)
+    assert node.cache.wait_connected(timeout=10)
+    program.cache.set("known", [1])
+    program.cache.set("unknown", Point(1))
+    assert program.cache.flush(timeout=10)
+    assert get(node, "known").json["val"] == [1]
+    assert get(node, "unknown").status == 404
+
+
+def test_with_codecs_what_is_written_is_text_all_the_same(reader: ThreadNode) -> None:
+    assert put(reader, "a", ["b"]).status == 422  # type: ignore[arg-type]
+    reader.cache.set("a", Point(1))
+    assert put(reader, "a", '{"x": 2}').json == {"key": "a", "val": '{"x": 2}'}
+    assert get(reader, "a").json["val"] == '{"x": 2}'
 
 
 # -- the read-only seed ------------------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lru_cache import LRUCacheDistributed, codecs
 from lru_cache.server import node as node_module
 from lru_cache.server.app import Settings
 from lru_cache.server.command_line import main
@@ -45,6 +47,22 @@ def make_database(path: str, rows: int = 2, key: str = "key") -> None:
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"CREATE TABLE pairs ({key} TEXT, val TEXT)")
         database.executemany("INSERT INTO pairs VALUES (?, ?)", ((f"k{i}", f"v{i}") for i in range(rows)))
+
+
+SHOP = """
+from dataclasses import dataclass
+
+from lru_cache import codecs
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+CODECS = [codecs.dataclass(Point, name="point")]
+"""
 
 
 def complaint(captured: Captured) -> str:
@@ -98,10 +116,27 @@ def test_a_preload_larger_than_usual_has_room(stopping_at_once: list[Any], monke
         (["--listen", "nonsense"], "--listen: 'nonsense' is no address; write \"host:port\", "),
         (["--join", "nonsense"], "--join: 'nonsense' is no address; write \"host:port\", "),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:"),
+        (
+            ["--codecs", "nowhere:CODECS"],
+            "--codecs: cannot take nowhere:CODECS: ModuleNotFoundError: No module named 'n",
+        ),
+        (
+            ["--codecs", "json:CODECS"],
+            "--codecs: cannot take json:CODECS: AttributeError: module 'json' has no attribu",
+        ),
+        (
+            ["--codecs", "json:dumps"],
+            "--codecs: json:dumps must be made by lru_cache.codecs, such as [codecs.dataclass(",
+        ),
+        (["--codecs", "shop:CODECS", "--codecs", "shop:CODECS"], "--codecs: shop.Point is encoded already, or has two"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(capsys: Captured, arguments: list[str], reason: str) -> None:
+def test_what_cannot_be_done_is_said_in_one_line(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
     make_database("pairs.db")
+    Path("shop.py").write_text(SHOP)
+    monkeypatch.syspath_prepend("")
     Path("broken.db").write_text("no database\n" * 100)
     Path("empty").write_text("\n")
     Path("spaces").write_text("a b\n")
@@ -132,7 +167,8 @@ def test_a_node_that_others_can_reach_without_a_token_warns(stopping_at_once: li
     [
         ["nonsense"], ["--nonsense"], ["--port", "x"], ["--port", "65536"], ["--port", "-1"], ["--capacity", "0"],
         ["--expiration", "0"], ["--expiration", "nan"], ["--key-format", "uuid1"], ["get"], ["set", "a"],
-        ["set", "a", "b", "--expires-in", "-1"], ["delete", "a", "b"],
+        ["set", "a", "b", "--expires-in", "-1"], ["delete", "a", "b"], ["--codecs"], ["--codecs", "shop"],
+        ["--codecs", "shop:"], ["--codecs", ":CODECS"],
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_one_line_and_status_2(capsys: Captured, arguments: list[str]) -> None:
@@ -205,6 +241,13 @@ def test_a_node_that_is_not_there_is_said(capsys: Captured) -> None:
     assert complaint(capsys) == f"lru_cache: cannot talk to http://127.0.0.1:{port}: Connection refused\n"
 
 
+def test_what_is_no_text_is_printed_as_json(start_node: StartNode, capsys: Captured) -> None:
+    node = start_node(Settings(codecs=()))
+    node.cache.set("a", ["ü", None])
+    assert main(["get", "a", "--node", f"http://127.0.0.1:{node.port}"]) == 0
+    assert capsys.readouterr().out == '["ü", null]\n'
+
+
 # -- whole processes ---------------------------------------------------------------------------------------------------
 
 
@@ -237,3 +280,28 @@ def test_three_nodes_are_one_cache(start_process: Callable[..., Any], tmp_path: 
     assert third.ask("DELETE", "/keys/k1").json["deleted"]
     eventually(lambda: first.ask("GET", "/get/k1").status == 404)
     assert [node.end()[0] for node in (first, second, third)] == [0, 0, 0]
+
+
+@dataclass
+class Point:
+    """The program's own; the node has another, of the same codec's name."""
+
+    x: int
+
+
+def test_a_node_with_codecs_serves_what_a_program_of_its_cluster_has_set(
+    start_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It finds their module in its working directory. Another node, without them, passes the value on."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    without = start_process("--port", 0, "--listen", "127.0.0.1:0")
+    address = re.search(r"nodes at (\S+)", without.first_line)[1]
+    node = start_process("--port", 0, "--join", address, "--codecs", "shop:CODECS")
+    known = [codecs.dataclass(Point, name="point")]
+    with LRUCacheDistributed[str, Any](remote_address=address, codecs=known) as program:
+        assert program.wait_connected(timeout=10)
+        program.set("home", [Point(1)])
+        eventually(lambda: node.ask("GET", "/get/home").status == 200)
+        assert node.ask("GET", "/get/home").json["val"] == [{"x": 1, "y": 0}]
+        assert without.ask("GET", "/get/home").status == 404
+    assert [each.end()[0] for each in (node, without)] == [0, 0]

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_any_key_can_be_looked_up_and_is_shown_as_it_is(browser: Browser, start_
     assert f"the value of {key}" in browser.text("#found")
     assert browser.evaluate("document.title") == "cache node"
     assert browser.evaluate("document.querySelectorAll('#found script, #found img').length") == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [([1, {"a": EVIL}], json.dumps([1, {"a": EVIL}], separators=(",", ":"))), (b"\xff", "null, or")]
+)
+def test_a_value_that_is_no_text_is_shown_as_json(
+    browser: Browser, start_node: StartNode, value: Any, shown: str
+) -> None:
+    node = start_node(Settings(codecs=(), show_values=True))
+    node.cache.set("a", value)
+    browser.open(url(node))
+    is_live(browser)
+    browser.fill_in("#key", "a")
+    browser.wait_for("document.querySelector('#found dd')")
+    assert shown in browser.text("#found")
+    assert browser.evaluate("document.title") == "cache node"
 
 
 def test_a_key_that_is_not_held_is_said(browser: Browser, start_node: StartNode) -> None:
