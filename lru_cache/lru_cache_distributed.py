@@ -23,8 +23,10 @@ from lru_cache.errors import ProtocolError
 from lru_cache.loading.single_flight import Flight
 from lru_cache.log import logger
 from lru_cache.lru_cache import AnyLoader, AnyManyLoader, LRUCache
-from lru_cache.network.address import Address, AddressLike, parse, parse_many
+from lru_cache.network.address import Address, AddressLike, parse
+from lru_cache.network.choosing import ALL_OF
 from lru_cache.network.client import Dialler
+from lru_cache.network.discovery import Discovery
 from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import LONGEST_NAME_CHARACTERS, PROTOCOL_VERSION, Hello
@@ -35,6 +37,7 @@ from lru_cache.network.peer import Peer
 from lru_cache.network.post import path_of
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
+from lru_cache.network.sources import AddressSource, read_remotes
 from lru_cache.replication import (
     FRAME_MARGIN_BYTES,
     NODE_BYTES,
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
     from lru_cache.codecs import Codec
     from lru_cache.loading.freshness import Bare
     from lru_cache.network.security import TLS
-    from lru_cache.network.transport import Transport
+    from lru_cache.network.transport import Dialling, Transport
     from lru_cache.removal import Removal
 
 K = TypeVar("K")
@@ -82,6 +85,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
     - `connection_timeout`, in milliseconds: a peer from which nothing is heard for so long is dead, until it is back.
     - `remote_address`: where to dial; one address or a list of them. `local_address`: where to listen. Either, both or
       none. `(host, port)`, `"host:port"`, `"[::1]:port"` or the path of a Unix socket; port 0 takes a free one.
+      "dns://name:port" dials all addresses of a name, which is asked again and again, and a function all that it
+      returns. Of more than eight each node dials a few.
     - `region` names where this is, for people; only caches of one `cluster` talk to each other.
     - `version` is that of the application's data, an int or a text: part of each key, so that code of another version
       reads none of what this one keeps. An invalidation, or a `clear`, is of all versions.
@@ -112,7 +117,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         maximum_capacity: int | None = 50_000,
         expiration_time: Duration | None = 5_184_000,
         connection_timeout: float | timedelta = 3600,
-        remote_address: AddressLike | list[AddressLike] | None = None,
+        remote_address: "AddressLike | AddressSource | list[AddressLike | AddressSource] | None" = None,
         local_address: AddressLike | None = None,
         *,
         region: str | None = None,
@@ -159,7 +164,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         )
         self._clock = clock
         self._silence_seconds = _milliseconds("connection_timeout", connection_timeout)
-        self._remotes = parse_many("remote_address", remote_address)
+        self._remotes, self._sources = read_remotes("remote_address", remote_address)
         self._meeting = None if local_cluster is None else path_of("local_cluster", local_cluster)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
@@ -226,28 +231,41 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._insecure,
             self._silence_seconds,
         )
-        if local is not None or remotes or self._meeting is not None:
+        if local is not None or remotes or self._sources or self._meeting is not None:
             refuse_gevent()
         self._server: Server | LocalCluster | None = None
         self._transports: list[Transport] = []
 
-        def diallers() -> list[Dialler]:
-            return [Dialler(remote, self._exchange, terms) for remote in remotes]
-
         try:
             if self._meeting is not None:
-                self._server = LocalCluster(self._meeting, self._exchange, terms, local, diallers)
+                self._server = LocalCluster(
+                    self._meeting, self._exchange, terms, local, lambda: self._diallers(remotes, terms)
+                )
                 self._transports = [self._server]
             else:
                 if local is not None:
                     self._server = Server(local, self._exchange, terms)
                     self._transports.append(self._server)
-                self._transports += diallers()
+                self._transports += self._diallers(remotes, terms)
         except BaseException:  # no descriptors left, say
             self._end_links(0.0)
             raise
         self._share_writes()
         _open_caches[id(self)] = self
+
+    def _diallers(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":
+        exchange = self._exchange
+        if not self._sources and len(remotes) <= ALL_OF:
+            return [Dialler(remote, exchange, terms) for remote in remotes]
+        return [
+            Discovery(
+                remotes,
+                self._sources,
+                lambda address, found, on_loss: Dialler(address, exchange, terms, found, on_loss),
+                lambda: None if self._server is None else self._server.listening,
+                lambda: exchange.node,
+            )
+        ]
 
     def _share_writes(self) -> None:
         """From here on the replica hears of each write, and the links of its news."""
@@ -341,7 +359,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _expects_links(self) -> bool:
         """Whether there are others to be told, as far as is known here."""
         follows = isinstance(self._server, LocalCluster) and not self._server.leads
-        return bool(self._remotes) or follows or self._exchange.has_links
+        return bool(self._remotes) or bool(self._sources) or follows or self._exchange.has_links
 
     async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         from lru_cache.loading import loops
@@ -579,7 +597,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     def _role(self) -> str:
         if self._server is None or self._server.listening is None:
             return "client"
-        return "both" if self._remotes else "server"
+        return "both" if self._remotes or self._sources else "server"
 
     def _introduce(self) -> Hello:
         return Hello(
@@ -610,15 +628,18 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._closing, self._is_closing = threading.RLock(), False
         self._replica.renew(os.urandom(NODE_BYTES), self._monotonic())
         if parent is not None:
-            self._remotes = [parent]
+            self._remotes, self._sources = [parent], []
         if self._meeting is None:
             self._local = None
-        if (self._remotes or self._meeting is not None) and has_gevent():
+        if (self._remotes or self._sources or self._meeting is not None) and has_gevent():
             logger().warning("a forked process makes no links: %s", GEVENT)
-            self._remotes, self._local, self._meeting = [], None, None
+            self._forget_addresses()
         if self._closed:
-            self._meeting = None
-        self._make_links([] if self._closed else self._remotes, None if self._closed else self._local)
+            self._forget_addresses()
+        self._make_links(self._remotes, self._local)
+
+    def _forget_addresses(self) -> None:
+        self._remotes, self._sources, self._local, self._meeting = [], [], None, None
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]

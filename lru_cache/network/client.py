@@ -8,6 +8,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from logging import INFO, WARNING
 from typing import Any
 
@@ -24,6 +25,8 @@ from lru_cache.network.peer import Peer
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
+FORBEARANCE_SECONDS = 10.0  # before it is said that an address does not answer which somebody has told of
+GIVEN = "given"  # how an address was found
 MYSELF = "this is myself"  # a state, and what the log says
 
 
@@ -32,10 +35,22 @@ class NeedlessError(RefusedError):
 
 
 class Dialler:
-    """One remote address. If its name stands for several, each is tried until there is a link."""
+    """One remote address. If its name stands for several, each is tried until there is a link.
 
-    def __init__(self, address: Address, exchange: Exchange, terms: Terms) -> None:
+    `found`: how the address was found, for people. `on_loss` is called when a link has ended.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        exchange: Exchange,
+        terms: Terms,
+        found: str = GIVEN,
+        on_loss: Callable[[], object] | None = None,
+    ) -> None:
         self.address = address
+        self._found = found
+        self._on_loss = on_loss
         self.state = "connecting"
         self._exchange = exchange
         self._terms = terms
@@ -48,6 +63,9 @@ class Dialler:
         self._patience = terms.silence_seconds  # with a node that was connected to, and does not greet
         self.has_heard = False  # whether anybody has said a word in the last attempt
         self._link: Link | None = None
+        self._forbearance = 0.0 if found == GIVEN else FORBEARANCE_SECONDS
+        self._noted = False  # whether a line was logged of the state that it is in
+        self._changed_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-dial-{address}", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +91,11 @@ class Dialler:
         if link is not None:
             link.end(reason)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread has not ended."""
+        return self._thread.is_alive()
+
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the thread is not in this process."""
         self._stopped = True
@@ -82,8 +105,10 @@ class Dialler:
         """Its address, while there is no link that has more to tell."""
         if self.state == "connected" or self._has_other_link():
             return []
+        if self.state == MYSELF and self._found != GIVEN:
+            return []
         node = self._exchange.node.hex() if self.state == MYSELF else None
-        return [Peer(node, None, str(self.address), None, self.state, None, None, 0)]
+        return [Peer(node, None, str(self.address), None, self.state, None, None, 0, self._found)]
 
     # -- the thread --------------------------------------------------------------------------------------------------
 
@@ -121,6 +146,8 @@ class Dialler:
         ending = link.run()
         self._link = None
         self.state = "connecting"
+        if self._on_loss is not None:
+            self._on_loss()
         if not self._stopped:
             level = INFO if ending.orderly or self._has_other_link() else WARNING
             logger().log(level, "the link to %s ended: %s", link, ending)
@@ -179,7 +206,7 @@ class Dialler:
 
     def _make_link(self, greeting: Greeting, shown_address: str) -> Link:
         feed = self._exchange.feed()
-        link = Link(feed, greeting, shown_address, self._terms.silence_seconds)
+        link = Link(feed, greeting, shown_address, self._terms.silence_seconds, self._found)
         try:
             feed.join(link)
         except RefusedError as error:
@@ -191,7 +218,7 @@ class Dialler:
         return link
 
     def _note_itself(self, shown_address: str) -> None:
-        if not self._has_met_itself:
+        if not self._has_met_itself and self._found == GIVEN:
             logger().warning("%s, an address of %s: %s; it is passed over", shown_address, self.address, MYSELF)
         self._has_met_itself = True
 
@@ -259,10 +286,15 @@ class Dialler:
             self._alarm.wait(seconds)
 
     def _note(self, state: str, line: str) -> None:
-        """Log a change of state, once."""
-        if self.state != state and not self._stopped:
+        """Log a change of state, once; of an address that may soon be gone, only if it lasts."""
+        now = time.monotonic()
+        if self.state != state:
+            self.state = state
+            self._noted = False
+            self._changed_at = now
+        if not (self._noted or self._stopped) and now - self._changed_at >= self._forbearance:
+            self._noted = True
             logger().warning("%s", line)
-        self.state = state
 
 
 def _said(error: Exception) -> str:

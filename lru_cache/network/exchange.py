@@ -441,6 +441,7 @@ class Exchange:
             rtt=link.round_trip,
             lag=lag,
             queued=neighbour.queued,
+            found=link.found,
         )
 
 

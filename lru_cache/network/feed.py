@@ -23,6 +23,10 @@ class Linked(Protocol):
         """Where that is."""
 
     @property
+    def found(self) -> str:
+        """How that was found out, for people."""
+
+    @property
     def dialled(self) -> bool:
         """Whether we dialled it."""
 

@@ -60,9 +60,12 @@ class EndedError(Exception):
 class Link:
     """One neighbour. Made when the greeting is over; `run` is for one thread, all else for any."""
 
-    def __init__(self, feed: Feed, greeting: Greeting, address: str, silence_seconds: float) -> None:
+    def __init__(
+        self, feed: Feed, greeting: Greeting, address: str, silence_seconds: float, found: str = "accepted"
+    ) -> None:
         self.peer = greeting.peer
         self.address = address
+        self.found = found
         self.dialled = greeting.handshake.side is Side.DIALLER
         self.half_trip = greeting.handshake.half_trip
         self.round_trip = 2 * self.half_trip

@@ -27,7 +27,7 @@ from lru_cache.network.greeting import Terms
 from lru_cache.network.peer import Peer
 from lru_cache.network.post import Post
 from lru_cache.network.server import Server
-from lru_cache.network.transport import Transport
+from lru_cache.network.transport import Dialling, Transport
 
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.25
@@ -53,7 +53,7 @@ class LocalCluster:
         exchange: Exchange,
         terms: Terms,
         local: Address | None,
-        regions: Callable[[], list[Dialler]],
+        regions: Callable[[], list[Dialling]],
     ) -> None:
         self.leads = False
         self._post = Post(path)
@@ -64,7 +64,9 @@ class LocalCluster:
         self._silence_seconds = terms.silence_seconds
         self._longest_pause = min(LONGEST_PAUSE_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
         self._check_seconds = min(LONGEST_CHECK_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
-        self._dialler = Dialler(Address(path=str(path)), exchange, terms)  # never started: this thread uses it
+        self._dialler = Dialler(
+            Address(path=str(path)), exchange, terms, "local cluster"
+        )  # never started: this thread uses it
         self._stopped = False
         self._heard_at = time.monotonic()  # the last that we know of somebody in the post who is alive
         self._state = ""
@@ -72,7 +74,7 @@ class LocalCluster:
         self._lock = threading.RLock()
         self._server: Server | None = None
         self._outer: Server | None = None
-        self._diallers: list[Dialler] = []
+        self._diallers: list[Dialling] = []
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-cluster-{path.name}", daemon=True)
         fork.watch(self)
 

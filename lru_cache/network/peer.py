@@ -22,3 +22,6 @@ class Peer:
     """Seconds since everything that it had written was known here."""
     queued: int
     """Keys that it is still to be told of."""
+    found: str = "given"
+    """How it was found: "given", by an address in this node's configuration; the "dns://..." or the function that told
+    of it; "local cluster"; "accepted" if it was the other that dialled."""

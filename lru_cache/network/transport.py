@@ -25,3 +25,10 @@ class Transport(Protocol):
 
     def peers(self) -> list[Peer]:
         """The addresses at which it looks for a node and has no link."""
+
+
+class Dialling(Transport, Protocol):
+    """One that dials, and so can also let go of what came of it."""
+
+    def end(self, reason: str) -> None:
+        """Stop, and end the links that it has made."""

@@ -1,0 +1,201 @@
+"""Discovery: a thread that asks for addresses, again and again, and keeps diallers for some or all of them.
+
+An address that is gone from every answer is dialled no more; a link that there is to it stays until it ends. When
+nobody can be asked, the last answer stays. This file must not know how addresses are found out, nor what links carry.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from lru_cache.log import logger
+from lru_cache.network.address import Address
+from lru_cache.network.alarm import Alarm
+from lru_cache.network.choosing import choose, place_of
+from lru_cache.network.client import GIVEN, MYSELF, Dialler
+from lru_cache.network.peer import Peer
+from lru_cache.network.sources import Source
+
+ASK_SECONDS = 5.0  # between two times that a source is asked
+DOWN = ("unreachable", "refused")
+SHORTEST_ASK_SECONDS = 0.5  # likewise, however many links are lost
+
+
+class Discovery:
+    """What is dialled of the addresses that were given, and of those that sources tell.
+
+    `own` says where this node listens, `place` who it is where that is not known.
+    """
+
+    def __init__(
+        self,
+        given: Sequence[Address],
+        sources: Sequence[Source],
+        dial: Callable[[Address, str, Callable[[], None]], Dialler],
+        own: Callable[[], Address | None],
+        place: Callable[[], bytes],
+    ) -> None:
+        self._given = given
+        self._sources = sources
+        self._dial = dial
+        self._own = own
+        self._place = place
+        self._answers: dict[str, list[Address]] = {}
+        self._failed: dict[str, str] = {}  # the sources that could not be asked, and why
+        self._diallers: dict[Address, Dialler] = {}
+        self._leaving: list[Dialler] = []  # that dial no more, and may have a link still
+        self._ours: set[Address] = set()
+        self._asks_at = 0.0
+        self._lost = False
+        self._stopped = False
+        self._reason = ""
+        self._alarm = Alarm()
+        self._thread = threading.Thread(target=self._run, name="lru_cache-discovery", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask, and to dial."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Dial no more."""
+        self._stopped = True
+        for dialler in self._all():
+            dialler.stop()
+        self._alarm.ring()
+
+    def end(self, reason: str) -> None:
+        """Stop, and let go of the links that there are."""
+        self.stop()
+        for dialler in self._all():
+            dialler.end(reason)
+
+    def join(self, seconds: float) -> None:
+        """Wait for its threads, but for the calling one."""
+        deadline = time.monotonic() + seconds
+        if self._thread.ident is None:
+            self._alarm.close()
+        elif self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+        for dialler in self._all():
+            dialler.join(max(0.0, deadline - time.monotonic()))
+
+    def abandon(self) -> None:
+        """Let go of what was inherited by a fork."""
+        self._stopped = True
+        for dialler in self._all():
+            dialler.abandon()
+        self._alarm.abandon()
+
+    def peers(self) -> list[Peer]:
+        """The addresses at which it looks for a node and has no link."""
+        return [peer for dialler in list(self._diallers.values()) for peer in dialler.peers()]
+
+    def _all(self) -> list[Dialler]:
+        return [*self._diallers.values(), *self._leaving]
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopped:
+            try:
+                self._ask()
+                self._settle()
+            except Exception:  # noqa: BLE001 - ours, then; what there is goes on
+                logger().exception("discovery failed because of a mistake of ours")
+            self._wait()
+        self._alarm.close()
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        self._asks_at = now + ASK_SECONDS
+        earliest = now + SHORTEST_ASK_SECONDS
+        while not self._stopped and now < self._asks_at:
+            if self._lost:
+                self._lost, self._asks_at = False, min(self._asks_at, earliest)
+            self._alarm.wait(max(0.0, self._asks_at - now))
+            now = time.monotonic()
+
+    def _note_loss(self) -> None:
+        """A link is over: perhaps its address is, too."""
+        self._lost = True
+        with suppress(OSError, ValueError):  # closed meanwhile
+            self._alarm.ring()
+
+    def _ask(self) -> None:
+        for source in self._sources:
+            if self._stopped:
+                return
+            try:
+                self._answers[source.name] = source.ask()
+            except Exception as error:  # noqa: BLE001 - it may be the application's own
+                said = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
+                if self._failed.get(source.name) != said:
+                    logger().warning("%s cannot be asked for addresses, the last ones stay: %s", source.name, said)
+                self._failed[source.name] = said
+            else:
+                if self._failed.pop(source.name, None) is not None:
+                    logger().info("%s can be asked for addresses again", source.name)
+
+    def _settle(self) -> None:
+        """Dial what is to be dialled by now, and nothing else."""
+        found = dict.fromkeys(self._given, GIVEN)
+        for source in self._sources:
+            for address in self._answers.get(source.name, ()):
+                found.setdefault(address, source.name)
+        self._note_own(found)
+        others = [address for address in found if address not in self._ours]
+        wanted = self._chosen(others)
+        for address, dialler in list(self._diallers.items()):
+            if address not in found:
+                self._retire(address, dialler)
+        for address in wanted - self._diallers.keys():
+            self._begin(address, found[address])
+        surplus = self._diallers.keys() - wanted - self._ours
+        if surplus and all(self._diallers[address].state == "connected" for address in wanted):
+            for address in surplus:
+                self._diallers[address].end("it is linked with enough others")
+                self._retire(address, self._diallers[address])
+        self._leaving = [dialler for dialler in self._leaving if dialler.is_alive]
+
+    def _chosen(self, others: list[Address]) -> set[Address]:
+        own = next(iter(self._ours), None)
+        place = place_of(str(own).encode() if own is not None else self._place())
+        down = {address for address, dialler in self._diallers.items() if dialler.state in DOWN}
+        return choose(others, place) | choose([each for each in others if each not in down], place)
+
+    def _begin(self, address: Address, source: str) -> None:
+        dialler = self._dial(address, source, self._note_loss)
+        self._diallers[address] = dialler
+        if self._stopped:
+            dialler.stop()
+        dialler.start()
+
+    def _retire(self, address: Address, dialler: Dialler) -> None:
+        dialler.stop()
+        self._leaving.append(dialler)
+        del self._diallers[address]
+
+    def _note_own(self, found: dict[Address, str]) -> None:
+        """Which addresses lead to this very node: it listens there, or has met itself there."""
+        own = self._own()
+        ours = {address for address in found if own is not None and _is_at(address, own)}
+        ours |= {address for address, dialler in self._diallers.items() if dialler.state == MYSELF and address in found}
+        self._ours = ours
+
+
+def _is_at(address: Address, own: Address) -> bool:
+    if address.path is not None or address.port != own.port:
+        return address == own
+    return address.host == own.host or (own.host in ("", "0.0.0.0", "::") and _is_of_this_machine(address.host))  # noqa: S104
+
+
+def _is_of_this_machine(host: str) -> bool:
+    with (
+        suppress(OSError, UnicodeError),
+        socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe,
+    ):
+        probe.bind((host, 0))
+        return True
+    return False
