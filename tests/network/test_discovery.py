@@ -105,9 +105,9 @@ def test_a_name_stands_for_all_of_its_addresses(nodes: Nodes, monkeypatch: pytes
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     others = [nodes(local_address=(host, port), remote_address=f"dns://cache-headless:{port}") for host in hosts[1:]]
-    eventually(lambda: all(len(cache.peers()) == 2 for cache in (first, *others)))
+    assert all(cache.wait_connected(2, timeout=10) for cache in (first, *others))
+    eventually(lambda: all(len(cache.peers()) == 2 for cache in others))
     assert {peer.found for peer in others[0].peers()} <= {f"dns://cache-headless:{port}", "accepted"}
-    assert all(peer.state == "connected" for cache in others for peer in cache.peers())
 
 
 def test_when_nobody_can_be_asked_the_last_answer_stays(
