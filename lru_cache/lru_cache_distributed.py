@@ -54,13 +54,16 @@ from lru_cache.stats import DistributedStats
 from lru_cache.store import Entry, Gone, RemovalCause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from lru_cache.codecs import Codec
     from lru_cache.loading.freshness import Bare
+    from lru_cache.network.roll_call import Present
     from lru_cache.network.security import TLS
     from lru_cache.network.transport import Dialling, Transport
     from lru_cache.removal import Removal
+
+    Calling = Generator[tuple[Callable[[], bool], float | None], None, list[Present] | None]
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Bare")
@@ -221,7 +224,15 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _make_links(self, remotes: list[Address], local: Address | None) -> None:
         """Make the links' end of this cache; its threads are started by `_start`."""
-        self._exchange = Exchange(self._replica, self._lock, self._clock, self._view.pop_gone, self._notify)
+        self._exchange = Exchange(
+            self._replica,
+            self._lock,
+            self._clock,
+            self._view.pop_gone,
+            self._notify,
+            self._presence,
+            lambda: not isinstance(self._server, LocalCluster) or self._server.is_settled,
+        )
         terms = Terms(
             self._introduce,
             self._exchange.judge,
@@ -319,10 +330,21 @@ class LRUCacheDistributed(LRUCache[K, V]):
         listening = None if self._server is None else self._server.listening
         return None if listening is None else listening.public
 
-    def peers(self) -> list[Peer]:
-        """The nodes that it is linked with, and the addresses at which it looks for others."""
+    def peers(self, *, everywhere: bool = False, timeout: Duration | None = None) -> list[Peer]:
+        """The nodes that it is linked with, and the addresses at which it looks for others.
+
+        `everywhere`: then also the nodes behind those, which are asked for, if they answer in time (None:
+        `connection_timeout`).
+        """
         looking = [] if self._closed else [peer for transport in self._transports for peer in transport.peers()]
-        return self._exchange.peers() + looking
+        near = self._exchange.peers()
+        if not _flag("everywhere", everywhere):
+            return near + looking
+        seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        lags, known = self.lags(), {peer.node for peer in near}
+        present = self._exchange.wait_for(self._reaching(0, seconds)) or []
+        far = [each for each in present if each.node.hex() not in known]
+        return near + [_far_peer(each, lags.get(each.node.hex())) for each in far] + looking
 
     def lags(self) -> dict[str, float]:
         """How many seconds ago all that a node had written was last known here: of every node heard of, also of those
@@ -333,33 +355,70 @@ class LRUCacheDistributed(LRUCache[K, V]):
         ours = self._replica.node
         return {n.hex(): max(0.0, seconds_of(present) - seconds_of(at)) for n, at in seen.items() if n != ours}
 
-    def wait_connected(self, count: int = 1, timeout: Duration | None = None) -> bool:
-        """Wait until so many nodes are linked with this one; False if they are not in time. None: for ever."""
-        return self._exchange.wait_connected(arguments.count("count", count), _timeout(timeout))
+    def wait_connected(self, count: int = 1, timeout: Duration | None = None, *, everywhere: bool = False) -> bool:
+        """Wait until so many nodes are linked with this one; False if they are not in time. None: for ever.
 
-    def flush(self, timeout: Duration | None = None) -> bool:
+        `everywhere`: until so many can be reached, over however many links.
+        """
+        count, seconds = arguments.count("count", count), _timeout(timeout)
+        if _flag("everywhere", everywhere):
+            return self._exchange.wait_for(self._reaching(count, seconds)) is not None
+        return self._exchange.wait_connected(count, seconds)
+
+    def flush(self, timeout: Duration | None = None, *, everywhere: bool | None = None) -> bool:
         """Wait until every linked node has what was written here before this call.
 
-        False if one of them has not in time (None: `connection_timeout`), or if none is linked though there are
-        addresses to dial.
+        `everywhere`: every node that can be reached, over however many links; so it is in a local cluster, unless
+        this is False. False if one of them has not in time (None: `connection_timeout`), or if none is linked though
+        there are addresses to dial.
         """
         seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        if self._reaches_everywhere(everywhere):
+            return self._exchange.wait_for(self._flushing(seconds)) is not None
         return self._exchange.flush(seconds) or not self._expects_links()
 
-    async def aconnected(self, count: int = 1, timeout: Duration | None = None) -> bool:
+    def _reaches_everywhere(self, everywhere: bool | None) -> bool:
+        return self._meeting is not None if everywhere is None else _flag("everywhere", everywhere)
+
+    async def aconnected(self, count: int = 1, timeout: Duration | None = None, *, everywhere: bool = False) -> bool:
         """`wait_connected` for a task of an event loop."""
+        if _flag("everywhere", everywhere):
+            return (
+                await self._until_called(self._reaching(arguments.count("count", count), _timeout(timeout))) is not None
+            )
         return await self._until(self._exchange.are_connected(arguments.count("count", count)), _timeout(timeout))
 
-    async def aflush(self, timeout: Duration | None = None) -> bool:
+    async def aflush(self, timeout: Duration | None = None, *, everywhere: bool | None = None) -> bool:
         """`flush` for a task of an event loop."""
         seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        if self._reaches_everywhere(everywhere):
+            return await self._until_called(self._flushing(seconds)) is not None
         told = await self._until(self._exchange.have_all_written(), seconds) and self._exchange.has_links
         return told or not self._expects_links()
+
+    def _reaching(self, count: int, seconds: float | None) -> "Calling":
+        return self._exchange.call_all(lambda call: len(call.nodes) >= count, seconds)
+
+    def _flushing(self, seconds: float | None) -> "Calling":
+        return self._exchange.call_all(lambda call: bool(call.nodes) or not self._expects_links(), seconds)
 
     def _expects_links(self) -> bool:
         """Whether there are others to be told, as far as is known here."""
         follows = isinstance(self._server, LocalCluster) and not self._server.leads
         return bool(self._remotes) or bool(self._sources) or follows or self._exchange.has_links
+
+    async def _until_called(self, calling: "Calling") -> "list[Present] | None":
+        """Wait, in a task, for all that this yields, and return what it returns."""
+        while True:
+            try:
+                is_so, seconds = next(calling)
+            except StopIteration as end:
+                return cast("list[Present] | None", end.value)
+            try:
+                await self._until(is_so, seconds)
+            except BaseException:
+                calling.close()
+                raise
 
     async def _until(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         from lru_cache.loading import loops
@@ -599,6 +658,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
             return "client"
         return "both" if self._remotes or self._sources else "server"
 
+    def _presence(self) -> tuple[bytes, str, str]:
+        return self._replica.node, self._region or "", self._role()
+
     def _introduce(self) -> Hello:
         return Hello(
             version=PROTOCOL_VERSION,
@@ -754,6 +816,11 @@ if hasattr(os, "register_at_fork"):
 def _payload(value: object, stamp: object) -> bytes | None:
     """The bytes of a value that came encoded and was not asked for yet; None for any other."""
     return stamp.payload if isinstance(stamp, Stamp) and value is stamp.payload else None
+
+
+def _far_peer(present: "Present", lag: float | None) -> Peer:
+    region = present.region or None
+    return Peer(present.node.hex(), region, "", present.role, "far", None, lag, 0, found="", hops=present.hops)
 
 
 def _encoded_or_none(view: StoreView, key: object) -> bytes | None:

@@ -11,18 +11,24 @@ is the replica's business.
 
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from lru_cache.clock import Clock
 from lru_cache.log import logger
 from lru_cache.network.feed import Linked
 from lru_cache.network.handshake import Hello, RefusedError
 from lru_cache.network.peer import Peer
+from lru_cache.network.roll_call import ANSWER, CALL, Call, Present, RollCalls
 from lru_cache.replication import NODE_BYTES, Message, Replica, Type, messages, pace, seconds_of
 
+T = TypeVar("T")
+
+CALL_AGAIN_SECONDS = 0.05  # after a roll call that was not whole, or did not find enough
 UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is
 UPKEEP_EARLY_SECONDS = 1.2  # so much earlier if a thread is awake anyway: then a heartbeat goes with a ping
 WORK_SECONDS = 0.05  # at once, in which a link is not read
@@ -32,6 +38,7 @@ ALL_BATCHES = 1 << 30  # for a thread in the background: all that the socket tak
 _SEND, _WAKE = int(pace.Act.SEND), int(pace.Act.WAKE)
 _SEEN_TOLD, _SEEN_IDLE, _SEEN_NEWS = map(int, pace.Seen)
 _NO_NEWS = frozenset(bytes([each]) for each in (Type.SEEN, Type.PING, Type.PONG, Type.GOODBYE))  # second bytes
+_ROLL_CALLS = frozenset(bytes([each]) for each in (CALL, ANSWER))
 _OF_THE_LINK = frozenset(bytes([each]) for each in (Type.PING, Type.PONG))  # which the replica has no part in
 
 
@@ -39,7 +46,8 @@ class Exchange:
     """The replica with its links. Any thread may call anything.
 
     `removed` hands over what the replica has made leave the store, under the lock; `notify_removed` tells whoever wants
-    to know, outside it.
+    to know, outside it. `introduce` says what nodes far away see of this one: its id, region and role;
+    `is_settled`, whether those are linked with it that are to be.
     """
 
     def __init__(
@@ -49,6 +57,8 @@ class Exchange:
         clock: Clock,
         removed: Callable[[], list[Any]],
         notify_removed: Callable[[list[Any]], object],
+        introduce: Callable[[], tuple[bytes, str, str]] = lambda: (b"", "", ""),
+        is_settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self.next_upkeep = 0.0
         self.bytes_in = 0  # of links that are gone
@@ -58,6 +68,7 @@ class Exchange:
         self._clock = clock
         self._removed = removed
         self._notify_removed = notify_removed
+        self._roll_calls = RollCalls(introduce, self._has_of, is_settled)
         self._lock = lock  # the cache's; also protects all below
         # Both replaced and never changed, so that they can be read without the lock; in the same order.
         self._links: tuple[Linked, ...] = ()
@@ -164,6 +175,68 @@ class Exchange:
             return all(self._replica.has_all(link, time_told) for link in self._links)
 
         return have_all
+
+    # -- nodes that are no neighbours ----------------------------------------------------------------------------------
+
+    def call_all(
+        self, is_enough: "Callable[[Call], bool]", seconds: float | None
+    ) -> "Generator[tuple[Callable[[], bool], float | None], None, list[Present] | None]":
+        """Ask who is there, however far, and has what was written here before, until that is whole and enough.
+
+        It yields what to wait for, and for how long, and returns those who are there; None if it was not in time.
+        """
+        until = inf if seconds is None else monotonic() + seconds
+        call, node, told = None, b"", 0
+        while not self._closed:
+            with self._lock:
+                if node != self._replica.node:  # also where our clock was ahead, and what was told is dated anew
+                    node, told = self._replica.node, self._replica.told_time()
+                call, out = self._roll_calls.begin(node, told, self._links)
+            self._send_urgently(out)
+            try:
+                yield partial(self._is_called, call, node), None if until == inf else max(0.0, until - monotonic())
+            finally:
+                with self._lock:
+                    self._roll_calls.give_up(call)
+            if call.is_done and call.is_whole and is_enough(call):
+                return call.nodes
+            left = until - monotonic()
+            if left <= 0.0:
+                return None
+            yield partial(self._are_other_links, self._links), min(CALL_AGAIN_SECONDS, left)
+        return None
+
+    def wait_for(self, calling: "Generator[tuple[Callable[[], bool], float | None], None, T]") -> T:
+        """Wait, in a thread, for all that this yields, and return what it returns."""
+        while True:
+            try:
+                is_so, seconds = next(calling)
+            except StopIteration as end:
+                return cast("T", end.value)
+            self._wait(is_so, seconds)
+
+    def _is_called(self, call: Call, node: bytes) -> bool:
+        return call.is_done or self._replica.node != node
+
+    def _are_other_links(self, links: tuple[Linked, ...]) -> bool:
+        return self._links is not links
+
+    def _has_of(self, node: bytes, until: int) -> bool:
+        """Whether all that a node wrote until then is here."""
+        return node == self._replica.node or self._replica.seen.get(node, 0) >= until
+
+    def _called(self, link: Linked, body: bytes) -> None:
+        with self._lock:
+            out = self._roll_calls.received(link, body, self._links)
+            self._note_change()
+        self._send_urgently(out)
+
+    def _send_urgently(self, out: "list[tuple[Any, bytes]]") -> None:
+        for link, body in out:
+            for other, feed in zip(self._links, self._feeds, strict=False):
+                if other is link:
+                    feed.urgent.append(body)
+                    other.wake()
 
     @property
     def has_links(self) -> bool:
@@ -299,6 +372,8 @@ class Exchange:
             self.bytes_in += link.bytes_in
             self.bytes_out += link.bytes_out
             self._note_change()
+            out = self._roll_calls.link_down(link) if self._roll_calls.are_pending else []
+        self._send_urgently(out)
         if self._watch is link:
             self._watch = None
         for other in self._links[:1]:
@@ -318,6 +393,9 @@ class Exchange:
             gone = self._removed()
             if self._waiters and body[1] == Type.SEEN:
                 self._note_change()
+            out = self._roll_calls.progress() if self._roll_calls.are_pending else []
+        if out:
+            self._send_urgently(out)
         if gone:
             self._notify_removed(gone)
         return message
@@ -459,6 +537,7 @@ class LinkFeed:
         self.has_rest = False
         self._next_at_once, self._has_to_send = replica.to_send_at_once, replica.has_to_send
         self._link: Linked
+        self.urgent: deque[bytes] = deque()  # messages that have nothing to do with the replica
         self._came = self._news_came = False  # what concerns the replica, and what of that is news, since `pass_on`
 
     def join(self, link: Linked) -> None:
@@ -489,6 +568,9 @@ class LinkFeed:
         kind = body[1:2]
         if kind in _OF_THE_LINK:
             return messages.decode(body)
+        if kind in _ROLL_CALLS:
+            self._exchange._called(self._link, body)
+            return None
         self._came = True
         if kind not in _NO_NEWS:
             self._news_came = True
@@ -499,6 +581,13 @@ class LinkFeed:
         if self._came:
             news_came, self._came, self._news_came = self._news_came, False, False
             self._exchange._pass_on(self, news_came)
+
+    def pop_urgent(self) -> list[bytes]:
+        """What is to be sent before anything else."""
+        found = []
+        while self.urgent:
+            found.append(self.urgent.popleft())
+        return found
 
     def measured(self, half_trip: float) -> None:
         """Lives are shortened by the shortest time that a message was ever seen to take."""

@@ -88,6 +88,9 @@ class Feed(Protocol):
     def measured(self, half_trip: float) -> None:
         """A message took so long to the other end, as a ping has just told."""
 
+    def pop_urgent(self) -> list[bytes]:
+        """Messages that are to be sent before anything else, each given once."""
+
     @property
     def has_news(self) -> bool:
         """Whether there is more to send than that our `seen` has changed."""

@@ -378,7 +378,7 @@ class Link:
 
     def _urgent(self, now: float) -> list[bytes]:
         """What goes ahead of everything else, so that a backlog never looks like a death."""
-        bodies = []
+        bodies = self._feed.pop_urgent()
         ping_due = self._ping_due()
         if self._pong is not None:
             bodies.append(self._pong)

@@ -31,6 +31,7 @@ from lru_cache.network.transport import Dialling, Transport
 
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.25
+SETTLING_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 LONGEST_CHECK_SECONDS = 1.0
 CHECKS_IN_A_SILENCE = 10
 KEEP_SECONDS = 3_600.0  # between two signs that the files are in use
@@ -56,6 +57,7 @@ class LocalCluster:
         regions: Callable[[], list[Dialling]],
     ) -> None:
         self.leads = False
+        self._leads_since = 0.0
         self._post = Post(path)
         self._exchange = exchange
         self._terms = terms
@@ -114,6 +116,11 @@ class LocalCluster:
         listening = (self._outer or self._server) if self.leads else None
         return None if listening is None else listening.address
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the others have had the time to come, after it was found out who listens."""
+        return not self.leads or time.monotonic() - self._leads_since > SETTLING_SECONDS
+
     def _after_fork_in_child(self) -> None:
         """All is done by `abandon`."""
 
@@ -171,6 +178,7 @@ class LocalCluster:
         try:
             self._server = self._made(lambda: self._listen(self._post.path))
             self._server.start()
+            self._leads_since = time.monotonic()
             self.leads = True
             self._state = ""
             logger().info("listening for the local cluster at %s", self._post.path)

@@ -15,7 +15,7 @@ class Peer:
     """What it is in its network: "server", "client" or "both"."""
     state: str
     """"connected"; "greeting" just before that; "connecting", "unreachable" or "refused" while there is no link. "this
-    is myself" where an address leads to this very node, and to no other."""
+    is myself" where an address leads to this very node, and to no other. "far": it is linked with others."""
     rtt: float | None
     """Seconds that a message takes to it and back."""
     lag: float | None
@@ -25,3 +25,5 @@ class Peer:
     found: str = "given"
     """How it was found: "given", by an address in this node's configuration; the "dns://..." or the function that told
     of it; "local cluster"; "accepted" if it was the other that dialled."""
+    hops: int = 1
+    """How many links away it is."""

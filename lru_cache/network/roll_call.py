@@ -1,0 +1,174 @@
+"""Roll calls: who is there, however many links away, and whether all of them have what one node has written.
+
+A node that is called calls all its other neighbours, and answers when it has what was asked for and they have answered.
+A neighbour that somebody else has called already answers at once, and names nobody: so this ends on any graph. If a
+link is lost in the middle of it, or others are just about to come, the answer says that it is not whole, and the caller
+calls again.
+
+Without I/O, for use under the exchange's lock. This file must not know how messages travel, nor what was written.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, NamedTuple
+
+from msgpack import packb, unpackb  # type: ignore[import-untyped]
+
+from lru_cache.errors import ProtocolError
+from lru_cache.replication import NODE_BYTES
+
+CALL, ANSWER = 16, 17  # types of messages
+MOST_CALLS = 1_000  # at a time; beyond, the oldest is given up
+MOST_NODES = 4_096  # in an answer
+LONGEST_TEXT_CHARACTERS = 200
+_LARGEST = (1 << 63) - 1
+
+Link = Hashable
+Out = list[tuple[Link, bytes]]
+
+
+class Present(NamedTuple):
+    """A node that has answered."""
+
+    node: bytes
+    region: str
+    role: str
+    hops: int
+
+
+class Call:
+    """One call, at one of the nodes that it reaches."""
+
+    def __init__(self, until: int, caller: Link | None, hops: int, waiting: Iterable[Link]) -> None:
+        self.until = until
+        self.caller = caller  # None: this very node
+        self.hops = hops
+        self.waiting = set(waiting)  # neighbours that have not answered
+        self.nodes: list[Present] = []
+        self.is_whole = True
+        self.is_done = False
+
+
+class RollCalls:
+    """Those that a node takes part in. `introduce` says what others see of it; `has`, whether all that a node wrote
+    until a time is here; `is_settled`, whether those are linked with it that are to be.
+    """
+
+    def __init__(
+        self,
+        introduce: Callable[[], tuple[bytes, str, str]],
+        has: Callable[[bytes, int], bool],
+        is_settled: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._introduce = introduce
+        self._has = has
+        self._is_settled = is_settled
+        self._calls: dict[tuple[bytes, int], Call] = {}
+        self._count = 0
+
+    @property
+    def are_pending(self) -> bool:
+        """Whether any waits for something."""
+        return bool(self._calls)
+
+    def begin(self, node: bytes, until: int, links: Iterable[Link]) -> tuple[Call, Out]:
+        """Call all others; the call, to be looked at when something has come, and what to send."""
+        self._count += 1
+        call = self._calls[node, self._count] = Call(until, None, 0, links)
+        out = [(link, _pack(CALL, node, self._count, until, 1)) for link in call.waiting]
+        return call, out + self.progress()
+
+    def give_up(self, call: Call) -> None:
+        """Nobody wants to know any more."""
+        self._calls = {key: each for key, each in self._calls.items() if each is not call}
+
+    def received(self, link: Link, body: bytes, links: Iterable[Link]) -> Out:
+        """A neighbour calls or answers: what to send."""
+        fields = _fields(body)
+        key = fields[1], fields[2]
+        call = self._calls.get(key)
+        if fields[0] == ANSWER:
+            if call is None or link not in call.waiting:
+                return []
+            call.waiting.discard(link)
+            call.is_whole = call.is_whole and fields[3]
+            call.nodes += _nodes(fields[4], MOST_NODES - len(call.nodes))
+            return self.progress()
+        until, hops = fields[3], fields[4]
+        if call is not None or key[0] == self._introduce()[0]:
+            return [(link, _answer(key, True, []))]  # who called us before is told of us
+        if len(self._calls) >= MOST_CALLS:
+            del self._calls[next(iter(self._calls))]
+        others = [each for each in links if each != link]
+        self._calls[key] = Call(until, link, hops, others)
+        return [(other, _pack(CALL, *key, until, hops + 1)) for other in others] + self.progress()
+
+    def link_down(self, link: Link) -> Out:
+        """It answers no more."""
+        for key, call in list(self._calls.items()):
+            if call.caller == link:
+                del self._calls[key]  # and whoever waits for us there says that it is not whole
+            elif link in call.waiting:
+                call.waiting.discard(link)
+                call.is_whole = False
+        return self.progress()
+
+    def progress(self) -> Out:
+        """Something may have come that is waited for: what to send."""
+        out: Out = []
+        for key, call in list(self._calls.items()):
+            if call.waiting or not self._has(key[0], call.until):
+                continue
+            call.is_done = True
+            call.is_whole = call.is_whole and self._is_settled()
+            del self._calls[key]
+            if call.caller is not None:
+                me = Present(*self._introduce(), call.hops)
+                out.append((call.caller, _answer(key, call.is_whole, [me, *call.nodes])))
+        return out
+
+
+def _answer(key: tuple[bytes, int], is_whole: bool, nodes: list[Present]) -> bytes:
+    return _pack(ANSWER, *key, is_whole, [item for each in nodes[:MOST_NODES] for item in each])
+
+
+def _pack(*items: Any) -> bytes:
+    body: bytes = packb(items)
+    return body
+
+
+def _fields(body: bytes) -> list[Any]:
+    try:
+        fields: Any = unpackb(body)
+    except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
+        raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
+    if not isinstance(fields, list) or not fields:
+        raise ProtocolError("a message is an array that begins with its type")
+    kinds = [int, bytes, int, int, int] if fields[0] == CALL else [int, bytes, int, bool, list]
+    if (
+        len(fields) < len(kinds)
+        or any(type(field) is not kind for field, kind in zip(fields, kinds, strict=False))
+        or len(fields[1]) != NODE_BYTES
+        or not 0 <= fields[2] <= _LARGEST
+    ):
+        raise ProtocolError("a roll call in other than its form")
+    if fields[0] == CALL and not (0 <= fields[3] <= _LARGEST and 0 < fields[4] <= _LARGEST):
+        raise ProtocolError("a roll call of a time or of hops that cannot be")
+    return fields
+
+
+def _nodes(items: list[Any], most: int) -> list[Present]:
+    if len(items) % len(Present._fields):
+        raise ProtocolError("an answer to a roll call in other than its form")
+    found = [Present(*items[at : at + 4]) for at in range(0, len(items), 4)]
+    for each in found:
+        texts = each.region, each.role
+        if (
+            type(each.node) is not bytes
+            or len(each.node) != NODE_BYTES
+            or any(type(text) is not str or len(text) > LONGEST_TEXT_CHARACTERS for text in texts)
+            or any(not text.isprintable() for text in texts)
+            or type(each.hops) is not int
+            or not 0 < each.hops <= _LARGEST
+        ):
+            raise ProtocolError("an answer to a roll call names what is no node")
+    return found[: max(0, most)]
