@@ -23,7 +23,7 @@ from lru_cache.errors import ProtocolError
 from lru_cache.loading.single_flight import Flight
 from lru_cache.log import logger
 from lru_cache.lru_cache import AnyLoader, AnyManyLoader, LRUCache
-from lru_cache.network.address import Address, AddressLike, parse
+from lru_cache.network.address import ANY_HOST, Address, AddressLike, parse
 from lru_cache.network.choosing import ALL_OF
 from lru_cache.network.client import Dialler
 from lru_cache.network.discovery import Discovery
@@ -37,7 +37,8 @@ from lru_cache.network.peer import Peer
 from lru_cache.network.post import path_of
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
-from lru_cache.network.sources import AddressSource, read_remotes
+from lru_cache.network.sources import AddressSource, Source, read_remotes
+from lru_cache.network.told import MayDial, allowed, in_networks_of
 from lru_cache.replication import (
     FRAME_MARGIN_BYTES,
     NODE_BYTES,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
     from lru_cache.codecs import Codec
     from lru_cache.loading.freshness import Bare
-    from lru_cache.network.roll_call import Present
+    from lru_cache.network.roll_call import Introduction, Present
     from lru_cache.network.security import TLS
     from lru_cache.network.transport import Dialling, Transport
     from lru_cache.removal import Removal
@@ -90,6 +91,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
       none. `(host, port)`, `"host:port"`, `"[::1]:port"` or the path of a Unix socket; port 0 takes a free one.
       "dns://name:port" dials all addresses of a name, which is asked again and again, and a function all that it
       returns. Of more than eight each node dials a few.
+    - `may_dial=True`: nodes that others tell of are dialled, too, if they are in the network of a given address; so one
+      address is enough to find all. A function of `(host, port)` says itself which.
     - `region` names where this is, for people; only caches of one `cluster` talk to each other.
     - `version` is that of the application's data, an int or a text: part of each key, so that code of another version
       reads none of what this one keeps. An invalidation, or a `clear`, is of all versions.
@@ -146,6 +149,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         copy_on_get: bool = False,
         compress_over: int | None = None,
         local_cluster: "str | os.PathLike[str] | None" = None,
+        may_dial: "bool | MayDial" = False,
     ) -> None:
         if _flag("copy_on_get", copy_on_get):
             from lru_cache.copies import copying
@@ -168,6 +172,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._clock = clock
         self._silence_seconds = _milliseconds("connection_timeout", connection_timeout)
         self._remotes, self._sources = read_remotes("remote_address", remote_address)
+        self._may_dial = _rule(may_dial, self._remotes)
         self._meeting = None if local_cluster is None else path_of("local_cluster", local_cluster)
         self._region = None if region is None else _name("region", region)
         self._cluster = _name("cluster", cluster)
@@ -265,18 +270,28 @@ class LRUCacheDistributed(LRUCache[K, V]):
         _open_caches[id(self)] = self
 
     def _diallers(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":
-        exchange = self._exchange
-        if not self._sources and len(remotes) <= ALL_OF:
+        exchange, sources = self._exchange, self._sources
+        may_dial = self._may_dial
+        if may_dial is not None:
+            sources = [*sources, Source("told", lambda: allowed(self._listeners(), may_dial), costs_all=True)]
+        if not sources and len(remotes) <= ALL_OF:
             return [Dialler(remote, exchange, terms) for remote in remotes]
         return [
             Discovery(
                 remotes,
-                self._sources,
-                lambda address, found, on_loss: Dialler(address, exchange, terms, found, on_loss),
+                sources,
+                lambda address, found, on_change: Dialler(address, exchange, terms, found, on_change),
                 lambda: None if self._server is None else self._server.listening,
                 lambda: exchange.node,
             )
         ]
+
+    def _listeners(self) -> list[tuple[str, int]]:
+        """Where the other nodes listen, as far as they can be reached and say so."""
+        present = self._exchange.wait_for(self._reaching(0, self._silence_seconds))
+        if present is None:
+            raise OSError("not all have answered")
+        return [(each.host, each.port) for each in present]
 
     def _share_writes(self) -> None:
         """From here on the replica hears of each write, and the links of its news."""
@@ -658,8 +673,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
             return "client"
         return "both" if self._remotes or self._sources else "server"
 
-    def _presence(self) -> tuple[bytes, str, str]:
-        return self._replica.node, self._region or "", self._role()
+    def _presence(self) -> "Introduction":
+        listening = None if self._server is None else self._server.listening
+        host, port = ("", 0) if listening is None else (listening.host, listening.port)
+        return self._replica.node, self._region or "", self._role(), "" if host in ANY_HOST else host, port
 
     def _introduce(self) -> Hello:
         return Hello(
@@ -852,6 +869,16 @@ def _codecs(value: Any) -> "list[Codec[Any]]":
                 f"codecs must be made by lru_cache.codecs, such as codecs.dataclass(Point), not {codec!r}"[:200]
             )
     return found
+
+
+def _rule(value: Any, given: list[Address]) -> "MayDial | None":
+    if value is False or callable(value):
+        return value or None
+    if value is not True:
+        raise TypeError(f"may_dial must be True, False or a function of (host, port), not {value!r}"[:200])
+    if not given:
+        raise ValueError("may_dial=True allows the networks of given addresses, and remote_address has none")
+    return in_networks_of(given)
 
 
 def _version(value: Any) -> int | str | None:

@@ -18,6 +18,7 @@ AddressLike = tuple[str, int | str] | str | os.PathLike[str]
 _FORMS = 'write (host, port), "host:port", "[::1]:port" or the path of a Unix socket, such as "./cache.sock"'
 _URL = "://"
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)")
+ANY_HOST = frozenset(("", "0.0.0.0", "::"))  # of who listens on all interfaces  # noqa: S104
 _LARGEST_PORT = 65_535
 _LONGEST_PATH_BYTES = 107  # what fits into the kernel's sockaddr_un on Linux, with its closing zero; 103 on macOS
 
@@ -105,6 +106,14 @@ def shown(family: int, where: Any) -> str:
     if family == socket.AF_UNIX:
         return str(where)
     return str(Address(where[0].removeprefix("::ffff:"), where[1]))
+
+
+def host_in(text: str) -> str:
+    """The host in what `shown` has made of a socket address; empty for a path."""
+    matched = _HOST_AND_PORT.fullmatch(text)
+    if matched is None:
+        return ""
+    return (matched["host"] if matched["bracketed"] is None else matched["bracketed"]) or ""
 
 
 def _refuse_url(argument: str, value: str) -> None:

@@ -37,7 +37,7 @@ class NeedlessError(RefusedError):
 class Dialler:
     """One remote address. If its name stands for several, each is tried until there is a link.
 
-    `found`: how the address was found, for people. `on_loss` is called when a link has ended.
+    `found`: how the address was found, for people. `on_change` is called when a link has begun, or ended.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Dialler:
         exchange: Exchange,
         terms: Terms,
         found: str = GIVEN,
-        on_loss: Callable[[], object] | None = None,
+        on_change: Callable[[], object] | None = None,
     ) -> None:
         self.address = address
         self._found = found
-        self._on_loss = on_loss
+        self._on_change = on_change
         self.state = "connecting"
         self._exchange = exchange
         self._terms = terms
@@ -141,13 +141,15 @@ class Dialler:
         self._link = link
         self.state = "connected"
         logger().info("linked to %s", link)
+        if self._on_change is not None:
+            self._on_change()
         if self._stopped:
             link.end("it is not wanted any more")
         ending = link.run()
         self._link = None
         self.state = "connecting"
-        if self._on_loss is not None:
-            self._on_loss()
+        if self._on_change is not None:
+            self._on_change()
         if not self._stopped:
             level = INFO if ending.orderly or self._has_other_link() else WARNING
             logger().log(level, "the link to %s ended: %s", link, ending)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lru_cache.log import logger
-from lru_cache.network.address import Address
+from lru_cache.network.address import ANY_HOST, Address
 from lru_cache.network.alarm import Alarm
 from lru_cache.network.choosing import choose, place_of
 from lru_cache.network.client import GIVEN, MYSELF, Dialler
@@ -20,7 +20,8 @@ from lru_cache.network.sources import Source
 
 ASK_SECONDS = 5.0  # between two times that a source is asked
 DOWN = ("unreachable", "refused")
-SHORTEST_ASK_SECONDS = 0.5  # likewise, however many links are lost
+SHARE = 8  # nodes for which a source that costs all of them may be asked that often
+SHORTEST_ASK_SECONDS = 0.5  # likewise, however many links come and go
 
 
 class Discovery:
@@ -47,8 +48,8 @@ class Discovery:
         self._diallers: dict[Address, Dialler] = {}
         self._leaving: list[Dialler] = []  # that dial no more, and may have a link still
         self._ours: set[Address] = set()
-        self._asks_at = 0.0
-        self._lost = False
+        self._ask_at: dict[str, float] = {}  # when each source is to be asked again
+        self._changed = False
         self._stopped = False
         self._reason = ""
         self._alarm = Alarm()
@@ -109,17 +110,17 @@ class Discovery:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        self._asks_at = now + ASK_SECONDS
-        earliest = now + SHORTEST_ASK_SECONDS
-        while not self._stopped and now < self._asks_at:
-            if self._lost:
-                self._lost, self._asks_at = False, min(self._asks_at, earliest)
-            self._alarm.wait(max(0.0, self._asks_at - now))
+        asks_at, earliest = now + ASK_SECONDS, now + SHORTEST_ASK_SECONDS
+        while not self._stopped and now < asks_at:
+            if self._changed:
+                self._changed, asks_at = False, min(asks_at, earliest)
+                self._ask_at.clear()
+            self._alarm.wait(max(0.0, asks_at - now))
             now = time.monotonic()
 
-    def _note_loss(self) -> None:
-        """A link is over: perhaps its address is, too."""
-        self._lost = True
+    def _note_change(self) -> None:
+        """A link is over, and perhaps its address, too; or has begun, and there may be others behind it."""
+        self._changed = True
         with suppress(OSError, ValueError):  # closed meanwhile
             self._alarm.ring()
 
@@ -127,6 +128,11 @@ class Discovery:
         for source in self._sources:
             if self._stopped:
                 return
+            now = time.monotonic()
+            if now < self._ask_at.get(source.name, 0.0):
+                continue
+            shares = len(self._answers.get(source.name, ())) / SHARE if source.costs_all else 0
+            self._ask_at[source.name] = now + ASK_SECONDS * (max(1.0, shares) - 0.5)
             try:
                 self._answers[source.name] = source.ask()
             except Exception as error:  # noqa: BLE001 - it may be the application's own
@@ -166,7 +172,7 @@ class Discovery:
         return choose(others, place) | choose([each for each in others if each not in down], place)
 
     def _begin(self, address: Address, source: str) -> None:
-        dialler = self._dial(address, source, self._note_loss)
+        dialler = self._dial(address, source, self._note_change)
         self._diallers[address] = dialler
         if self._stopped:
             dialler.stop()
@@ -188,7 +194,7 @@ class Discovery:
 def _is_at(address: Address, own: Address) -> bool:
     if address.path is not None or address.port != own.port:
         return address == own
-    return address.host == own.host or (own.host in ("", "0.0.0.0", "::") and _is_of_this_machine(address.host))  # noqa: S104
+    return address.host == own.host or (own.host in ANY_HOST and _is_of_this_machine(address.host))
 
 
 def _is_of_this_machine(host: str) -> bool:

@@ -20,10 +20,11 @@ from typing import Any, TypeVar, cast
 
 from lru_cache.clock import Clock
 from lru_cache.log import logger
+from lru_cache.network.address import host_in
 from lru_cache.network.feed import Linked
 from lru_cache.network.handshake import Hello, RefusedError
 from lru_cache.network.peer import Peer
-from lru_cache.network.roll_call import ANSWER, CALL, Call, Present, RollCalls
+from lru_cache.network.roll_call import ANSWER, CALL, Call, Introduction, Present, RollCalls
 from lru_cache.replication import NODE_BYTES, Message, Replica, Type, messages, pace, seconds_of
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class Exchange:
     """The replica with its links. Any thread may call anything.
 
     `removed` hands over what the replica has made leave the store, under the lock; `notify_removed` tells whoever wants
-    to know, outside it. `introduce` says what nodes far away see of this one: its id, region and role;
+    to know, outside it. `introduce` says what nodes far away see of this one: its id, region, role and address;
     `is_settled`, whether those are linked with it that are to be.
     """
 
@@ -57,7 +58,7 @@ class Exchange:
         clock: Clock,
         removed: Callable[[], list[Any]],
         notify_removed: Callable[[list[Any]], object],
-        introduce: Callable[[], tuple[bytes, str, str]] = lambda: (b"", "", ""),
+        introduce: Callable[[], Introduction] = lambda: (b"", "", "", "", 0),
         is_settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self.next_upkeep = 0.0
@@ -68,7 +69,7 @@ class Exchange:
         self._clock = clock
         self._removed = removed
         self._notify_removed = notify_removed
-        self._roll_calls = RollCalls(introduce, self._has_of, is_settled)
+        self._roll_calls = RollCalls(introduce, self._has_of, is_settled, lambda link: host_in(link.address))
         self._lock = lock  # the cache's; also protects all below
         # Both replaced and never changed, so that they can be read without the lock; in the same order.
         self._links: tuple[Linked, ...] = ()

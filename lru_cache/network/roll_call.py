@@ -20,10 +20,12 @@ CALL, ANSWER = 16, 17  # types of messages
 MOST_CALLS = 1_000  # at a time; beyond, the oldest is given up
 MOST_NODES = 4_096  # in an answer
 LONGEST_TEXT_CHARACTERS = 200
+LARGEST_PORT = 65_535
 _LARGEST = (1 << 63) - 1
 
 Link = Hashable
 Out = list[tuple[Link, bytes]]
+Introduction = tuple[bytes, str, str, str, int]  # all of `Present` but the hops
 
 
 class Present(NamedTuple):
@@ -32,6 +34,8 @@ class Present(NamedTuple):
     node: bytes
     region: str
     role: str
+    host: str  # where it listens; empty until its neighbour, who sees it, has filled it in
+    port: int  # 0: it does not
     hops: int
 
 
@@ -49,17 +53,21 @@ class Call:
 
 
 class RollCalls:
-    """Those that a node takes part in. `introduce` says what others see of it; `has`, whether all that a node wrote
-    until a time is here; `is_settled`, whether those are linked with it that are to be.
+    """Those that a node takes part in.
+
+    `introduce` says what others see of it; `has`, whether all that a node wrote until a time is here; `is_settled`,
+    whether those are linked with it that are to be; `host_of`, where a neighbour is.
     """
 
     def __init__(
         self,
-        introduce: Callable[[], tuple[bytes, str, str]],
+        introduce: "Callable[[], Introduction]",
         has: Callable[[bytes, int], bool],
         is_settled: Callable[[], bool] = lambda: True,
+        host_of: Callable[[Any], str] = lambda _: "",
     ) -> None:
         self._introduce = introduce
+        self._host_of = host_of
         self._has = has
         self._is_settled = is_settled
         self._calls: dict[tuple[bytes, int], Call] = {}
@@ -91,7 +99,8 @@ class RollCalls:
                 return []
             call.waiting.discard(link)
             call.is_whole = call.is_whole and fields[3]
-            call.nodes += _nodes(fields[4], MOST_NODES - len(call.nodes))
+            nodes = _nodes(fields[4], MOST_NODES - len(call.nodes))
+            call.nodes += [each if each.host else each._replace(host=self._host_of(link)) for each in nodes]
             return self.progress()
         until, hops = fields[3], fields[4]
         if call is not None or key[0] == self._introduce()[0]:
@@ -159,14 +168,17 @@ def _fields(body: bytes) -> list[Any]:
 def _nodes(items: list[Any], most: int) -> list[Present]:
     if len(items) % len(Present._fields):
         raise ProtocolError("an answer to a roll call in other than its form")
-    found = [Present(*items[at : at + 4]) for at in range(0, len(items), 4)]
+    length = len(Present._fields)
+    found = [Present(*items[at : at + length]) for at in range(0, len(items), length)]
     for each in found:
-        texts = each.region, each.role
+        texts = each.region, each.role, each.host
         if (
             type(each.node) is not bytes
             or len(each.node) != NODE_BYTES
             or any(type(text) is not str or len(text) > LONGEST_TEXT_CHARACTERS for text in texts)
             or any(not text.isprintable() for text in texts)
+            or type(each.port) is not int
+            or not 0 <= each.port <= LARGEST_PORT
             or type(each.hops) is not int
             or not 0 < each.hops <= _LARGEST
         ):

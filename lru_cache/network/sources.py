@@ -17,10 +17,13 @@ _DNS = re.compile(r"dns://(?P<host>[^/:\[\]\s]+):(?P<port>[0-9]+)/?")
 
 
 class Source:
-    """One of them. `name` is what it is called in logs, and in `peers()`."""
+    """One of them. `name` is what it is called in logs, and in `peers()`; `costs_all`: to ask it costs each node that
+    there is something, so the more there are, the rarer.
+    """
 
-    def __init__(self, name: str, ask: Callable[[], Iterable[Any]]) -> None:
+    def __init__(self, name: str, ask: Callable[[], Iterable[Any]], costs_all: bool = False) -> None:
         self.name = name
+        self.costs_all = costs_all
         self._ask = ask
 
     def ask(self) -> list[Address]:

@@ -33,7 +33,11 @@ class World:
         self.sent = 0
 
     def make(self, number: int) -> RollCalls:
-        return RollCalls(lambda: (NODES[number], f"region {number}", "both"), lambda _, __: self.has[number])
+        return RollCalls(
+            lambda: (NODES[number], f"region {number}", "both", "", number),
+            lambda _, __: self.has[number],
+            host_of=lambda joint: f"host {next(iter(joint - {number}))}",
+        )
 
     def links_of(self, number: int) -> list[frozenset[int]]:
         return [each for each in self.links if number in each]
@@ -108,7 +112,9 @@ def test_all_that_can_be_reached_answer_and_have_it(seed: int) -> None:
     reachable = world.reachable()
     assert sorted(each.node for each in call.nodes) == sorted(NODES[number] for number in reachable - {0})
     assert all(world.has[number] for number in reachable)
-    assert all(each.region == f"region {NODES.index(each.node)}" for each in call.nodes)
+    for each in call.nodes:  # each has its host from its neighbour, who knows it
+        number = NODES.index(each.node)
+        assert (each.region, each.host, each.port) == (f"region {number}", f"host {number}", number)
     while world.step():
         pass
     assert not any(calls.are_pending for calls in world.calls)
@@ -140,7 +146,7 @@ def test_what_is_whole_is_true_also_while_links_come_and_go(seed: int) -> None:
 
 
 def alone() -> RollCalls:
-    return RollCalls(lambda: (NODES[0], "", "client"), lambda _, __: True)
+    return RollCalls(lambda: (NODES[0], "", "client", "", 0), lambda _, __: True)
 
 
 def test_who_is_alone_is_done_at_once() -> None:
@@ -149,7 +155,7 @@ def test_who_is_alone_is_done_at_once() -> None:
 
 
 def test_who_waits_for_others_to_come_says_that_it_is_not_whole() -> None:
-    call, _ = RollCalls(lambda: (NODES[0], "", ""), lambda _, __: True, lambda: False).begin(NODES[0], 1, [])
+    call, _ = RollCalls(lambda: (NODES[0], "", "", "", 0), lambda _, __: True, lambda: False).begin(NODES[0], 1, [])
     assert (call.is_done, call.is_whole) == (True, False)
 
 
@@ -173,12 +179,14 @@ def test_an_answer_that_nobody_asked_for_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
+        [], 16, {16: 1},
         [CALL], [CALL, b"short", 1, 1, 1], [CALL, NODES[1], -1, 1, 1], [CALL, NODES[1], 1 << 63, 1, 1],
         [CALL, NODES[1], 1, 1, 0], [CALL, NODES[1], True, 1, 1], [CALL, NODES[1], 1, -1, 1],
         [ANSWER, NODES[0], 1, 1, []], [ANSWER, NODES[0], 1, True, [NODES[1]]],
-        [ANSWER, NODES[0], 1, True, [b"short", "", "", 1]], [ANSWER, NODES[0], 1, True, [NODES[1], "", "", 0]],
-        [ANSWER, NODES[0], 1, True, [NODES[1], "\n", "", 1]], [ANSWER, NODES[0], 1, True, [NODES[1], "", 7, 1]],
-        [ANSWER, NODES[0], 1, True, [NODES[1], "x" * 201, "", 1]], [], 16, {16: 1},
+        *([ANSWER, NODES[0], 1, True, node] for node in (
+            [b"short", "", "", "", 0, 1], [NODES[1], "", "", "", 0, 0], [NODES[1], "\n", "", "", 0, 1],
+            [NODES[1], "", 7, "", 0, 1], [NODES[1], "", "", "", 65536, 1], [NODES[1], "x" * 201, "", "", 0, 1],
+        )),
     ],
 )  # fmt: skip
 def test_what_is_none_ends_the_link(fields: Any) -> None:
