@@ -1,74 +1,44 @@
-"""`python -m benchmarks codecs`: what a value of an application's own class costs to encode and to decode.
+"""`python -m benchmarks codecs`: what values of an application's own classes cost, alone and between two nodes.
 
-Beside it, in turn: what msgspec, pydantic and pickle take alone for the same six fields. A replicated `set` encodes
-once, and the first `get` on each other node decodes once. Processor time; the median of the rounds.
+Beside ours, in turn, what msgspec, pydantic and pickle take for the same six fields: alone, and by hand over the same
+cache, with `set(key, dumps(value))` and `loads(get(key))`. A replicated `set` encodes once, and the first `get` on each
+other node decodes once. Figures are medians of the rounds.
 """
 
 import json
-import pickle
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from time import process_time
 from typing import Any
 
+from benchmarks import codec_nodes
+from benchmarks.codec_kinds import FIELDS, KINDS, kind_of
 from benchmarks.options import Options, at_least
 from benchmarks.tables import table
-from lru_cache import codecs
 from lru_cache.replication.encoding import Values
 
 ROUNDS = {"full": 15, "quick": 2}
+NODE_ROUNDS = {"full": 5, "quick": 1}
 TIMES = {"full": 20_000, "quick": 200}
 MOST_TIMES_MSGSPEC = 1.5
 
-FIELDS: dict[str, Any] = {
-    "id": 12_345, "name": "Ada Lovelace", "email": "ada@example.org", "age": 36, "score": 99.5, "active": True,
-}  # fmt: skip
+Figures = dict[str, dict[str, float]]  # way -> what -> the median
+Way = tuple[str, Any, Callable[[Any], bytes], Callable[[Any], Any]]
 
 
-@dataclass
-class User:
-    """Six fields."""
-
-    id: int
-    name: str
-    email: str
-    age: int
-    score: float
-    active: bool
-
-
-class Way(tuple[str, Any, Callable[[Any], bytes], Callable[[bytes], Any]]):
-    """A name, a value, and how it becomes bytes and comes back."""
-
-    __slots__ = ()
-
-
-def ways() -> Iterator[Way]:
-    """All that can be measured here."""
-    user = User(**FIELDS)
-    ours = Values([codecs.dataclass(User, name="user")])
-    yield Way(("a dict, ours", dict(FIELDS), ours.encode, ours.decode))
-    yield Way(("a dataclass, ours", user, ours.encode, ours.decode))
-    yield Way(("a dataclass, pickle", user, pickle.dumps, pickle.loads))
-    if find_spec("msgspec"):
-        import msgspec
-
-        struct: Any = msgspec.defstruct("Struct", [(name, type(value)) for name, value in FIELDS.items()])
-        own = Values([codecs.msgspec(struct, name="struct")])
-        decode = msgspec.msgpack.Decoder(struct).decode
-        yield Way(("a msgspec struct, ours", struct(**FIELDS), own.encode, own.decode))
-        yield Way(("a msgspec struct, msgspec", struct(**FIELDS), msgspec.msgpack.Encoder().encode, decode))
-    if find_spec("pydantic"):
-        import pydantic
-
-        model: Any = pydantic.create_model("Model", **{name: (type(value), ...) for name, value in FIELDS.items()})
-        own = Values([codecs.pydantic(model, name="model")])
-        yield Way(("a pydantic model, ours", model(**FIELDS), own.encode, own.decode))
-        as_json = (lambda value: value.model_dump_json().encode(), model.model_validate_json)
-        yield Way(("a pydantic model, pydantic", model(**FIELDS), *as_json))
+def ways() -> list[Way]:
+    """A name, a value, and how it becomes bytes and comes back: all that can be measured here."""
+    found: list[Way] = []
+    for name in KINDS:
+        kind = kind_of(name)
+        if kind is not None:
+            ours = Values(kind.codecs)
+            found.append((f"{name}, ours", kind.make(FIELDS), ours.encode, ours.decode))
+            if kind.library:
+                found.append((f"{name}, {kind.library}", kind.make(FIELDS), kind.dumps, kind.loads))
+    return found
 
 
 def microseconds(function: Callable[[Any], Any], argument: Any, times: int) -> float:
@@ -79,7 +49,7 @@ def microseconds(function: Callable[[Any], Any], argument: Any, times: int) -> f
     return (process_time() - start) / times * 1e6
 
 
-def measure(rounds: int, times: int) -> dict[str, dict[str, float]]:
+def measure(rounds: int, times: int) -> Figures:
     """Each way in turn, round by round."""
     found: dict[str, dict[str, list[float]]] = {}
     for _ in range(rounds):
@@ -89,41 +59,82 @@ def measure(rounds: int, times: int) -> dict[str, dict[str, float]]:
             row = found.setdefault(name, {"encode": [], "decode": [], "bytes": [len(data)]})
             row["encode"].append(microseconds(encode, value, times))
             row["decode"].append(microseconds(decode, data, times))
-    return {name: {of: statistics.median(each) for of, each in row.items()} for name, row in found.items()}
+    medians = {name: {of: statistics.median(each) for of, each in row.items()} for name, row in found.items()}
+    for row in medians.values():
+        row["both"] = row["encode"] + row["decode"]
+    return medians
 
 
-def text(found: dict[str, dict[str, float]]) -> str:
-    """As a table."""
-    rows = [
-        (
-            name,
-            *(f"{row[of]:.2f}" for of in ("encode", "decode")),
-            f"{row['encode'] + row['decode']:.2f}",
-            f"{row['bytes']:.0f}",
-        )
-        for name, row in found.items()
+# -- beside the others -------------------------------------------------------------------------------------------------
+
+CLAIMS = {  # what is compared: the figure, and whether more of it is better
+    "encode and decode": ("both", False),
+    "sets a second": ("sets", True),
+    "the first read": ("first", False),
+    "reading again": ("again", False),
+}
+
+
+def beside(alone: Figures, nodes: Figures) -> list[tuple[str, ...]]:
+    """Ours as a ratio to each library, figure by figure, and whether we win or lose."""
+    rows = []
+    for name in KINDS:
+        kind = kind_of(name)
+        if kind is None or not kind.library:
+            continue
+        for claim, (figure, more) in CLAIMS.items():
+            found = alone if figure == "both" else nodes
+            ratio = found[f"{name}, ours"][figure] / found[f"{name}, {kind.library}"][figure]
+            rows.append((name, claim, f"{ratio:.2f} x {kind.library}'s", "win" if (ratio > 1) == more else "LOSE"))
+    return rows
+
+
+def verdict(alone: Figures) -> list[str]:
+    """What a struct of msgspec is held to."""
+    ours, theirs = alone.get("a msgspec struct, ours"), alone.get("a msgspec struct, msgspec")
+    if not ours or not theirs:
+        return []
+    ratio = ours["both"] / theirs["both"]
+    mark = "pass" if ratio <= MOST_TIMES_MSGSPEC else "MISS"
+    return ["", f"{mark}  a struct of msgspec takes at most {MOST_TIMES_MSGSPEC:g} x msgspec's own: {ratio:.1f} x"]
+
+
+def text(alone: Figures, nodes: Figures) -> str:
+    """As tables."""
+    of_alone = [
+        (name, *(f"{row[of]:.2f}" for of in ("encode", "decode", "both")), f"{row['bytes']:.0f}")
+        for name, row in alone.items()
     ]
-    lines = ["Six fields, microseconds", *table(("what, by whom", "encode", "decode", "both", "bytes"), rows)]
-    ours, alone = found.get("a msgspec struct, ours"), found.get("a msgspec struct, msgspec")
-    if ours and alone:
-        ratio = (ours["encode"] + ours["decode"]) / (alone["encode"] + alone["decode"])
-        mark = "pass" if ratio <= MOST_TIMES_MSGSPEC else "MISS"
-        lines += [
+    of_nodes = [
+        (name, f"{row['sets']:,.0f}", f"{row['of a text']:.2f}", *(f"{row[of]:.2f}" for of in ("first", "again")))
+        for name, row in nodes.items()
+    ]
+    return "\n".join(
+        [
+            "Six fields, microseconds of the processor",
+            *table(("what, by whom", "encode", "decode", "both", "bytes"), of_alone),
             "",
-            f"{mark}  a struct of msgspec takes at most {MOST_TIMES_MSGSPEC:g} x msgspec's own: {ratio:.1f} x",
+            "Six fields between two processes: sets until applied, and microseconds of the processor for a get there",
+            *table(("what, by whom", "sets a second", "of a text's", "first read", "again"), of_nodes),
+            "",
+            *table(("ours", "in", "ratio", ""), beside(alone, nodes)),
+            *verdict(alone),
         ]
-    return "\n".join(lines)
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; the status says whether it ran, not whether we like the figures."""
     options = Options("codecs", __doc__)
-    options.add_argument("--rounds", type=at_least(1), help=f"rounds over all ({ROUNDS['full']})")
+    options.add_argument(
+        "--rounds", type=at_least(1), help=f"rounds over all ({ROUNDS['full']}, between nodes {NODE_ROUNDS['full']})"
+    )
     chosen = options.parse_args(arguments)
     effort = "quick" if chosen.quick else "full"
     for module in ("msgspec", "pydantic"):
         if not find_spec(module):
             print(f"benchmarks: {module} is not installed, and left out: pip install '.[dev]'", file=sys.stderr)
-    found = measure(chosen.rounds or ROUNDS[effort], TIMES[effort])
-    print(json.dumps(found, indent=2) if chosen.json else text(found))
+    alone = measure(chosen.rounds or ROUNDS[effort], TIMES[effort])
+    nodes = codec_nodes.measure(chosen.rounds or NODE_ROUNDS[effort], TIMES[effort])
+    print(json.dumps({"alone": alone, "nodes": nodes}, indent=2) if chosen.json else text(alone, nodes))
     return 0

@@ -17,10 +17,13 @@ def run(*arguments: str) -> str:
     return outcome.stdout
 
 
-def test_every_way_has_its_figures() -> None:
+def test_every_way_has_its_figures_alone_and_between_nodes() -> None:
     found = json.loads(run("--json"))
-    for what in ("a dict", "a dataclass", "a msgspec struct", "a pydantic model"):
-        assert all(figure > 0 for figure in found[f"{what}, ours"].values())
+    kinds = ("a text", "a dict", "a dataclass", "a msgspec struct", "a pydantic model")
+    for what in kinds:
+        for figures in found.values():
+            assert all(figure > 0 for figure in figures[f"{what}, ours"].values())
     printed = run()
-    assert all(name in printed for name in found)
-    assert "x msgspec's own" in printed
+    assert all(name in printed for figures in found.values() for name in figures)
+    assert all(claim in printed for claim in ("sets a second", "first read", "x msgspec's own"))
+    assert "win" in printed or "LOSE" in printed
