@@ -39,7 +39,17 @@ class Codec(Generic[T]):
     not, and nothing may change them.
     """
 
-    __slots__ = ("decode", "encode", "for_keys", "name", "takes_older", "type", "version", "why_not_in_keys")
+    __slots__ = (
+        "decode",
+        "encode",
+        "for_keys",
+        "name",
+        "of_bytes",
+        "takes_older",
+        "type",
+        "version",
+        "why_not_in_keys",
+    )
 
     def __init__(
         self,
@@ -60,6 +70,7 @@ class Codec(Generic[T]):
         self.encode: Callable[[T], Any] = encode  # type: ignore[assignment]
         self.takes_older = _takes_two(decode)
         self.decode: Callable[[Any, int], T] = decode if self.takes_older else _of_one(decode)  # type: ignore[assignment]
+        self.of_bytes: Callable[[bytes], T] | None = None  # `decode`, where data are bytes, whatever the value
         if keys and type.__hash__ is None:
             raise TypeError(f"keys=True, and {type.__qualname__} is unhashable")
         self.for_keys: Codec[T] | None = self if keys else None
@@ -204,6 +215,7 @@ def msgspec(cls: type[T], *, name: str | None = None, version: int = 1) -> Codec
     encode = msgspec.msgpack.Encoder().encode
     decode = msgspec.msgpack.Decoder(cls).decode
     codec = Codec(cls, name, encode, lambda data, _: decode(_an(bytes, data)), version)
+    codec.of_bytes = decode
     why_not = _why_not_in_keys(cls, struct.__struct_config__.frozen, struct.__eq__ is msgspec.Struct.__eq__)
     fields = {field: field for field in struct.__struct_fields__}
     return _with_keys(codec, why_not, _of_fields(cls, name, version, "refuse", None, fields, why_not))

@@ -44,10 +44,12 @@ from lru_cache.replication import (
     NODE_BYTES,
     Limits,
     Replica,
+    ShortWay,
     Stamp,
     StoreView,
     Writer,
     seconds_of,
+    shortened,
     wire,
 )
 from lru_cache.replication.encoding import ANY_KEYS, Keys, UnreadableError, Values
@@ -188,7 +190,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             raise ValueError(f"maximum_value_bytes must be at most {LARGEST_VALUE_BYTES}, got {maximum_value_bytes}")
         least = None if compress_over is None else arguments.count("compress_over", compress_over)
         codecs = _codecs(codecs)
-        self._values = Values(codecs, least, self._maximum_value_bytes)
+        self._values = shortened(Values(codecs, least, self._maximum_value_bytes))
         self._keys = Keys(codecs) if codecs else ANY_KEYS
         self._insecure = _flag("insecure", insecure)
         self._secrets = read_secret(secret)
@@ -732,7 +734,7 @@ class _Sharing:
         self,
         replica: Replica,
         view: StoreView,
-        values: Values,
+        values: Values | ShortWay,
         longest_value: int,
         send: Callable[[], object],
     ) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         forgetting,
         frames,
         messages,
+        objects,
         origins,
         outbox,
         pace,

@@ -41,6 +41,10 @@ class Codec(Protocol):
     def decode(self) -> Callable[[Any, int], Any]:
         """And a value of data, and the version that it was encoded by."""
 
+    @property
+    def of_bytes(self) -> Callable[[bytes], Any] | None:
+        """`decode`, where data are bytes whatever the value and the version; else None."""
+
 
 class UnreadableError(ProtocolError):
     """A value that this node has no codec for, or whose codec refuses it. Other nodes may have one that does not."""

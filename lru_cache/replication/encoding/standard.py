@@ -22,6 +22,7 @@ class StandardCodec(NamedTuple):
     decode: Callable[[Any, int], Any]
     version: int = 1
     takes_older: bool = False
+    of_bytes: Callable[[bytes], Any] | None = None
 
 
 def _must(is_so: bool, kind: str) -> None:

@@ -11,9 +11,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 MODULES = (
-    "version", "stamp", "event", "burials", "forgetting", "texts", "wire", "messages", "frames", "recent_keys",
-    "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors", "telling",
-    "believing", "replica", "wiring", "pace", "writer", "public",
+    "version", "stamp", "event", "burials", "forgetting", "texts", "objects", "wire", "messages", "frames",
+    "recent_keys", "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors",
+    "telling", "believing", "replica", "wiring", "pace", "writer", "public",
 )  # fmt: skip
 SOURCES = Path(__file__).parent.parent / "rules"
 

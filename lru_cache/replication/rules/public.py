@@ -9,6 +9,7 @@ from .forgetting import BUCKETS, bucket_of
 from .frames import HEADER_BYTES, LARGEST_LIMIT_BYTES, NEED_DATA, FrameReader, encode_frame, encode_frames
 from .limits import Limits
 from .messages import FRAME_MARGIN_BYTES, Goodbye, Message, Ping, Pong, Seen, Type
+from .objects import ShortWay, shortened
 from .replica import Replica
 from .stamp import Stamp
 from .store_view import StoreView
@@ -37,6 +38,7 @@ __all__ = [
     "Pong",
     "Replica",
     "Seen",
+    "ShortWay",
     "Stamp",
     "StoreView",
     "Type",
@@ -48,6 +50,7 @@ __all__ = [
     "messages",
     "pace",
     "seconds_of",
+    "shortened",
     "span_of",
     "time_of",
     "wire",
