@@ -1,11 +1,15 @@
 """Fork: every cache's lock is held across it, so that no child begins in the middle of another thread's write.
 
+So is `opening`, which is held where a descriptor is opened and noted, or closed: the interpreter lets other threads run
+in between, and a child would have one unknowingly, and keep a port or a connection alive that its parent has let go.
+Who has it takes no cache's lock, and does not wait.
+
 Web servers fork their workers, and threads do not come along. This file must not know what a cache does about it.
 """
 
 import itertools
 import os
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any, Protocol
 from weakref import ref
 
@@ -22,6 +26,7 @@ class Forkable(Protocol):
     def _after_fork_in_child(self) -> None: ...
 
 
+opening = RLock()
 _caches: dict[int, "ref[Forkable]"] = {}  # by a number, in the order in which they were made; a mapping has no hash
 _numbers = itertools.count()
 _held: dict[int, list[Any]] = {}  # thread -> the locks that it holds for the fork that it is making
@@ -39,10 +44,8 @@ def _living() -> list[Forkable]:
 
 def _before() -> None:
     held = _held[get_ident()] = []
-    for cache in _living():
-        lock = cache._lock
-        if lock.acquire(timeout=LONGEST_WAIT_SECONDS):
-            held.append(lock)
+    locks = [*(cache._lock for cache in _living()), opening]
+    held.extend(lock for lock in locks if lock.acquire(timeout=LONGEST_WAIT_SECONDS))
 
 
 def _in_parent() -> None:
@@ -51,6 +54,8 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
+    global opening
+    opening = RLock()
     _held.clear()
     forget_other_threads()
     failures: list[Exception] = []

@@ -118,6 +118,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
     """
 
     _is_whole = False
+    _transports: "list[Transport]" = []  # noqa: RUF012 - while there is none yet
 
     def __init__(
         self,
@@ -252,8 +253,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if local is not None or remotes or self._sources or self._meeting is not None:
             refuse_gevent()
         self._server: Server | LocalCluster | None = None
-        self._transports: list[Transport] = []
-
+        self._transports = []
         try:
             if self._meeting is not None:
                 self._server = LocalCluster(
@@ -700,8 +700,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         their local cluster.
         """
         super()._after_fork_in_child()
-        if not self._is_whole:
-            return  # its construction failed, or was another thread's and will never end
+        if not self._is_whole:  # its construction failed, or was another thread's and will never end
+            for transport in self._transports:
+                transport.abandon()
+            return
         parent = None if self._server is None or self._meeting is not None else self._server.listening
         for transport in self._transports:
             transport.abandon()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from logging import INFO, WARNING
 from typing import Any
 
+from lru_cache import fork
 from lru_cache.errors import ProtocolError
 from lru_cache.log import logger
 from lru_cache.network.address import Address, resolve, shown
@@ -66,6 +67,7 @@ class Dialler:
         self._forbearance = 0.0 if found == GIVEN else FORBEARANCE_SECONDS
         self._noted = False  # whether a line was logged of the state that it is in
         self._changed_at = 0.0
+        self._socket: socket.socket | None = None  # of the last attempt, for who must close it after a fork
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-dial-{address}", daemon=True)
 
     def start(self) -> None:
@@ -99,6 +101,8 @@ class Dialler:
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the thread is not in this process."""
         self._stopped = True
+        if self._socket is not None:
+            self._socket.close()
         self._alarm.abandon()
 
     def peers(self) -> list[Peer]:
@@ -123,7 +127,7 @@ class Dialler:
             except RefusedError as error:
                 self._note("refused", f"no link to {self.address}: {error}")
             except (OSError, ProtocolError) as error:
-                self._note("unreachable", f"cannot reach {self.address}: {_said(error)}; will go on trying")
+                self._note("unreachable", f"cannot reach {self.address}: {said(error)}; will go on trying")
             except Exception:  # noqa: BLE001 - ours, then; the next attempt may do better
                 self.state = "unreachable"
                 logger().exception("dialling %s failed because of a mistake of ours", self.address)
@@ -185,12 +189,15 @@ class Dialler:
 
     def _dial_one(self, family: socket.AddressFamily, where: Any) -> Link:
         deadline = time.monotonic() + self._patience
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        with fork.opening:
+            self._socket = sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             self._connect(sock, where, deadline)
             context = self._terms.contexts.client if self._terms.contexts is not None else None
-            greeting = self._terms.greet(Connection(sock, FRAME_LIMIT_BYTES, context), Side.DIALLER)
+            connection = Connection(sock, FRAME_LIMIT_BYTES, context)
+            self._socket = connection.socket
+            greeting = self._terms.greet(connection, Side.DIALLER)
         except BaseException:
             sock.close()
             raise
@@ -299,5 +306,6 @@ class Dialler:
             logger().warning("%s", line)
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """What went wrong, in a few words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

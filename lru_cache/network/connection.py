@@ -8,6 +8,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from lru_cache import fork
 from lru_cache.errors import ProtocolError
 from lru_cache.network.security import SEAL_BYTES, Seal
 from lru_cache.replication import LARGEST_LIMIT_BYTES, FrameReader, encode_frames, messages
@@ -187,10 +188,11 @@ class Connection:
 
     def close(self) -> None:
         """Close it, without a word."""
-        try:
-            self.socket.close()
-        except OSError:
-            pass
+        with fork.opening:
+            try:
+                self.socket.close()
+            except OSError:
+                pass
 
     def __repr__(self) -> str:
         return f"<Connection {self.socket.fileno()}: {self.unsent} bytes unsent, {self._reader!r}>"

@@ -8,24 +8,22 @@ This file must not know how a post is held, nor what links carry.
 
 import os
 import secrets
-import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from lru_cache import fork
 from lru_cache.errors import ProtocolError
 from lru_cache.log import logger
 from lru_cache.network.address import Address
-from lru_cache.network.client import Dialler, NeedlessError
+from lru_cache.network.client import Dialler, NeedlessError, said
 from lru_cache.network.exchange import Exchange
 from lru_cache.network.greeting import Terms
+from lru_cache.network.handshake import RefusedError
 from lru_cache.network.peer import Peer
-from lru_cache.network.post import Post
+from lru_cache.network.post import HAS_UNIX_SOCKETS, Post
 from lru_cache.network.server import Server
 from lru_cache.network.transport import Dialling, Transport
 
@@ -37,15 +35,12 @@ CHECKS_IN_A_SILENCE = 10
 KEEP_SECONDS = 3_600.0  # between two signs that the files are in use
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: who has the post and says nothing for so long loses it
 GREETING = 0.5  # of it, for one attempt
-_HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")
-
-T = TypeVar("T", bound="Server | Dialler")
 
 
 class LocalCluster:
     """One cache's part in it.
 
-    `local` and `regions` are the cluster's: whoever has the post listens at the one, and dials as the others do.
+    `local` and `remotes` are the cluster's: whoever has the post listens at the one, and dials as the others do.
     """
 
     def __init__(
@@ -66,19 +61,17 @@ class LocalCluster:
         self._silence_seconds = terms.silence_seconds
         self._longest_pause = min(LONGEST_PAUSE_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
         self._check_seconds = min(LONGEST_CHECK_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
-        self._dialler = Dialler(
-            Address(path=str(path)), exchange, terms, "local cluster"
-        )  # never started: this thread uses it
+        # Never started: this thread uses it.
+        self._dialler = Dialler(Address(path=str(path)), exchange, terms, "local cluster")
         self._stopped = False
         self._heard_at = time.monotonic()  # the last that we know of somebody in the post who is alive
-        self._state = ""
-        # Held where sockets are made, and across a fork: else a child may have one of which it does not know.
-        self._lock = threading.RLock()
+        self._holder: object = None  # what was known of who has the post when we last looked
+        self._wrong_since: float | None = None
+        self._said = ""  # what was logged since all was well
         self._server: Server | None = None
         self._outer: Server | None = None
         self._diallers: list[Dialling] = []
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-cluster-{path.name}", daemon=True)
-        fork.watch(self)
 
     def start(self) -> None:
         """Begin to look for the others."""
@@ -87,14 +80,19 @@ class LocalCluster:
     def stop(self) -> None:
         """Take no part any more. The links are the exchange's to end."""
         self._stopped = True
-        self._dialler.stop()
+        for each in (*self._transports(), self._dialler):
+            each.stop()
 
     def join(self, seconds: float) -> None:
         """Wait for its threads, but for the calling one."""
+        deadline = time.monotonic() + seconds
         if self._thread.ident is None:
             self._dialler.join(seconds)
         elif self._thread is not threading.current_thread():
             self._thread.join(seconds)
+        if not self._thread.is_alive():
+            for each in self._transports():  # of who has led to the end, and has left them to us
+                each.join(max(0.0, deadline - time.monotonic()))
 
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the post is the parent's."""
@@ -121,33 +119,38 @@ class LocalCluster:
         """Whether the others have had the time to come, after it was found out who listens."""
         return not self.leads or time.monotonic() - self._leads_since > SETTLING_SECONDS
 
-    def _after_fork_in_child(self) -> None:
-        """All is done by `abandon`."""
-
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopped:
+            began = time.monotonic()
             try:
                 done = self._turn()
             except (OSError, ProtocolError) as error:
                 done = False
-                said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-                self._note(f"the local cluster at {self._post.path} cannot be joined, and will be tried again: {said}")
+                self._dialler.state = "refused" if isinstance(error, RefusedError) else "unreachable"
+                self._note(
+                    f"the local cluster at {self._post.path} cannot be joined, and will be tried again: {said(error)}"
+                )
             except Exception:  # noqa: BLE001 - ours, then; the next turn may do better
                 done = False
                 logger().exception("the local cluster at %s failed because of a mistake of ours", self._post.path)
-            pause = FIRST_PAUSE_SECONDS if done else min(2 * pause, self._longest_pause)
-            if not done:
-                self._dialler.wait(pause)
+            if done and time.monotonic() - began > self._longest_pause:
+                pause = FIRST_PAUSE_SECONDS  # it went well for a while, so at once
+                continue
+            self._dialler.wait(pause)
+            pause = min(2 * pause, self._longest_pause)
         self._dialler.join(0.0)
 
     def _turn(self) -> bool:
         """Lead or follow for as long as that goes well; False if it did not begin."""
-        if self._post.take():
-            self._lead(seizes=False)
+        with fork.opening:
+            leads = self._post.take()
+        if leads:
+            self._lead()
             return True
+        self._look_who_leads()
         began = time.monotonic()
         self._dialler.has_heard = False
         try:
@@ -157,77 +160,98 @@ class LocalCluster:
             self._heard_at = began
             return False
         except (OSError, ProtocolError):
-            if self._dialler.has_heard:
-                self._heard_at = time.monotonic()
-            elif time.monotonic() - self._heard_at < self._silence_seconds * PATIENCE:
-                return False
-            elif not self._stopped and self._post.depose():
-                logger().warning("who listened for the local cluster is silent: another listens at %s", self._post.path)
-                self._lead(seizes=True)
-                return True
+            if self._is_silent(began):
+                return self._depose()
             raise
-        self._state = ""
+        self._all_is_well()
         self._dialler.carry(link)
         # Of a link that fell silent we had heard nothing for almost that long.
         self._heard_at = time.monotonic() - self._silence_seconds * (PATIENCE - GREETING)
         return True
 
-    def _lead(self, seizes: bool) -> None:
+    def _look_who_leads(self) -> None:
+        """Whoever has just come to lead is given time to listen."""
+        holder = self._post.holder()
+        if holder != self._holder:
+            self._holder = holder
+            self._heard_at = time.monotonic()
+
+    def _is_silent(self, began: float) -> bool:
+        """Whether who leads has said nothing for too long."""
+        now = time.monotonic()
+        if self._dialler.has_heard or now - began > self._silence_seconds * PATIENCE:  # then we stood still ourselves
+            self._heard_at = now
+        return now - self._heard_at > self._silence_seconds * PATIENCE
+
+    def _depose(self) -> bool:
+        with fork.opening:
+            leads = not self._stopped and self._post.depose()
+        if not leads:
+            return False  # another was quicker
+        logger().warning("who listened for the local cluster is silent: another listens at %s", self._post.path)
+        self._lead()
+        return True
+
+    def _lead(self) -> None:
         """Have the post, for as long as nobody takes it away."""
         kept_at = time.monotonic()
+        pause = FIRST_PAUSE_SECONDS
         try:
-            self._server = self._made(lambda: self._listen(self._post.path))
-            self._server.start()
+            if self._stopped:
+                return
+            self._listen(self._post.path)
+            self._all_is_well()
             self._leads_since = time.monotonic()
             self.leads = True
-            self._state = ""
             logger().info("listening for the local cluster at %s", self._post.path)
-            self._reach_out(seizes)
+            self._dial_regions()
             while not self._stopped and self._post.is_held() and self._post.path.exists():
+                if self._local is not None and self._outer is None and not self._listen_outside(self._local):
+                    pause = min(2 * pause, self._check_seconds)
+                    self._dialler.wait(pause)
+                    continue
+                self._all_is_well()
                 self._dialler.wait(self._check_seconds)
-                if self._local is not None and self._outer is None:
-                    self._listen_outside(seizes)
                 if time.monotonic() - kept_at > KEEP_SECONDS:
                     kept_at = time.monotonic()
                     self._post.keep()
         finally:
             self._step_down()
 
-    def _reach_out(self, seizes: bool) -> None:
-        if self._local is not None:
-            self._listen_outside(seizes)
-        with self._lock:
+    def _dial_regions(self) -> None:
+        with fork.opening:
             self._diallers = self._regions()
         for dialler in self._diallers:
             dialler.start()
 
-    def _listen_outside(self, seizes: bool) -> None:
-        local = self._local
-        assert local is not None
+    def _listen_outside(self, local: Address) -> bool:
+        """Whether the port, or the path, was free. Who was deposed may still have it, and do nothing."""
         try:
-            outer = self._made(lambda: Server(local, self._exchange, self._terms, self._post.is_held, seizes))
+            with fork.opening:
+                self._outer = Server(local, self._exchange, self._terms, self._post.is_held, self._post.was_seized)
         except OSError as error:
-            self._note(f"{error.strerror}; will be tried again")
-            return
-        self._outer = outer
-        outer.start()
-        self._state = ""
+            self._note(f"the local cluster at {self._post.path} goes on trying to listen for others: {said(error)}")
+            return False
+        self._outer.start()
+        return True
 
     def _step_down(self) -> None:
+        """Let go of the post, and before that of all that only its holder may have."""
         reason = "its cache was closed" if self._stopped else "another one listens for this local cluster now"
         self.leads = False
-        seconds = self._silence_seconds
+        deadline = time.monotonic() + self._silence_seconds
         try:
             for dialler in self._diallers:
                 dialler.end(reason)
             for server in self._servers():
-                server.end(reason, seconds)
-            self._post.leave()
-            deadline = time.monotonic() + seconds
+                server.end(reason, max(0.0, deadline - time.monotonic()))
+        finally:
+            with fork.opening:
+                self._post.leave()
+        # Who closes waits for the rest, which it may be a part of: a listener that is told of a removal may close.
+        if not self._stopped:
             for each in self._transports():
                 each.join(max(0.0, deadline - time.monotonic()))
-        finally:
-            self._post.leave()
             self._server, self._outer, self._diallers = None, None, []
             self._heard_at = time.monotonic()
 
@@ -237,34 +261,33 @@ class LocalCluster:
     def _transports(self) -> list[Transport]:
         return [*self._servers(), *self._diallers]
 
-    def _made(self, make: Callable[[], T]) -> T:
-        with self._lock:
-            return make()
-
     def _note(self, line: str) -> None:
-        """Log what goes wrong, once."""
-        if line != self._state and not self._stopped:
+        """Log what goes wrong, once, if it lasts: that one leads after another is none of it."""
+        now = time.monotonic()
+        if self._wrong_since is None:
+            self._wrong_since = now
+        if line != self._said and now - self._wrong_since >= self._check_seconds and not self._stopped:
+            self._said = line
             logger().warning("%s", line)
-        self._state = line
+
+    def _all_is_well(self) -> None:
+        self._wrong_since, self._said = None, ""
 
     # -- where to meet: a Unix socket, or a file that says which port and secret ---------------------------------------
 
-    def _listen(self, path: Path) -> Server:
-        if _HAS_UNIX_SOCKETS:
-            with suppress(FileNotFoundError):
-                path.unlink()  # what was left over: nobody but the holder of the post listens here
-            return Server(Address(path=str(path)), self._exchange, self._terms, self._post.is_held)
-        secret = secrets.token_hex(32)
-        server = Server(
-            Address("127.0.0.1", 0), self._exchange, self._terms.with_secret(secret.encode()), self._post.is_held
-        )
-        draft = path.with_name(f"{path.name}.new")
+    def _listen(self, path: Path) -> None:
+        address, terms, secret = Address(path=str(path)), self._terms, ""
+        if not HAS_UNIX_SOCKETS:
+            secret = secrets.token_hex(32)
+            address, terms = Address("127.0.0.1", 0), terms.with_secret(secret.encode())
         with suppress(FileNotFoundError):
-            draft.unlink()
-        draft.touch(0o600, exist_ok=False)
-        draft.write_text(f"{server.address.port} {secret}")
-        draft.replace(path)
-        return server
+            if stat.S_ISSOCK(path.lstat().st_mode):
+                path.unlink()  # what was left over: nobody but the holder of the post listens here
+        with fork.opening:
+            self._server = Server(address, self._exchange, terms, self._post.is_held)
+        if secret:
+            _write(path, f"{self._server.address.port} {secret}")
+        self._server.start()
 
     def _meeting(self, path: Path) -> tuple[Address, Terms]:
         """Whom to dial, and how. OSError if there is nobody yet, or it is somebody else's."""
@@ -277,3 +300,13 @@ class LocalCluster:
         if not port.isdigit() or not secret:
             raise OSError(f"{str(path)!r} is no socket of a cache")
         return Address("127.0.0.1", int(port)), self._terms.with_secret(secret.encode())
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that only this user can read, and that is there as a whole."""
+    draft = path.with_name(f"{path.name}.new")
+    with suppress(FileNotFoundError):
+        draft.unlink()
+    draft.touch(0o600, exist_ok=False)
+    draft.write_text(text)
+    draft.replace(path)

@@ -13,6 +13,7 @@ This file must not know what the post is for, nor open a socket.
 
 import os
 import re
+import socket
 import stat
 import tempfile
 from contextlib import suppress
@@ -27,7 +28,9 @@ with suppress(ImportError):  # not there on Windows
 
 FOLDER = "cf_lru_cache"
 LONGEST_PATH_BYTES = 100  # of a Unix socket's, which has 107 on Linux and 103 on macOS; generations take a few more
+HAS_UNIX_SOCKETS = hasattr(socket, "AF_UNIX")  # else what is at the path is a file
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_GENERATION = re.compile(r"[1-9][0-9]{0,5}")
 _LOCK = ".lock"
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -37,13 +40,16 @@ def path_of(argument: str, value: Any) -> Path:
 
     TypeError, ValueError or AddressError, in the caller's words for the argument.
     """
-    if isinstance(value, os.PathLike):
+    is_path = isinstance(value, os.PathLike)
+    if is_path:
         value = os.fspath(value)
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a name or the path of a socket, not {value!r}"[:200])
-    if os.sep in value or (os.altsep and os.altsep in value):
+    if "\0" in value:
+        raise ValueError(f"{argument}: there is no such path as {value!r}"[:200])
+    if is_path or os.sep in value or (os.altsep and os.altsep in value):
         path = Path(value).absolute()
-        _require_folder(argument, path)
+        _require_room(argument, path)
     elif _NAME.fullmatch(value):
         path = _own_folder(argument) / f"{value}.sock"
     else:
@@ -52,7 +58,7 @@ def path_of(argument: str, value: Any) -> Path:
             f"{os.sep!r} in it, not {value!r}"[:200]
         )
     length = len(os.fsencode(path))
-    if "\0" in value or length > LONGEST_PATH_BYTES:
+    if length > LONGEST_PATH_BYTES:
         raise AddressError(
             f"{argument}: the socket's path has {length} bytes, and {LONGEST_PATH_BYTES} are the most: {str(path)!r}; "
             "give a shorter name, or the path of a socket in another directory"
@@ -60,11 +66,31 @@ def path_of(argument: str, value: Any) -> Path:
     return path
 
 
-def _require_folder(argument: str, path: Path) -> None:
-    if path.is_dir():
+def _require_room(argument: str, path: Path) -> None:
+    """A directory that is ours to use, with nothing else at this path."""
+    mode = 0
+    with suppress(OSError):
+        mode = path.stat().st_mode  # once: it may come and go
+    if stat.S_ISDIR(mode):
         raise AddressError(f"{argument}: {str(path)!r} is a directory; give the path of a socket in it")
-    if not os.access(path.parent, os.W_OK | os.X_OK) or not path.parent.is_dir():
-        raise AddressError(f"{argument}: {str(path.parent)!r} is no directory that this process can write to")
+    if mode and HAS_UNIX_SOCKETS and not stat.S_ISSOCK(mode):
+        raise AddressError(f"{argument}: {str(path)!r} is there, and is no socket; give a path where there is nothing")
+    folder = path.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise AddressError(f"{argument}: {str(folder)!r} is no directory that this process can write to")
+    if not _is_safe(folder):
+        raise AddressError(
+            f"{argument}: {str(folder)!r} is another user's, or everybody's, so others could pass for this cluster; "
+            "give the path of a socket in a directory of this user"
+        )
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether only this user, the system's, and a group that was given leave can put files there."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & 0o002
 
 
 def _own_folder(argument: str) -> Path:
@@ -119,23 +145,32 @@ class Post:
         """Where its holder can be met, as far as we know."""
         return self._path_of(self._generation)
 
-    def look(self) -> Path:
-        """Likewise, after a look at the files. OSError if that cannot be."""
-        if self._held is None:
-            self._generation = self._newest()
-        return self.path
+    @property
+    def was_seized(self) -> bool:
+        """Whether somebody was ever deposed, who may be there still."""
+        return self._generation > 0
 
     def take(self) -> bool:
         """Hold the post, if nobody else does. OSError if that cannot be found out."""
-        self.look()
+        folder = self._path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(0o700)  # somebody has tidied it up
+        if not _is_safe(folder):
+            raise AddressError(f"{str(folder)!r} is another user's by now, or everybody's")
+        self._generation = self._newest()
         return self._lock(self._generation, 0)
 
     def depose(self) -> bool:
         """Hold the post's next generation, though somebody else holds this one; False if another was quicker."""
-        before = self._generation
-        if self.look() != self._path_of(before):
-            return False
-        return self._lock(before + 1, os.O_EXCL)
+        return self._newest() == self._generation and self._lock(self._generation + 1, os.O_EXCL)
+
+    def holder(self) -> object:
+        """What is another each time that somebody comes to hold the post."""
+        try:
+            found = self._path_of(self._generation, _LOCK).stat()
+        except OSError:
+            return None
+        return self._generation, found.st_ino, found.st_mtime_ns
 
     def is_held(self) -> bool:
         """Whether we hold the post, and have not been deposed."""
@@ -163,6 +198,7 @@ class Post:
             os.close(held)
 
     def _lock(self, generation: int, flags: int) -> bool:
+        assert self._held is None
         path = self._path_of(generation, _LOCK)
         try:
             held = os.open(path, _FLAGS | flags, 0o600)
@@ -173,6 +209,7 @@ class Post:
                 raise AddressError(f"{str(path)!r} is not a file of this user")
             if _try_lock(held) and self._is_current(held, generation):
                 self._generation, self._held = generation, held
+                self.keep()
                 self._tidy_up()
                 return True
         finally:
@@ -188,14 +225,18 @@ class Post:
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino) and self._newest() == generation
 
     def _newest(self) -> int:
+        return max(self._generations(), default=0)
+
+    def _generations(self) -> list[int]:
+        """Those that there are files of, but for the first."""
         begin = self._path.name
-        generations = [0]
+        found = []
         for name in os.listdir(self._path.parent):  # noqa: PTH208 - Path.iterdir makes an object for each
             if name.startswith(f"{begin}.") and name.endswith(_LOCK):
                 number = name[len(begin) + 1 : -len(_LOCK)]
-                if number.isascii() and number.isdigit():
-                    generations.append(int(number[:9]))
-        return max(generations)
+                if _GENERATION.fullmatch(number):
+                    found.append(int(number))
+        return found
 
     def _path_of(self, generation: int, more: str = "") -> Path:
         number = f".{generation}" if generation else ""
@@ -203,10 +244,12 @@ class Post:
 
     def _tidy_up(self) -> None:
         """Those before are over for good: nobody can come to hold one while there is a newer one."""
-        for generation in range(self._generation):
-            for more in ("", _LOCK):
-                with suppress(OSError):
-                    self._path_of(generation, more).unlink()
+        with suppress(OSError):
+            for generation in {0, *self._generations()}:
+                if generation < self._generation:
+                    for more in ("", _LOCK):
+                        with suppress(OSError):
+                            self._path_of(generation, more).unlink()
 
 
 def _try_lock(number: int) -> bool:

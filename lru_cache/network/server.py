@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from lru_cache import fork
 from lru_cache.errors import AddressError, ProtocolError
 from lru_cache.log import logger
 from lru_cache.network.address import Address, shown
@@ -37,8 +38,8 @@ IDLE_SECONDS = 3_600.0
 class Server:
     """Listens on one address from its construction on; AddressError if that cannot be.
 
-    `may_accept` is asked before anybody is let in; when it says no, this listens no longer. `seizes`: it takes a port
-    also from a server like this one, who has it and may not accept any more; only from one that was made with
+    `may_accept` is asked before anybody is let in; when it says no, this listens no longer. `seizes`: it takes the
+    address also from one like this, who has it and may not accept any more; a port only if that was made with
     `may_accept`, too.
     """
 
@@ -60,6 +61,7 @@ class Server:
         self._alarm = Alarm()
         self._stopped = False
         self._strangers: dict[int, tuple[Greeting, str]] = {}  # by descriptor, oldest first
+        self._newest: socket.socket | None = None  # that was accepted: perhaps it is nowhere else yet
         self._accepts_at = 0.0
         self._link_threads: set[threading.Thread] = set()
         self._links: set[Link] = set()
@@ -108,6 +110,10 @@ class Server:
             sock.close()
         for greeting, _ in self._strangers.values():
             greeting.connection.close()
+        if self._newest is not None:
+            self._newest.close()
+        for link in self._links:  # those that are just joining or parting no exchange knows
+            link.abandon()
         self._alarm.abandon()
 
     def peers(self) -> list[Peer]:
@@ -142,12 +148,13 @@ class Server:
         for sock in self._sockets:
             self._alarm.watch(sock, readable=accepts)
         ready = self._alarm.wait(self._idle_seconds(now))
+        if self._may_accept is not None and not self._may_accept():
+            self._stopped = True
+            return
         for number in [number for number in self._strangers if number in ready]:
             self._advance(number)
         self._dismiss_late()
-        if accepts and self._may_accept is not None and not self._may_accept():
-            self._stopped = True
-        elif accepts:
+        if accepts:
             for sock in self._sockets:
                 if sock.fileno() in ready:
                     self._accept(sock)
@@ -161,7 +168,9 @@ class Server:
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                sock, where = listener.accept()
+                with fork.opening:
+                    sock, where = listener.accept()
+                    self._newest = sock
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -205,20 +214,25 @@ class Server:
             self._dismiss(number, error)
             return
         if done:
-            self._forget(number)
-            self._admit(greeting, address)
+            try:
+                self._admit(greeting, address)
+            finally:
+                self._forget(number)
         else:
             self._alarm.watch(greeting.connection.socket, greeting.connection.wants_write)
 
     def _admit(self, greeting: Greeting, address: str) -> None:
         feed = self._exchange.feed()
         link = Link(feed, greeting, address, self._terms.silence_seconds)
+        self._links.add(link)  # before it waits for the cache's lock, which a fork may have
         try:
             if len(self._link_threads) >= MOST_LINKS:
                 raise RefusedError(f"there are {MOST_LINKS} links already")
             feed.join(link)
         except RefusedError as error:
-            if link.peer.node != self._exchange.node and not self._exchange.is_linked_to(link.peer.node):
+            self._links.discard(link)
+            is_known = link.peer.node == self._exchange.node or self._exchange.is_linked_to(link.peer.node)
+            if not is_known and not self._stopped:
                 self._log.warning("refused", f"refused a link with {link}: {error}")
             greeting.part(error)
             link.abandon()
@@ -229,12 +243,12 @@ class Server:
             thread.start()
         except RuntimeError:
             self._link_threads.discard(thread)
+            self._links.discard(link)
             feed.leave()
             greeting.part(RefusedError("this process has no threads left"))
             link.abandon()
 
     def _carry(self, link: Link) -> None:
-        self._links.add(link)
         try:
             logger().info("linked to %s", link)
             ending = link.run()
@@ -256,10 +270,10 @@ class Server:
 
     def _dismiss(self, number: int, error: Exception, quiet: bool = False) -> None:
         greeting, address = self._strangers[number]
-        self._forget(number)
         if not quiet:
             self._log.warning(type(error).__name__, f"refused {address}, which connected to {self.address}: {error}")
         greeting.part(error)
+        self._forget(number)
 
     def _forget(self, number: int) -> None:
         del self._strangers[number]
@@ -272,13 +286,16 @@ class Server:
                 Path(path).unlink()
         for sock in self._sockets:
             self._alarm.unwatch(sock.fileno())
-            sock.close()
+            with fork.opening:
+                sock.close()
 
 
 def _listen(address: Address, seizes: bool) -> tuple[list[socket.socket], Address]:
     """Listening sockets for an address, and what it came to be: port 0 takes a free one."""
     try:
-        sockets = [_listen_at_path(address.path)] if address.path is not None else _listen_at_port(address, seizes)
+        sockets = (
+            [_listen_at_path(address.path, seizes)] if address.path is not None else _listen_at_port(address, seizes)
+        )
     except UnicodeError as error:
         raise AddressError(f"local_address: {address.host!r} is not a host's name: {error}") from None
     except OSError as error:
@@ -332,14 +349,14 @@ def _be_seizable(sockets: list[socket.socket]) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
-def _listen_at_path(path: str) -> socket.socket:
+def _listen_at_path(path: str, seizes: bool) -> socket.socket:
     """Listen on a Unix socket, for this user alone. A socket file that nobody listens on any more is replaced."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         try:
             sock.bind(path)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _is_left_behind(path):
+            if error.errno != errno.EADDRINUSE or not _is_left_behind(path, seizes):
                 raise
             Path(path).unlink()
             sock.bind(path)
@@ -351,9 +368,11 @@ def _listen_at_path(path: str) -> socket.socket:
     return sock
 
 
-def _is_left_behind(path: str) -> bool:
+def _is_left_behind(path: str, seizes: bool) -> bool:
     if not stat.S_ISSOCK(Path(path).stat().st_mode):
         return False
+    if seizes:
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -7,6 +7,7 @@ pytest's process has threads that are nobody's business here.
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lru_cache import lru_cache_distributed
 from lru_cache.lru_cache_distributed import LRUCacheDistributed
 
 PATIENCE = 20.0
@@ -212,6 +214,147 @@ def grandchild(address: Any) -> Any:
     return {"flushed": in_child(act), "heard": until(lambda: cache.peek("grandchild") == 1)}
 
 
+# -- in a local cluster ------------------------------------------------------------------------------------------------
+
+
+def member(where: Any) -> Any:
+    return LRUCacheDistributed(
+        local_cluster=where["path"],
+        local_address=tuple(where["port"]) if where["port"] else None,
+        connection_timeout=TIMEOUT_MS,
+    )
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
+    return [os.readlink(link) for link in links if os.path.lexists(link)]  # noqa: PTH115
+
+
+def of_the_network(files: list[str]) -> set[str]:
+    return {file for file in files if file.startswith("socket:") or file.endswith(".lock")}
+
+
+def child_of_a_leader(where: Any) -> Any:
+    """The child has nothing of its parent's, and takes over when that closes its cache."""
+    cache = member(where)
+    assert until(lambda: cache.local_address == (tuple(where["port"]) if where["port"] else where["path"]))
+    parents = of_the_network(open_files())
+    assert parents
+    parent = cache.node
+    closing = threading.Thread(target=lambda: until(lambda: cache.peek("k") == "child") and cache.close())
+
+    def act() -> Any:
+        kept = sorted(parents & of_the_network(open_files()))
+        joined = cache.wait_connected(timeout=PATIENCE) and [peer.node for peer in cache.peers()] == [parent]
+        kept += sorted(parents & {file for file in open_files() if file.startswith("socket:")})
+        address = cache.local_address
+        cache.set("k", "child")
+        until(lambda: cache.local_address == tuple(where["port"]))
+        return {"kept": kept, "joined": joined, "address": address, "address_after_close": cache.local_address}
+
+    closing.start()
+    found = in_child(act)
+    closing.join()
+    return found | {"heard": cache.peek("k")}
+
+
+def child_of_a_follower(where: Any) -> Any:
+    cache = member(where)
+    assert cache.wait_connected(timeout=PATIENCE)
+    parents = of_the_network(open_files())
+
+    def act() -> Any:
+        kept = sorted(parents & {file for file in open_files() if file.startswith("socket:")})
+        joined = cache.wait_connected(timeout=PATIENCE)
+        cache.set("k", "child")
+        cache.flush(timeout=PATIENCE)
+        return {"kept": kept, "joined": joined, "peers": [peer.node for peer in cache.peers()]}
+
+    found = in_child(act)
+    until(lambda: cache.peek("k") == "child")
+    return found | {"heard": cache.peek("k")}
+
+
+def child_of_a_killed_leader(where: Any) -> Any:
+    """The one that listens is killed while a child of its own lives."""
+    reading, writing = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        cache = member(where)
+        until(lambda: cache.local_address is not None)
+        cache.set("k", 1)
+        if os.fork() == 0:
+            cache.wait_connected(timeout=PATIENCE)
+            os.kill(os.getppid(), signal.SIGKILL)
+            leads = until(lambda: cache.local_address is not None)
+            os.write(writing, json.dumps({"leads": leads, "kept": cache.peek("k")}).encode())
+            os._exit(0)
+        signal.pause()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(parent, 0)
+    return json.loads(said)
+
+
+def work_in_cluster(where: Any, number: int, answers: Any, cache: Any = None) -> None:
+    cache = member(where) if cache is None else cache
+    cache.set(f"worker{number}", number)
+    answers.put(until(lambda: all(cache.peek(f"worker{i}") == i for i in range(4))))
+    until(lambda: cache.peek("done"))
+
+
+def children_of_each_kind(where: Any) -> Any:
+    """Forked with a cache and without, and spawned."""
+    cache = member(where)
+    spawn, fork = multiprocessing.get_context("spawn"), multiprocessing.get_context("fork")
+    answers = spawn.Queue()
+    workers: list[Any] = [spawn.Process(target=work_in_cluster, args=(where, number, answers)) for number in range(2)]
+    workers += [
+        fork.Process(target=work_in_cluster, args=(where, 2, answers)),
+        fork.Process(target=work_in_cluster, args=(where, 3, answers, cache)),
+    ]
+    for worker in workers:
+        worker.start()
+    said = [answers.get(timeout=2 * PATIENCE) for _ in workers]
+    heard = until(lambda: all(cache.peek(f"worker{i}") == i for i in range(4)))
+    cache.set("done", True)
+    for worker in workers:
+        worker.join(PATIENCE)
+    return {"said": said, "heard": heard, "exits": [worker.exitcode for worker in workers]}
+
+
+def forks_amid_takeovers(where: Any) -> Any:
+    """Caches come and go, so that some are just taking the post, dialling or letting go of it when one forks."""
+    stopped = threading.Event()
+
+    def come_and_go() -> None:
+        while not stopped.is_set():
+            cache = member(where)
+            cache.wait_connected(timeout=0.02)
+            cache.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    kept = []
+    for _ in range(20):
+
+        def act() -> Any:
+            for cache in list(lru_cache_distributed._open_caches.values()):
+                cache.close()
+            return sorted(of_the_network(open_files()))
+
+        kept.append(in_child(act))
+        time.sleep(0.005)
+    stopped.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    last = member(where)
+    return {"kept": kept, "leads_at_last": until(lambda: last.local_address is not None)}
+
+
 SCENARIOS = {
     scenario.__name__: scenario
     for scenario in (
@@ -222,6 +365,11 @@ SCENARIOS = {
         child_of_a_closed_cache,
         load_in_flight,
         grandchild,
+        child_of_a_leader,
+        child_of_a_follower,
+        child_of_a_killed_leader,
+        children_of_each_kind,
+        forks_amid_takeovers,
     )
 }
 

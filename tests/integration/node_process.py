@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.processes import open_descriptors
 from lru_cache.lru_cache_distributed import LRUCacheDistributed
+from lru_cache.network import local_cluster, post
 from tests.integration.churn import RECORDS, Churn, Journal
 from tests.integration.source import Source
 
@@ -72,6 +73,32 @@ class Watch:
         return self._seen
 
 
+class Flushing:
+    """Sets keys of its own and flushes them, without end; what was flushed is written to a file that outlives it."""
+
+    def __init__(self, cache: Any, journal: str, name: str) -> None:
+        self.count = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._write, args=(cache, journal, name), daemon=True)
+        self._thread.start()
+
+    def _write(self, cache: Any, journal: str, name: str) -> None:
+        number = 0
+        with open(journal, "a", buffering=1) as flushed:  # noqa: PTH123 - a line is one write
+            while not self._stopped.wait(0.01):
+                number += 1
+                key = f"{name}-{cache.node}-{number % 500}"
+                cache.set(key, number)
+                if cache.flush():
+                    flushed.write(f"{key} {number}\n")
+                    self.count += 1
+
+    def end(self) -> int:
+        self._stopped.set()
+        self._thread.join(PATIENCE)
+        return self.count
+
+
 class Acts:
     """What a node can be told, by method. What is not here goes to the cache's method of that name."""
 
@@ -79,6 +106,11 @@ class Acts:
         self._name, self._nodes = options.pop("name", "node"), options.pop("nodes", 1)
         self._directory = options.pop("directory", ".")
         remotes = options.pop("remote_address", None)
+        self._removals: list[Any] = []
+        if options.pop("listens", False):
+            options["on_removal"] = lambda removal: self._removals.append(removal.key)
+        if not options.pop("unix_sockets", True):
+            local_cluster.HAS_UNIX_SOCKETS = post.HAS_UNIX_SOCKETS = False
         self.cache: LRUCacheDistributed[Any, Any] = LRUCacheDistributed(
             remote_address=[as_address(remote) for remote in remotes] if remotes is not None else None,
             local_address=as_address(options.pop("local_address", None)),
@@ -152,6 +184,15 @@ class Acts:
     def act_end_churn(self) -> Any:
         assert self._churn is not None
         return self._churn.stop()
+
+    def act_begin_flushing(self) -> None:
+        self._flushing = Flushing(self.cache, f"{self._directory}/{self._name}.flushed", self._name)
+
+    def act_end_flushing(self) -> int:
+        return self._flushing.end()
+
+    def act_removals(self) -> list[Any]:
+        return self._removals
 
     def act_threads(self) -> list[str]:
         return [thread.name for thread in threading.enumerate()]
