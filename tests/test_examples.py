@@ -73,6 +73,13 @@ def test_preforked_server() -> None:
     assert Counter(answers) == {"the same worker answers 'hello'": 1, "another worker answers 'hello'": 2}
 
 
+def test_workers() -> None:
+    assert [line.rpartition(":")[0] for line in printed_by("workers.py")] == [
+        f"{server}: 60 changes, each read five times right after it by more than four workers"
+        for server in ("uvicorn", "gunicorn")
+    ]
+
+
 def test_fastapi_service() -> None:
     assert printed_by("fastapi_service.py") == [
         "199 answers for ada; asked of the source: 1",

@@ -199,10 +199,11 @@ class LocalCluster:
         try:
             if self._stopped:
                 return
-            self._listen(self._post.path)
-            self._all_is_well()
+            server = self._listen(self._post.path)
             self._leads_since = time.monotonic()
-            self.leads = True
+            self.leads = True  # before anybody is told our role
+            server.start()
+            self._all_is_well()
             logger().info("listening for the local cluster at %s", self._post.path)
             self._dial_regions()
             while not self._stopped and self._post.is_held() and self._post.path.exists():
@@ -275,7 +276,7 @@ class LocalCluster:
 
     # -- where to meet: a Unix socket, or a file that says which port and secret ---------------------------------------
 
-    def _listen(self, path: Path) -> None:
+    def _listen(self, path: Path) -> Server:
         address, terms, secret = Address(path=str(path)), self._terms, ""
         if not HAS_UNIX_SOCKETS:
             secret = secrets.token_hex(32)
@@ -284,10 +285,10 @@ class LocalCluster:
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()  # what was left over: nobody but the holder of the post listens here
         with fork.opening:
-            self._server = Server(address, self._exchange, terms, self._post.is_held)
+            self._server = server = Server(address, self._exchange, terms, self._post.is_held)
         if secret:
-            _write(path, f"{self._server.address.port} {secret}")
-        self._server.start()
+            _write(path, f"{server.address.port} {secret}")
+        return server
 
     def _meeting(self, path: Path) -> tuple[Address, Terms]:
         """Whom to dial, and how. OSError if there is nobody yet, or it is somebody else's."""

@@ -206,9 +206,10 @@ class Server:
         greeting, address = self._strangers[number]
         try:
             done = greeting.step()
-        except ClosedError as error:
+        except (ClosedError, BrokenPipeError, ConnectionResetError) as error:
             # Without a word: somebody looked whether anybody listens here, as we do before we replace a socket file.
-            self._dismiss(number, error, quiet=greeting.is_unheard)
+            # And who comes to a path is a process of this user, which was closed meanwhile.
+            self._dismiss(number, error, quiet=greeting.is_unheard or self.address.path is not None)
             return
         except (OSError, ProtocolError) as error:
             self._dismiss(number, error)

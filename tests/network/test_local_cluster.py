@@ -535,16 +535,17 @@ def test_a_listener_that_is_told_of_a_removal_may_close(nodes: Nodes, path: Path
 def test_what_fails_while_one_begins_to_lead_leaves_nothing_behind(
     nodes: Nodes, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failures = iter([OSError("no descriptors"), RuntimeError("no threads"), OSError("no descriptors")])
+    failures = [OSError("no descriptors"), RuntimeError("no threads"), OSError("no descriptors")]
     dial_regions = LocalCluster._dial_regions
 
     def failing(self: LocalCluster) -> None:
-        for failure in failures:
-            raise failure
+        if failures:
+            raise failures.pop()
         dial_regions(self)
 
     monkeypatch.setattr(LocalCluster, "_dial_regions", failing)
     caches = [nodes(local_cluster=path) for _ in range(3)]
+    eventually(lambda: not failures)
     gather(*caches)
     assert caplog.text.count("because of a mistake of ours") == 1
     accepting = [name for name in threads_of_ours() if name.startswith("lru_cache-accept")]
