@@ -68,10 +68,14 @@ class LocalCluster:
         self._holder: object = None  # what was known of who has the post when we last looked
         self._wrong_since: float | None = None
         self._said = ""  # what was logged since all was well
+        # Held where files and sockets are opened, and across a fork: else a child may have one unknowingly. Not `opening`,
+        # which is the whole process's, since names are looked up under this one, which may take long.
+        self._lock = threading.RLock()
         self._server: Server | None = None
         self._outer: Server | None = None
         self._diallers: list[Dialling] = []
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-cluster-{path.name}", daemon=True)
+        fork.watch(self)
 
     def start(self) -> None:
         """Begin to look for the others."""
@@ -119,6 +123,10 @@ class LocalCluster:
         """Whether the others have had the time to come, after it was found out who listens."""
         return not self.leads or time.monotonic() - self._leads_since > SETTLING_SECONDS
 
+    def _after_fork_in_child(self) -> None:
+        """Once more, if its cache has done that."""
+        self.abandon()
+
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -145,7 +153,7 @@ class LocalCluster:
 
     def _turn(self) -> bool:
         """Lead or follow for as long as that goes well; False if it did not begin."""
-        with fork.opening:
+        with self._lock:
             leads = self._post.take()
         if leads:
             self._lead()
@@ -184,7 +192,7 @@ class LocalCluster:
         return now - self._heard_at > self._silence_seconds * PATIENCE
 
     def _depose(self) -> bool:
-        with fork.opening:
+        with self._lock:
             leads = not self._stopped and self._post.depose()
         if not leads:
             return False  # another was quicker
@@ -220,7 +228,7 @@ class LocalCluster:
             self._step_down()
 
     def _dial_regions(self) -> None:
-        with fork.opening:
+        with self._lock:
             self._diallers = self._regions()
         for dialler in self._diallers:
             dialler.start()
@@ -228,7 +236,7 @@ class LocalCluster:
     def _listen_outside(self, local: Address) -> bool:
         """Whether the port, or the path, was free. Who was deposed may still have it, and do nothing."""
         try:
-            with fork.opening:
+            with self._lock:
                 self._outer = Server(local, self._exchange, self._terms, self._post.is_held, self._post.was_seized)
         except OSError as error:
             self._note(f"the local cluster at {self._post.path} goes on trying to listen for others: {said(error)}")
@@ -247,7 +255,7 @@ class LocalCluster:
             for server in self._servers():
                 server.end(reason, max(0.0, deadline - time.monotonic()))
         finally:
-            with fork.opening:
+            with self._lock:
                 self._post.leave()
         # Who closes waits for the rest, which it may be a part of: a listener that is told of a removal may close.
         if not self._stopped:
@@ -284,7 +292,7 @@ class LocalCluster:
         with suppress(FileNotFoundError):
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()  # what was left over: nobody but the holder of the post listens here
-        with fork.opening:
+        with self._lock:
             self._server = server = Server(address, self._exchange, terms, self._post.is_held)
         if secret:
             _write(path, f"{server.address.port} {secret}")
