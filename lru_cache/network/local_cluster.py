@@ -68,8 +68,8 @@ class LocalCluster:
         self._holder: object = None  # what was known of who has the post when we last looked
         self._wrong_since: float | None = None
         self._said = ""  # what was logged since all was well
-        # Held where files and sockets are opened, and across a fork: else a child may have one unknowingly. Not `opening`,
-        # which is the whole process's, since names are looked up under this one, which may take long.
+        # Held where files and sockets are opened, and across a fork: else a child may have one unknowingly. Not
+        # `opening`, which is the whole process's, since names are looked up under this one, which may take long.
         self._lock = threading.RLock()
         self._server: Server | None = None
         self._outer: Server | None = None

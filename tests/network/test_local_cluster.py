@@ -18,7 +18,7 @@ from lru_cache import LRUCacheDistributed, RemovalCause
 from lru_cache.network import local_cluster, post
 from lru_cache.network.local_cluster import LocalCluster
 from lru_cache.network.post import Post
-from tests.concurrency import PATIENCE, Started, eventually, link, settle
+from tests.concurrency import PATIENCE, Started, eventually, link
 
 Cache = LRUCacheDistributed[Any, Any]
 Nodes = Callable[..., Cache]
@@ -497,17 +497,15 @@ def test_caches_that_are_made_and_closed_by_many_threads(nodes: Nodes, path: Pat
     staying = nodes(local_cluster=path)
 
     def work(number: int) -> None:
-        for _ in range(10):
+        for turn in range(10):
             cache = nodes(local_cluster=path)
-            link(cache)
-            cache.set(number, "told")
-            settle(cache)
+            cache.set(number, turn)
+            eventually(lambda turn=turn: staying.peek(number) == turn)
             cache.close()
 
     for each in [start(work, number) for number in range(4)]:
+        each.thread.join(5 * PATIENCE)
         each.result()
-    for number in range(4):
-        eventually(lambda n=number: staying.peek(n) == "told")
 
 
 @pytest.mark.parametrize("leads", [True, False], ids=["leader", "follower"])
