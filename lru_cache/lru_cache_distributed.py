@@ -722,7 +722,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._make_links(self._remotes, self._local)
 
     def _forget_addresses(self) -> None:
-        self._remotes, self._sources, self._local, self._meeting = [], [], None, None
+        self._remotes, self._sources, self._local, self._meeting, self._may_dial = [], [], None, None, None
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]

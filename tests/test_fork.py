@@ -309,6 +309,12 @@ def test_a_child_s_writes_are_newer_than_its_parent_s(nodes: Nodes, clock: Manua
     assert server.get("k") == "child's"
 
 
+def test_a_closed_cache_looks_for_nobody_in_a_child(nodes: Nodes) -> None:
+    cache = nodes(remote_address=[list, ("127.0.0.1", 1)], may_dial=True)
+    cache.close()
+    assert Child(lambda: len(cache._transports)).result() == "0"
+
+
 def test_a_child_can_close_what_it_has(pair: Pair) -> None:
     def work() -> list[str]:
         link(*pair)

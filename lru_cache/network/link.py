@@ -161,6 +161,11 @@ class Link:
         self._alarm.abandon()
 
     @property
+    def heard_at(self) -> float:
+        """When something came last, by a monotonic clock."""
+        return self._heard_at
+
+    @property
     def bytes_in(self) -> int:
         """Received so far."""
         return self._connection.bytes_in

@@ -36,6 +36,7 @@ CHECKS_IN_A_SILENCE = 10
 KEEP_SECONDS = 3_600.0  # between two signs that the files are in use
 PATIENCE = 0.9  # of the silence after which a neighbour is dead: who has the post and says nothing for so long loses it
 GREETING = 0.5  # of it, for one attempt
+LAST_GREETING = 0.1  # of it, at least, for the one after which who has the post loses it
 
 
 class LocalCluster:
@@ -162,9 +163,11 @@ class LocalCluster:
         self._look_who_leads()
         began = time.monotonic()
         self._dialler.has_heard = False
+        left = self._heard_at + self._silence_seconds * PATIENCE - began
+        patience = min(max(left, self._silence_seconds * LAST_GREETING), self._silence_seconds * GREETING)
         try:
             address, terms = self._meeting(self._post.path)
-            link = self._dialler.attempt(address, self._silence_seconds * GREETING, terms)
+            link = self._dialler.attempt(address, patience, terms)
         except NeedlessError:
             self._heard_at = began
             return False
@@ -174,8 +177,8 @@ class LocalCluster:
             raise
         self._all_is_well()
         self._dialler.carry(link)
-        # Of a link that fell silent we had heard nothing for almost that long.
-        self._heard_at = time.monotonic() - self._silence_seconds * (PATIENCE - GREETING)
+        now = time.monotonic()
+        self._heard_at = link.heard_at if now - link.heard_at < self._silence_seconds else now  # then we stood still
         return True
 
     def _look_who_leads(self) -> None:

@@ -245,9 +245,9 @@ def child_of_a_leader(where: Any) -> Any:
     closing = threading.Thread(target=lambda: until(lambda: cache.peek("k") == "child") and cache.close())
 
     def act() -> Any:
-        kept = sorted(parents & of_the_network(open_files()))
+        kept = sorted({file for file in parents & of_the_network(open_files()) if file.startswith("socket:")})
         joined = cache.wait_connected(timeout=PATIENCE) and [peer.node for peer in cache.peers()] == [parent]
-        kept += sorted(parents & {file for file in open_files() if file.startswith("socket:")})
+        kept += sorted(parents & of_the_network(open_files()))  # it has looked at the lock by now
         address = cache.local_address
         cache.set("k", "child")
         until(lambda: cache.local_address == tuple(where["port"]))
@@ -288,7 +288,8 @@ def child_of_a_killed_leader(where: Any) -> Any:
             cache.wait_connected(timeout=PATIENCE)
             os.kill(os.getppid(), signal.SIGKILL)
             leads = until(lambda: cache.local_address is not None)
-            os.write(writing, json.dumps({"leads": leads, "kept": cache.peek("k")}).encode())
+            found = {"leads": leads, "kept": cache.peek("k"), "deposed": cache.local_address != where["path"]}
+            os.write(writing, json.dumps(found).encode())
             os._exit(0)
         signal.pause()
     os.close(writing)
@@ -344,6 +345,7 @@ def forks_amid_takeovers(where: Any) -> Any:
         def act() -> Any:
             for cache in list(lru_cache_distributed._open_caches.values()):
                 cache.close()
+            until(lambda: not of_the_network(open_files()))  # what is its own ends; what it has unknowingly stays
             return sorted(of_the_network(open_files()))
 
         kept.append(in_child(act))

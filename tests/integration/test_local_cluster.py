@@ -282,7 +282,7 @@ def test_a_child_of_a_follower_follows_too(cluster: Cluster, path: str) -> None:
 
 
 def test_a_child_takes_over_from_its_parent_that_was_killed(path: str) -> None:
-    assert run("child_of_a_killed_leader", path) == {"leads": True, "kept": 1}
+    assert run("child_of_a_killed_leader", path) == {"leads": True, "kept": 1, "deposed": False}
 
 
 def test_children_however_they_were_started_are_one_cluster(path: str) -> None:
