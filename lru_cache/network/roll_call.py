@@ -11,7 +11,7 @@ Without I/O, for use under the exchange's lock. This file must not know how mess
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
-from msgpack import packb, unpackb  # type: ignore[import-untyped]
+from msgpack import OutOfData, Unpacker, packb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication import NODE_BYTES
@@ -19,9 +19,13 @@ from lru_cache.replication import NODE_BYTES
 CALL, ANSWER = 16, 17  # types of messages
 MOST_CALLS = 1_000  # at a time; beyond, the oldest is given up
 MOST_NODES = 4_096  # in an answer
+LONGEST_BYTES = 1 << 20  # of an answer
 LONGEST_TEXT_CHARACTERS = 200
 LARGEST_PORT = 65_535
 _LARGEST = (1 << 63) - 1
+FIELDS = 5
+# The first bytes of arrays, maps and extensions, but for the short arrays and maps, which are 0x80 to 0x9F.
+_COLLECTIONS = b"\xc7\xc8\xc9\xd4\xd5\xd6\xd7\xd8\xdc\xdd\xde\xdf"
 
 Link = Hashable
 Out = list[tuple[Link, bytes]]
@@ -137,7 +141,13 @@ class RollCalls:
 
 
 def _answer(key: tuple[bytes, int], is_whole: bool, nodes: list[Present]) -> bytes:
-    return _pack(ANSWER, *key, is_whole, [item for each in nodes[:MOST_NODES] for item in each])
+    """The first that fit into a message."""
+    count = min(len(nodes), MOST_NODES)
+    while True:
+        body = _pack(ANSWER, *key, is_whole, [item for each in nodes[:count] for item in each])
+        if len(body) <= LONGEST_BYTES:
+            return body
+        count //= 2
 
 
 def _pack(*items: Any) -> bytes:
@@ -146,16 +156,17 @@ def _pack(*items: Any) -> bytes:
 
 
 def _fields(body: bytes) -> list[Any]:
+    if len(body) > LONGEST_BYTES:
+        raise ProtocolError(f"a roll call of {len(body)} bytes")
     try:
-        fields: Any = unpackb(body)
+        fields = _read(body)
+    except ProtocolError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
         raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
-    if not isinstance(fields, list) or not fields:
-        raise ProtocolError("a message is an array that begins with its type")
     kinds = [int, bytes, int, int, int] if fields[0] == CALL else [int, bytes, int, bool, list]
     if (
-        len(fields) < len(kinds)
-        or any(type(field) is not kind for field, kind in zip(fields, kinds, strict=False))
+        any(type(field) is not kind for field, kind in zip(fields, kinds, strict=True))
         or len(fields[1]) != NODE_BYTES
         or not 0 <= fields[2] <= _LARGEST
     ):
@@ -163,6 +174,35 @@ def _fields(body: bytes) -> list[Any]:
     if fields[0] == CALL and not (0 <= fields[3] <= _LARGEST and 0 < fields[4] <= _LARGEST):
         raise ProtocolError("a roll call of a time or of hops that cannot be")
     return fields
+
+
+def _read(body: bytes) -> list[Any]:
+    """The five fields. Item by item, since of arrays within arrays each byte might ask for much memory."""
+    reader = Unpacker(max_buffer_size=max(1, len(body)))
+    reader.feed(body)
+    count = reader.read_array_header()
+    fields: list[Any] = [_scalar(reader, body) for _ in range(min(count, FIELDS - 1))]
+    if count < FIELDS:
+        raise ProtocolError("a roll call that lacks a field")
+    if fields[0] == ANSWER:
+        length = reader.read_array_header()
+        if length > MOST_NODES * len(Present._fields):
+            raise ProtocolError(f"an answer to a roll call with an array of {length} items")
+        fields.append([_scalar(reader, body) for _ in range(length)])
+    else:
+        fields.append(_scalar(reader, body))
+    for _ in range(count - FIELDS):
+        reader.skip()  # what later versions may say
+    if reader.tell() != len(body):
+        raise OutOfData
+    return fields
+
+
+def _scalar(reader: Unpacker, body: bytes) -> Any:
+    at = reader.tell()
+    if at < len(body) and (body[at] & 0xE0 == 0x80 or body[at] in _COLLECTIONS):
+        raise ProtocolError("a roll call with a collection in the place of a value")
+    return reader.unpack()
 
 
 def _nodes(items: list[Any], most: int) -> list[Present]:

@@ -179,7 +179,8 @@ def test_an_answer_that_nobody_asked_for_is_passed_over() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        [], 16, {16: 1},
+        [], 16, {16: 1}, [CALL, NODES[1], 1, [1], 1],
+        [ANSWER, NODES[0], 1, True, [[]] * 6], [ANSWER, NODES[0], 1, True, {}],
         [CALL], [CALL, b"short", 1, 1, 1], [CALL, NODES[1], -1, 1, 1], [CALL, NODES[1], 1 << 63, 1, 1],
         [CALL, NODES[1], 1, 1, 0], [CALL, NODES[1], True, 1, 1], [CALL, NODES[1], 1, -1, 1],
         [ANSWER, NODES[0], 1, 1, []], [ANSWER, NODES[0], 1, True, [NODES[1]]],
@@ -201,6 +202,30 @@ def test_any_bytes_are_a_roll_call_or_a_protocol_error(body: bytes) -> None:
     for start in (b"", b"\x95\x10", b"\x95\x11"):
         with contextlib.suppress(ProtocolError):
             alone().received("link", start + body, ["link"])
+
+
+def test_what_is_longer_than_any_answer_is_none() -> None:
+    """Each byte of it might be an array."""
+    for more in (b"\x90" * roll_call.LONGEST_BYTES, b"\xc0" * roll_call.LONGEST_BYTES):
+        with pytest.raises(ProtocolError):
+            alone().received("link", b"\xdd" + len(more).to_bytes(4, "big") + more, ["link"])
+
+
+def test_what_later_versions_may_add_is_passed_over() -> None:
+    calls = alone()
+    call, _ = calls.begin(NODES[0], 1, ["asked"])
+    calls.received("asked", msgpack.packb([ANSWER, NODES[0], 1, True, [], {"more": [1]}]), ["asked"])
+    assert call.is_done
+
+
+def test_an_answer_names_as_many_as_fit_into_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roll_call, "LONGEST_BYTES", 280)
+    calls = alone()
+    calls.received("caller", msgpack.packb([CALL, NODES[1], 1, 0, 1]), ["caller", "far"])
+    nodes = [item for number in range(5) for item in (NODES[number], "x" * 30, "both", "", 0, 2)]
+    ((_, body),) = calls.received("far", msgpack.packb([ANSWER, NODES[1], 1, True, nodes]), ["caller", "far"])
+    assert len(body) <= 280
+    assert len(msgpack.unpackb(body)[4]) // 6 == 3
 
 
 # -- between nodes -----------------------------------------------------------------------------------------------------
