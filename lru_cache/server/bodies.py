@@ -114,11 +114,15 @@ class PeerShape(Shape):
     node: str | None
     region: str | None
     address: str
-    role: str | None
+    role: str | None = Field(description="server if it listens, client if it dials, both.")
     state: str
     rtt: float | None = Field(description="Seconds that a message takes to it and back.")
     lag: float | None = Field(description="Seconds since everything that it had written was known here.")
     queued: int = Field(description="Keys that it is still to be told of.")
+    found: str = Field(
+        description="How it was found: given, accepted, told, local cluster, or the dns:// name that stands for it."
+    )
+    hops: int = Field(description="How many links away it is.")
 
 
 class Peers(Shape):

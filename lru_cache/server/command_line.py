@@ -177,7 +177,20 @@ def _serve_parser() -> argparse.ArgumentParser:
         help="an SQLite database to begin with (default: input.db in the working directory, if there is one)",
     )
     add("--listen", metavar="ADDR", help="where other nodes may link with this one: HOST:PORT, or a socket's path")
-    add("--join", metavar="ADDR", nargs="+", action="append", default=[], help="nodes to link with")
+    add(
+        "--join",
+        metavar="ADDR",
+        nargs="+",
+        action="append",
+        default=[],
+        help="nodes to link with: HOST:PORT, a socket's path, or dns://NAME:PORT for all that a name stands for",
+    )
+    add(
+        "--local-cluster",
+        metavar="NAME",
+        help="be one cluster with all caches of this user on this machine that give this name; "
+        "--listen and --join are then the cluster's",
+    )
     add("--region", metavar="NAME", help="where this node is, for people")
     add(
         "--secret-file", metavar="FILE", help="the cluster's secret; LRU_CACHE_SECRET in the environment is another way"

@@ -11,13 +11,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lru_cache.server.confirmations import Confirmations
-from lru_cache.server.neighbourhood import Neighbourhood
+from lru_cache.server.neighbourhood import FAR, Neighbourhood
 
 if TYPE_CHECKING:
-    from lru_cache import DistributedStats, LRUCacheDistributed
+    from lru_cache import DistributedStats, LRUCacheDistributed, Peer
 
 SAMPLE_SECONDS = 1.0
 HISTORY_SAMPLES = 300
+FAR_SECONDS = 5.0  # between two times that nodes behind neighbours are asked who they are, while anybody watches
+FAR_PATIENCE_SECONDS = 1.0
 MOST_WATCHERS = 64
 RATES = (
     "hits",
@@ -58,15 +60,28 @@ class Live:
         self._last_time = time.monotonic()
         self._last = self._counts(cache.stats())
         self._latest: Sample = {}
+        self._far: dict[str, Peer] = {}  # the nodes behind neighbours, by their ids, as they last have answered
         self._changed = asyncio.Event()  # replaced by each sample
         self._watchers = 0
         self.stopping = False
 
     async def run(self) -> None:
         """Sample until cancelled."""
-        while True:
-            self.take_sample()
-            await asyncio.sleep(SAMPLE_SECONDS)
+        asking = asyncio.create_task(self._ask_far())
+        try:
+            while True:
+                self.take_sample()
+                await asyncio.sleep(SAMPLE_SECONDS)
+        finally:
+            asking.cancel()
+
+    async def _ask_far(self) -> None:
+        """Ask the nodes behind neighbours who they are, in a thread, since that waits for them."""
+        while not self.stopping:
+            if self._watchers and self._latest.get("beyond"):
+                peers = await asyncio.to_thread(self._cache.peers, everywhere=True, timeout=FAR_PATIENCE_SECONDS)
+                self._far = {str(peer.node): peer for peer in peers if peer.state == FAR}
+            await asyncio.sleep(FAR_SECONDS if self._far else SAMPLE_SECONDS)
 
     def take_sample(self) -> Sample:
         """Take one now, and give it to all who watch."""
@@ -79,12 +94,13 @@ class Live:
             self._history.append([round(now, 2), *(round(rate, 2) for rate in rates.values())])
         self._last, self._last_time = counts, monotonic
         peers, lags = self._neighbourhood.update(self._cache.peers(), now), self._cache.lags()
-        peers, others = self._neighbourhood.beyond(peers, lags, now)
+        peers, others = self._neighbourhood.beyond(peers, lags, now, self._far)
         self._latest = {
             "time": now,
             "uptime": now - self._began,
             "node": self._cache.node,
             "region": self._cache.region,
+            "listens": _shown(self._cache.local_address),
             **self._about,
             "stats": asdict(stats),
             "rates": rates,
@@ -126,3 +142,8 @@ class Live:
     def _wake_watchers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _shown(address: "tuple[str, int] | str | None") -> str | None:
+    """Where this node listens, as people write it."""
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else address

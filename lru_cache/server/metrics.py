@@ -37,6 +37,8 @@ class CacheCollector(Collector):
         region = self._cache.region or ""
         node = {"node": self._cache.node, "region": region, "version": self._version}
         yield InfoMetricFamily("lru_cache_node", "Which node this is", node)
+        listens = self._cache.local_address is not None
+        yield GaugeMetricFamily("lru_cache_listens", "1 if other nodes can link with this one", listens)
         yield from self._stats()
         yield from self._peers()
         answered = CounterMetricFamily(
@@ -64,15 +66,17 @@ class CacheCollector(Collector):
         trip = GaugeMetricFamily("lru_cache_peer_round_trip_seconds", "To it and back", labels=labels)
         lag = GaugeMetricFamily("lru_cache_peer_lag_seconds", "Since all that it wrote was known here", labels=labels)
         queued = GaugeMetricFamily("lru_cache_peer_queued", "Keys that it is still to be told of", labels=labels)
+        about = InfoMetricFamily("lru_cache_peer", "Whether it listens, and how it was found", labels=labels)
         for peer in self._cache.peers():
             values = [peer.node or "", peer.region or "", _lasting_address(peer)]
             state.add_metric(values, peer.state == "connected")
             queued.add_metric(values, peer.queued)
+            about.add_metric(values, {"role": peer.role or "", "found": peer.found})
             if peer.rtt is not None:
                 trip.add_metric(values, peer.rtt)
             if peer.lag is not None:
                 lag.add_metric(values, peer.lag)
-        yield from (state, trip, lag, queued)
+        yield from (state, trip, lag, queued, about)
 
 
 def _lasting_address(peer: Peer) -> str:

@@ -5,13 +5,14 @@ gone is neither, and would just vanish. It must not know where the list of peers
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lru_cache import Peer
 
 CONNECTED = "connected"
+FAR = "far"  # of a node that is no neighbour, and has answered
 GONE = "gone"
 LINKED = (CONNECTED, "greeting")
 GONE_SECONDS = 600.0  # for which a node that is gone is shown
@@ -24,6 +25,7 @@ SILENT_SECONDS = (
     120.0  # for which a node that is no neighbour, and silent, is shown: nobody says whether it was stopped
 )
 ON_ITS_WAY_SECONDS = 0.5  # after a link was lost, what had been said before may still come from elsewhere
+NOBODY: Mapping[str, Peer] = {}
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class Neighbourhood:
         return rows
 
     def beyond(
-        self, rows: list[dict[str, Any]], lags: dict[str, float], now: float
+        self, rows: list[dict[str, Any]], lags: dict[str, float], now: float, far: Mapping[str, Peer] = NOBODY
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Those rows, and beside them the nodes that are heard of through them: rows with `node`, `region` and `lag`.
+        """Those rows, and beside them the nodes that are heard of through them: rows with `node`, `region`, `lag`, and
+        with `role` and `hops` where they are known: `far` are those that have said who they are.
 
         A neighbour that is gone, but of which something newer was heard since, has only lost its link with this node.
         """
@@ -89,7 +92,7 @@ class Neighbourhood:
         rows = [row for row in rows if row["state"] != GONE or row["node"] not in heard]
         near = {row["node"] for row in rows}
         others = [
-            {"node": node, "region": regions.get(node), "lag": lag}
+            {"node": node, "lag": lag, **_said_by(far.get(node), regions.get(node))}
             for node, lag in sorted(lags.items(), key=lambda item: item[1])
             if node in heard and node not in near and lag <= SILENT_SECONDS
         ]
@@ -151,6 +154,12 @@ class Neighbourhood:
             since = now
         self._states[peer.address] = (peer.state, since)
         return _row(peer, since) | {"region": peer.region or self._regions.get(peer.address)}
+
+
+def _said_by(peer: Peer | None, region: str | None) -> dict[str, Any]:
+    if peer is None:
+        return {"region": region}
+    return {"region": peer.region, "role": peer.role, "hops": peer.hops}
 
 
 def _row(peer: Peer, since: float) -> dict[str, Any]:

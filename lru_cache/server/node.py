@@ -39,7 +39,13 @@ FLUSH_SECONDS = 1.0  # for what was written to be told to the other nodes
 JOIN_SECONDS = 2.0
 BACKLOG = 2_048
 EXIT_INTERRUPTED = 130
-OPTIONS = {"remote_address": "--join", "local_address": "--listen", "region": "--region", "codecs": "--codecs"}
+OPTIONS = {
+    "remote_address": "--join",
+    "local_address": "--listen",
+    "local_cluster": "--local-cluster",
+    "region": "--region",
+    "codecs": "--codecs",
+}
 """The cache's arguments, and the options that they come from."""
 
 
@@ -52,6 +58,7 @@ class NodeOptions:
     preload: str | None = None
     listen: str | None = None
     join: tuple[str, ...] = ()
+    local_cluster: str | None = None
     region: str | None = None
     secret_file: str | None = None
     token_file: str | None = None
@@ -124,6 +131,7 @@ def make_cache(
             expiration_time=options.expiration,
             remote_address=list(options.join) or None,
             local_address=options.listen,
+            local_cluster=options.local_cluster,
             region=options.region,
             secret=secret,
             codecs=codecs,

@@ -35,6 +35,7 @@ MOST_HAPPENINGS = 5
 MOST_BEHIND_SHOWN = 8
 RETRY_SECONDS = 1.0
 ADDRESS_FROM_COLUMNS = 100  # on a narrower terminal the address of a link has no room
+FOUND_FROM_COLUMNS = 150  # and on one that is narrower than this, what it is and how it was found
 FRAME_COLUMNS = 4  # of a panel
 
 Sample = dict[str, Any]
@@ -108,6 +109,7 @@ class Screen:
             (_plain(sample["region"] or "cache node"), "bold"),
             "  read-only" if sample["read_only"] else "",
             f"  up {duration(sample['uptime'])}  node {_plain(sample['node'])}  {_plain(self._url)}",
+            f"  listens at {_plain(sample['listens'])}" if sample.get("listens") else "",
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -115,11 +117,14 @@ class Screen:
 
 def _peers(sample: Sample, columns: int) -> Panel:
     table = Table(box=None, expand=True, pad_edge=False)
-    has_addresses = columns >= ADDRESS_FROM_COLUMNS
+    has_addresses, has_roles = columns >= ADDRESS_FROM_COLUMNS, columns >= FOUND_FROM_COLUMNS
     table.add_column("region", overflow="ellipsis", no_wrap=True, ratio=1)
     table.add_column("node", no_wrap=True, min_width=8)
     if has_addresses:
         table.add_column("address", overflow="ellipsis", no_wrap=True, ratio=1)
+    if has_roles:
+        table.add_column("role", no_wrap=True, min_width=6)
+        table.add_column("found", overflow="ellipsis", no_wrap=True, ratio=1)
     table.add_column("link", no_wrap=True, min_width=11)
     for heading, least in (("round trip", 10), ("news", 11), ("queued", 6), ("since", 9)):
         table.add_column(heading, justify="right", no_wrap=True, min_width=least)
@@ -128,6 +133,7 @@ def _peers(sample: Sample, columns: int) -> Panel:
             Text(_plain(peer["region"] or "-")),
             Text(_plain((peer["node"] or "-")[:8])),
             *([Text(_plain(peer["address"]))] if has_addresses else []),
+            *([Text(_plain(peer.get(name) or "-")) for name in ("role", "found")] if has_roles else []),
             Text(_plain(peer["state"]), COLOURS.get(peer["state"], "red")),
             duration(peer["rtt"]),
             _standing(peer["lag"]),
@@ -154,7 +160,9 @@ def _behind(sample: Sample) -> list[Text]:
     line = Text("behind them: ", no_wrap=True, overflow="ellipsis")
     for other in others[:MOST_BEHIND_SHOWN]:
         silent = other["lag"] >= BEHIND_SECONDS
-        line.append(f"{_plain(other['node'][:8])} ", "red" if silent else "green")
+        hops = other.get("hops")
+        far = f" ({hops} hops)" if hops else ""
+        line.append(f"{_plain(other['node'][:8])}{far} ", "red" if silent else "green")
     more = len(others) - MOST_BEHIND_SHOWN
     line.append(f"and {more} more" if more > 0 else "")
     return [line]

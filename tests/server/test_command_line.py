@@ -114,6 +114,8 @@ def test_a_preload_larger_than_usual_has_room(stopping_at_once: list[Any], monke
         (["--token-file", "spaces"], "spaces must have ASCII without spaces"),
         (["--secret-file", "broken.db"], "broken.db must have one line of text"),
         (["--listen", "nonsense"], "--listen: 'nonsense' is no address; write \"host:port\", "),
+        (["--join", "dns://cache"], "--join: 'dns://cache' is no name with a port; write \"dns://cache.example:7000\""),
+        (["--local-cluster", "a/b/" + "x" * 200], "--local-cluster: "),
         (["--join", "nonsense"], "--join: 'nonsense' is no address; write \"host:port\", "),
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:"),
         (
@@ -280,6 +282,30 @@ def test_three_nodes_are_one_cache(start_process: Callable[..., Any], tmp_path: 
     assert third.ask("DELETE", "/keys/k1").json["deleted"]
     eventually(lambda: first.ask("GET", "/get/k1").status == 404)
     assert [node.end()[0] for node in (first, second, third)] == [0, 0, 0]
+
+
+def test_a_node_joins_all_that_a_name_stands_for(start_process: Callable[..., Any]) -> None:
+    first = start_process("--port", 0, "--listen", "127.0.0.1:0")
+    port = re.search(r"nodes at \S+:(\d+)", first.first_line)[1]
+    second = start_process("--port", 0, "--join", f"dns://localhost:{port}", "127.0.0.1:1")
+    eventually(lambda: "connected" in {peer["state"] for peer in second.ask("GET", "/peers").json["peers"]})
+    found = {(peer["found"], peer["state"]) for peer in second.ask("GET", "/peers").json["peers"]}
+    assert (f"dns://localhost:{port}", "connected") in found
+    assert [node.end()[0] for node in (first, second)] == [0, 0]
+
+
+def test_nodes_of_one_local_cluster_need_no_address(
+    start_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    tmp_path.chmod(0o700)
+    first, second = (start_process("--port", 0, "--local-cluster", "app") for _ in range(2))
+    eventually(lambda: len(first.ask("GET", "/peers").json["peers"]) == 1)
+    assert first.ask("POST", "/set", {"key": "k", "val": "v"}).status == 200
+    eventually(lambda: second.ask("GET", "/get/k").status == 200)
+    roles = sorted(peer["role"] for node in (first, second) for peer in node.ask("GET", "/peers").json["peers"])
+    assert roles == ["client", "server"]
+    assert [node.end()[0] for node in (first, second)] == [0, 0]
 
 
 @dataclass

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lru_cache.server import live
 from lru_cache.server.client import Client
-from tests.concurrency import eventually
+from tests.concurrency import Gate, eventually
 from tests.server.nodes import ThreadNode
 
 StartNode = Callable[..., ThreadNode]
@@ -72,6 +72,50 @@ def test_a_node_that_stops_ends_its_streams_and_says_so(start_node: StartNode) -
     assert (answer.status, answer.json) == (503, {"status": "stopping"})
 
 
+def chain_of_three(start_node: StartNode) -> list[ThreadNode]:
+    first = start_node(local_address=("127.0.0.1", 0), region="the first")
+    second = start_node(local_address=("127.0.0.1", 0), remote_address=first.cache.local_address)
+    third = start_node(remote_address=second.cache.local_address)
+    assert third.cache.wait_connected(2, timeout=10, everywhere=True)
+    return [first, second, third]
+
+
+def test_who_watches_sees_how_far_nodes_are_that_are_no_neighbours(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SAMPLE_SECONDS", 0.05)
+    first, _, third = chain_of_three(start_node)
+    for sample in Client(f"http://127.0.0.1:{third.port}").watch():
+        others = {other["node"]: other for other in sample["beyond"]}
+        if others.get(first.cache.node, {}).get("hops"):
+            break
+    found = others[first.cache.node]
+    assert (found["hops"], found["region"], found["role"]) == (2, "the first", "server")
+    assert sample["listens"] is None
+    (near,) = sample["peers"]
+    assert (near["hops"], near["role"], near["found"]) == (1, "both", "given")
+
+
+def test_nobody_is_asked_while_nobody_watches_and_no_request_waits_for_who_is(
+    start_node: StartNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SAMPLE_SECONDS", 0.05)
+    third = chain_of_three(start_node)[2]
+    gate, peers = Gate(), third.cache.peers
+
+    def asked(*, everywhere: bool = False, timeout: float | None = None) -> Any:
+        return gate.pass_through() or [] if everywhere else peers()
+
+    monkeypatch.setattr(third.cache, "peers", asked)
+    eventually(lambda: third.app.state.live._latest["beyond"])
+    assert not gate.is_entered()
+    with third.connect() as watcher:
+        watcher.sendall(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")
+        gate.wait_entered()
+        assert third.ask("GET", "/health").status == 200
+        gate.open()
+
+
 def families(node: ThreadNode) -> dict[str, Any]:
     answer = node.ask("GET", "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -124,3 +168,13 @@ def test_two_nodes_in_a_process_have_metrics_of_their_own(start_node: StartNode)
     first, second = start_node(), start_node()
     first.cache.set("a", "1")
     assert [families(node)["lru_cache_size"].samples[0].value for node in (first, second)] == [1, 0]
+
+
+def test_prometheus_is_told_who_listens_and_how_neighbours_were_found(start_node: StartNode) -> None:
+    first = start_node(local_address=("127.0.0.1", 0))
+    second = start_node(remote_address=first.cache.local_address)
+    assert second.cache.wait_connected(timeout=10)
+    told = families(second)
+    (about,) = told["lru_cache_peer_info"].samples
+    assert (about.name, about.labels["role"], about.labels["found"]) == ("lru_cache_peer_info", "server", "given")
+    assert [families(node)["lru_cache_listens"].samples[0].value for node in (first, second)] == [1, 0]

@@ -12,6 +12,10 @@ def peer(node: str | None, region: str | None = "east", address: str = "a:1", st
     return Peer(node, region, address, "both", state, 0.1 if linked else None, 0.2 if linked else None, 0)
 
 
+def far(node: str, hops: int) -> Peer:
+    return Peer(node, "south", "", "client", "far", None, 0.2, 0, found="", hops=hops)
+
+
 def states(rows: list[dict[str, Any]]) -> list[tuple[Any, Any, str]]:
     return [(row["node"], row["region"], row["state"]) for row in rows]
 
@@ -139,3 +143,18 @@ def test_a_node_behind_a_neighbour_that_is_silent_is_shown_for_a_while() -> None
     shown = Neighbourhood()
     assert shown.beyond([], {"n1": 60.0}, 1e6)[1]
     assert not shown.beyond([], {"n1": neighbourhood.SILENT_SECONDS + 1}, 1e6)[1]
+
+
+def test_a_row_says_how_it_was_found_and_how_far_it_is() -> None:
+    (row,) = Neighbourhood().update([peer("n1")], 10.0)
+    assert (row["role"], row["found"], row["hops"]) == ("both", "given", 1)
+
+
+def test_nodes_beyond_are_who_they_say_they_are() -> None:
+    shown = Neighbourhood()
+    rows = shown.update([peer("n1")], 10.0)
+    _, others = shown.beyond(rows, {"n1": 0.1, "n2": 0.2, "n3": 0.3}, 11.0, {"n2": far("n2", 4)})
+    assert others == [
+        {"node": "n2", "lag": 0.2, "region": "south", "role": "client", "hops": 4},
+        {"node": "n3", "lag": 0.3, "region": None},
+    ]

@@ -261,6 +261,22 @@ def test_nodes_behind_neighbours_are_shown_and_islands_are_red(browser: Browser,
     assert browser.evaluate("document.querySelectorAll('#network .box.island').length") == 1
 
 
+def test_who_listens_and_how_it_was_found_is_said(browser: Browser, start_node: StartNode) -> None:
+    node = start_node(local_address=("127.0.0.1", 0))
+    other = start_node(remote_address=node.cache.local_address)
+    assert other.cache.wait_connected(timeout=10)
+    browser.open(url(other))
+    browser.wait_for("document.querySelector('[data-state=connected]')")
+    browser.evaluate("document.querySelector('#links').open = true")
+    cells = "Object.fromEntries([...document.querySelectorAll('#peers td')].map((e) => [e.dataset.label, e.innerText]))"
+    shown = json.loads(browser.evaluate(f"JSON.stringify({cells})"))
+    assert (shown["Role"], shown["Found"], shown["Hops"]) == ("listens", "given", "1")
+    assert browser.text("#listens") == ""
+    browser.open(url(node))
+    browser.wait_for("document.querySelector('[data-state=connected]')")
+    assert browser.text("#listens") == f"listens at 127.0.0.1:{node.cache.local_address[1]}"  # type: ignore[index]
+
+
 @pytest.mark.parametrize("width", [390, 980, 1920])
 def test_no_link_runs_through_what_is_said(browser: Browser, start_node: StartNode, width: int) -> None:
     """Every text of a neighbour stands within a box, and every link ends before one."""

@@ -64,6 +64,14 @@ def busy(sample: dict[str, Any]) -> dict[str, Any]:
     return {**sample, "rates": dict.fromkeys(top.RATES, 1_234_567.8)}
 
 
+def test_a_wide_terminal_shows_who_listens_and_how_it_was_found(sample: dict[str, Any]) -> None:
+    peer = sample["peers"][0] | {"found": "dns://cache:7000"}
+    wide = printed({**sample, "peers": [peer], "listens": "127.0.0.1:7000"}, width=160)
+    assert all(word in wide for word in ("server", "dns://cache:7000", "listens at 127.0.0.1:7000"))
+    old = {name: said for name, said in peer.items() if name not in ("found", "hops")}  # of a node of an older release
+    assert "server" in printed({**sample, "peers": [old]}, width=160)
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_every_figure_has_its_unit_however_narrow(sample: dict[str, Any], width: int) -> None:
     text = printed(busy(sample), width=width)
@@ -89,6 +97,8 @@ def test_a_node_with_nothing_to_say_is_in_step(sample: dict[str, Any]) -> None:
 def test_nodes_behind_neighbours_are_named(sample: dict[str, Any]) -> None:
     sample["beyond"] = [{"node": "0123456789abcdef", "region": None, "lag": 0.5}]
     assert "behind them: 01234567" in printed(sample)
+    sample["beyond"][0]["hops"] = 3
+    assert "behind them: 01234567 (3 hops)" in printed(sample)
 
 
 def test_the_time_that_a_write_takes_is_shown_where_it_was_measured(sample: dict[str, Any]) -> None:
