@@ -60,6 +60,24 @@ def test_every_line_of_the_log_is_explained(line: str) -> None:
     assert first in TEXT
 
 
+def test_the_manifests_are_yaml_and_name_each_other() -> None:
+    yaml = pytest.importorskip("yaml")
+    kubernetes, compose = (list(yaml.safe_load_all(text)) for text in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
+    service, deployment, policy = kubernetes
+    assert [each["kind"] for each in kubernetes] == ["Service", "Deployment", "NetworkPolicy"]
+    pods = deployment["spec"]["template"]
+    (container,) = pods["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    name, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
+    assert f'local_address=("", {port}), remote_address="dns://{name}:{port}"' in TEXT
+    assert (service["spec"]["clusterIP"], ports["cache"]) == ("None", port)
+    assert container["env"][0]["name"] == "LRU_CACHE_SECRET"
+    assert container["readinessProbe"]["httpGet"]["port"] in ports
+    selectors = [service["spec"]["selector"], deployment["spec"]["selector"]["matchLabels"]]
+    assert [*selectors, policy["spec"]["podSelector"]["matchLabels"]] == [pods["metadata"]["labels"]] * 3
+    assert compose[0]["services"]["shop"]["environment"] == {"LRU_CACHE_SECRET": "${LRU_CACHE_SECRET}"}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "linked"),
     [
