@@ -38,7 +38,8 @@ BURST_BATCHES = 10  # at most that a writer sends at once: it takes off more tha
 ALL_BATCHES = 1 << 30  # for a thread in the background: all that the socket takes
 _SEND, _WAKE = int(pace.Act.SEND), int(pace.Act.WAKE)
 _SEEN_TOLD, _SEEN_IDLE, _SEEN_NEWS = map(int, pace.Seen)
-_NO_NEWS = frozenset(bytes([each]) for each in (Type.SEEN, Type.PING, Type.PONG, Type.GOODBYE))  # second bytes
+_NEWS = frozenset(bytes([each]) for each in (Type.EVENTS, Type.FLOORS))  # second bytes
+_ACKNOWLEDGING = frozenset((Type.SEEN, Type.RESTING))
 _ROLL_CALLS = frozenset(bytes([each]) for each in (CALL, ANSWER))
 _OF_THE_LINK = frozenset(bytes([each]) for each in (Type.PING, Type.PONG))  # which the replica has no part in
 
@@ -392,7 +393,7 @@ class Exchange:
                 return None  # another link took its place; its own thread is about to be told
             message = self._replica.received(link, body, self._clock.monotonic())
             gone = self._removed()
-            if self._waiters and body[1] == Type.SEEN:
+            if self._waiters and body[1] in _ACKNOWLEDGING:
                 self._note_change()
             out = self._roll_calls.progress() if self._roll_calls.are_pending else []
         if out:
@@ -462,9 +463,10 @@ class Exchange:
 
         It is the one that has noticed what is due first. Two may do it for once; nobody may think that another does.
         """
-        if (self.pace.is_left and not self.pace.lingers) or self._replica.has_work(self._clock.monotonic()):
+        cache_now = self._clock.monotonic()
+        if (self.pace.is_left and not self.pace.lingers) or self._replica.has_work(cache_now):
             return 0.0
-        due = min(self.pace.due, self.next_upkeep)
+        due = min(self.pace.due, self.next_upkeep, monotonic() + self._replica.due_in(cache_now))
         if self._watch is None or self._watch is link or due < self._watch_until:
             self._watch, self._watch_until = link, due
             return due
@@ -573,7 +575,7 @@ class LinkFeed:
             self._exchange._called(self._link, body)
             return None
         self._came = True
-        if kind not in _NO_NEWS:
+        if kind in _NEWS:
             self._news_came = True
         return self._exchange._received(self._link, body)
 

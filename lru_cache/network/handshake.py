@@ -25,7 +25,7 @@ from lru_cache.errors import ProtocolError
 from lru_cache.network.security import Seal, find_secret, proof
 from lru_cache.replication import NODE_BYTES, Goodbye, messages
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 FRAME_LIMIT_BYTES = 4_096  # of every frame before the end of the handshake
 NONCE_BYTES = 32
 LONGEST_NAME_CHARACTERS = 200

@@ -65,6 +65,63 @@ def _crowd(setting: Setting, chance: random.Random) -> None:
     }  # fmt: skip
 
 
+def _trees(setting: Setting, chance: random.Random) -> None:
+    """Where there are many ways: links are pruned, and cut, stalled or lost with a node while others need them."""
+    count = chance.choice([4, 5, 6, 8])
+    setting.names = [f"n{i}" for i in range(count)]
+    shape = chance.choice(["mesh", "ring with chords", "two hubs"])
+    setting.edges = edges_of(shape, setting.names)
+    setting.is_linked = True
+    setting.set_keys = list(simulated_keys()[: chance.choice([3, 6, 12])])
+    setting.database_keys = chance.choice([setting.set_keys[:1], list(simulated_keys()[:6])])
+    setting.sizes = dict.fromkeys(setting.names, LARGE)
+    setting.origins = chance.choice([1_024, 1_024, 8])
+    setting.origin_silence = chance.choice([86_400.0, 86_400.0, 2.0])
+    if (
+        chance.random() < 0.4
+    ):  # in a mesh that forgets keys and nodes at once, news of the dead goes round until it ends
+        setting.origins, setting.origin_silence = 1_024, 86_400.0
+        setting.sizes = {
+            name: Sizes(chance.randint(1, 6), chance.randint(1, 6), chance.choice([3, 50])) for name in setting.names
+        }
+    setting.paces = chance.choice([(0.0, 0.002, 0.004), (0.0, 0.01, 0.03), (0.0, 0.01, 0.03)])
+    setting.mix = {
+        "set": 6, "invalidate": 3, "touch": 0.5, "clear": chance.choice([0, 0.1]), "begin": 1, "read": 1, "end": 1,
+        "change": 0.5, "announce": 1, "deliver": 60, "pump": 30, "work": 6, "heartbeat": 0.5,
+        "wait": chance.choice([0, 0.5]), "sever": chance.choice([0.2, 0.6, 2]), "link": chance.choice([0, 0, 0.3, 2]),
+        "stall": chance.choice([0.2, 2]), "pause": chance.choice([0, 0.3]), "crash": chance.choice([0, 0, 0.2]),
+        "forget": chance.choice([0, 1]), "tidy": 0.3,
+        "jump": chance.choice([0, 0, 0.1]),
+    }  # fmt: skip
+
+
+def _disputed(setting: Setting, chance: random.Random) -> None:
+    """The same, and one key or two that all write: what one node has replaced, others tell of over other links."""
+    _trees(setting, chance)
+    setting.repeats = 1
+    setting.set_keys = setting.database_keys = list(simulated_keys()[: chance.choice([1, 2])])
+    setting.origins, setting.origin_silence = 1_024, 86_400.0
+    setting.paces = chance.choice([(0.0, 0.02, 0.06), (0.0, 0.05, 0.2)])
+    setting.mix = {
+        "set": 4, "invalidate": 3, "deliver": 50, "pump": 40, "work": 6, "heartbeat": 1,
+        "sever": chance.choice([0, 0.2]), "link": chance.choice([1, 3]), "stall": chance.choice([1, 3]),
+        "pause": chance.choice([0, 0.5]),
+    }  # fmt: skip
+
+
+def edges_of(shape: str, names: list[str]) -> list[tuple[str, str]]:
+    """The links of a network with more of them than it needs."""
+    if shape == "mesh":
+        edges = {(a, b) for i, a in enumerate(names) for b in names[i + 1 :]}
+    elif shape == "two hubs":
+        edges = {(hub, name) for i, hub in enumerate(names[:2]) for name in names[i + 1 :]}
+    else:
+        edges = set(zip(names, names[1:] + names[:1], strict=True))
+        half = len(names) // 2
+        edges |= {(names[i], names[i + half]) for i in range(half)}
+    return sorted((min(a, b), max(a, b)) for a, b in edges)
+
+
 PROFILES: dict[str, Callable[[Setting, random.Random], None]] = {
     "loads": _loads,
     "displaced": _displaced,
@@ -73,5 +130,9 @@ PROFILES: dict[str, Callable[[Setting, random.Random], None]] = {
 }
 """A third of the seeds have one of them."""
 
-ASKED_FOR: dict[str, Callable[[Setting, random.Random], None]] = {"crowd": _crowd}
+ASKED_FOR: dict[str, Callable[[Setting, random.Random], None]] = {
+    "crowd": _crowd,
+    "trees": _trees,
+    "disputed": _disputed,
+}
 """Those that no seed chooses by itself."""

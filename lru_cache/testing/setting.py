@@ -68,6 +68,8 @@ class Setting:
     lives: tuple[float, ...]  # seconds that a set lives
     origins: int
     origin_silence: float
+    is_linked: bool = False  # from the beginning
+    repeats: int = 3  # in a row after which a link is pruned
     slice: int = 256  # how much a replica looks at in one step
     skews: tuple[float, ...] = (0.0, 0.0, -1.0, 1.0)  # how far clocks are off, as a part of what is allowed
 
@@ -80,6 +82,7 @@ class Setting:
             origins=self.origins,
             origin_silence=self.origin_silence,
             slice=self.slice,
+            repeats=self.repeats,
         )
 
 

@@ -69,6 +69,7 @@ class Simulation:
         self.trace = trace
         self.core = core_of() if core is None else core
         self.setting = choose_setting(self.chance)
+        self.setting.repeats = 1 + seed % 3
         if profile is None and self.chance.random() < 1 / 3:
             profile = self.chance.choice(sorted(PROFILES))
         self.profile = profile
@@ -123,6 +124,8 @@ class Simulation:
     def run(self) -> Tally:
         """Let the adversary have its way, then heal everything; raise Violation if a promise was broken."""
         try:
+            if self.setting.is_linked:
+                self.settle(ending_loads=False)
             acts, weights = list(self.setting.mix), list(self.setting.mix.values())
             for _ in range(self.steps):
                 self.clock.advance(self.chance.choice(self.setting.paces))
@@ -278,13 +281,18 @@ class Simulation:
         """No event crosses a link again and again: once as news, and once for each time that all is told anew."""
         name = (event.kind, event.key, event.version, is_seen)
         channel.crossed[name] = channel.crossed.get(name, 0) + 1
-        allowed = 8 + sender.replica.counts.resyncs
+        allowed = 8 + self.told_anew(sender)
         if not is_seen:  # as long as `seen` does not cover all news of the key, hops alone end its circles
-            allowed += self.core.MAXIMUM_HOPS * (1 + sum(node.replica.counts.resyncs for node in self.nodes.values()))
+            allowed += self.core.MAXIMUM_HOPS * (1 + sum(map(self.told_anew, self.nodes.values())))
         assert channel.crossed[name] <= allowed, f"{event} crossed one link {channel.crossed[name]} times"
         if self.trace is not None:
             key = next(key for key in simulated_keys() if self.core.encode_key(key) == event.key)
             self.say(f"{sender.name} -> {channel.receiver.name} {event}", key)
+
+    def told_anew(self, node: Node) -> int:
+        """How often it has begun to tell a neighbour what that may lack."""
+        counts = node.replica.counts
+        return int(counts.resyncs + counts.grafts)
 
     def act_deliver(self, _: Node) -> None:
         busy = [c for c in self.channels.values() if c.frames and c.stalled_until <= self.now and c.receiver.is_up]
@@ -315,6 +323,14 @@ class Simulation:
         elif self.chance.random() < 0.5:
             self.cut(edge)
             self.tally.partitions += 1
+
+    def act_sever(self, _: Node) -> None:
+        """A link goes for good, if the others still join all machines: what it was to bring has to come another way."""
+        edge = self.chance.choice(self.setting.edges)
+        left = [other for other in self.setting.edges if other != edge]
+        if are_joined(self.setting.names, left):
+            self.cut(edge)
+            self.setting.edges = left
 
     def connect(self, edge: tuple[str, str]) -> None:
         here, there = (self.nodes[name] for name in edge)
@@ -501,4 +517,16 @@ class Simulation:
             and not any(channel.frames for channel in self.channels.values())
             and not any(node.loads for node in self.nodes.values())
             and not any(n.replica.has_to_send(link) for n in self.nodes.values() for link in n.replica.neighbours)
+            and not any(n.replica.is_waiting() for n in self.nodes.values())
         )
+
+
+def are_joined(names: list[str], edges: list[tuple[str, str]]) -> bool:
+    """Whether each of these can be reached from each other."""
+    reached, ahead = {names[0]}, [names[0]]
+    while ahead:
+        here = ahead.pop()
+        near = {b if a == here else a for a, b in edges if here in (a, b)} - reached
+        reached |= near
+        ahead += sorted(near)
+    return len(reached) == len(names)

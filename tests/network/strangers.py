@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgpack import packb, unpackb
 
 from lru_cache import LRUCacheDistributed
-from lru_cache.network.handshake import Handshake, Hello, Side
+from lru_cache.network.handshake import PROTOCOL_VERSION, Handshake, Hello, Side
 from lru_cache.replication import Message, messages, time_of
 from tests.concurrency import PATIENCE
 
@@ -52,7 +52,19 @@ class Stranger:
 
     def greet(self, cache: LRUCacheDistributed[Any, Any], secret: bytes = b"", **fields: Any) -> None:
         """Become a neighbour: the handshake, and the greeting of a node that knows nothing."""
-        usual = Hello(1, "default", NODE, "", "client", 10, time_of(cache._clock.time()), 1 << 20, 60_000, False, b"")
+        usual = Hello(
+            PROTOCOL_VERSION,
+            "default",
+            NODE,
+            "",
+            "client",
+            10,
+            time_of(cache._clock.time()),
+            1 << 20,
+            60_000,
+            False,
+            b"",
+        )
         secrets = (secret,) if secret else ()
         handshake = Handshake(Side.DIALLER, lambda: usual._replace(**fields), secrets, lambda *_: None)
         for body in handshake.begin(0.0):

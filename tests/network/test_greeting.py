@@ -9,7 +9,7 @@ import pytest
 from lru_cache import TLS, ProtocolError
 from lru_cache.network.connection import ClosedError, Connection
 from lru_cache.network.greeting import Greeting, Terms
-from lru_cache.network.handshake import FRAME_LIMIT_BYTES, Hello, RefusedError, Side
+from lru_cache.network.handshake import FRAME_LIMIT_BYTES, PROTOCOL_VERSION, Hello, RefusedError, Side
 from lru_cache.network.security import Contexts, read_tls
 from lru_cache.replication import FRAME_MARGIN_BYTES, Limits, time_of
 from lru_cache.testing import ManualClock
@@ -26,7 +26,9 @@ def terms(
     **fields: Any,
 ) -> Terms:
     def introduce() -> Hello:
-        usual = Hello(1, "c", b"12345678", "", "both", 10, time_of(clock.time()), 5_000, 3_600, False, b"")
+        usual = Hello(
+            PROTOCOL_VERSION, "c", b"12345678", "", "both", 10, time_of(clock.time()), 5_000, 3_600, False, b""
+        )
         return usual._replace(**fields)
 
     def judge(peer: Hello, half_trip: float, received_at: float) -> str | None:

@@ -272,8 +272,8 @@ def test_another_cluster_is_refused_and_both_are_named() -> None:
 
 def test_another_version_is_refused_whatever_else_it_says() -> None:
     acceptor = one(Side.ACCEPTOR)
-    with pytest.raises(RefusedError, match="different versions of the protocol: 1 here, 2 there"):
-        acceptor.receive(packb([0, 2, "something", "else"]), 0.0)
+    with pytest.raises(RefusedError, match="different versions of the protocol: 2 here, 1 there"):
+        acceptor.receive(packb([0, 1, "something", "else"]), 0.0)
 
 
 def test_a_refusal_says_what_to_send_and_the_peer_raises_the_same_reason() -> None:

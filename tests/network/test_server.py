@@ -148,9 +148,9 @@ def test_a_stranger_writes_no_lines_of_its_own(node: Cache, meet: Meet, caplog: 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ([0, 99], "different versions of the protocol: 1 here, 99 there"),
-        ([0, 1, "other", b"12345678", "", "client", 1, 1, 1, 1, False, bytes(32)], "different clusters"),
-        ([0, 1, "default", b"12345678", "", "client", 1, 1, 1, 1, True, bytes(32)], "only one side has a secret"),
+        ([0, 99], "different versions of the protocol: 2 here, 99 there"),
+        ([0, 2, "other", b"12345678", "", "client", 1, 1, 1, 1, False, bytes(32)], "different clusters"),
+        ([0, 2, "default", b"12345678", "", "client", 1, 1, 1, 1, True, bytes(32)], "only one side has a secret"),
     ],
 )
 def test_who_is_refused_is_told_why(node: Cache, meet: Meet, fields: list[Any], reason: str) -> None:
@@ -162,7 +162,7 @@ def test_who_is_refused_is_told_why(node: Cache, meet: Meet, fields: list[Any], 
 def test_who_is_refused_for_its_clock_is_told_why(node: Cache, meet: Meet) -> None:
     stranger = meet(node)
     present = int((node._clock.time() - 100) * 1000) << 16
-    stranger.say(packed(0, 1, "default", b"12345678", "", "client", 1, present, 1, 1, False, bytes(32)))
+    stranger.say(packed(0, 2, "default", b"12345678", "", "client", 1, present, 1, 1, False, bytes(32)))
     stranger.hear()
     stranger.say(packed(1, b"", present))
     assert "behind ours, where 0.5 s are allowed" in goodbye_of(stranger.hear_out())

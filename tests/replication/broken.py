@@ -20,6 +20,7 @@ from lru_cache.replication.rules.replica import Replica
 from lru_cache.replication.rules.resync import Resync
 from lru_cache.replication.rules.store_view import StoreView
 from lru_cache.replication.rules.telling import MAXIMUM_HOPS
+from lru_cache.replication.rules.trees import PRUNE, Trees
 from lru_cache.replication.rules.version import Version
 from lru_cache.store import RemovalCause
 from lru_cache.testing import simulation
@@ -96,8 +97,8 @@ def no_burial() -> list[Patch]:
 def no_hops() -> list[Patch]:
     original = Replica._queue
 
-    def patched(self: Replica, key: Any, authority: Any, source: Any, _: int, stamp: Any) -> None:
-        original(self, key, authority, source, 0, stamp)
+    def patched(self: Replica, key: Any, authority: Any, origin: Any, source: Any, _: int, stamp: Any) -> None:
+        original(self, key, authority, origin, source, 0, stamp)
 
     return [(Replica, "_queue", patched)]
 
@@ -163,6 +164,59 @@ def sweep_forgotten() -> list[Patch]:
     return [(Replica, "work", work)]
 
 
+def kept_taken_for_told() -> list[Patch]:
+    """What a neighbour has, and keeps from us, is taken for told, as what it says that it has seen."""
+
+    def patched(self: Replica, seen: Any, news: Any, source: Any, now: float) -> None:
+        self._receive_seen([*seen, *news], False, source, now)
+
+    return [(Replica, "_receive_reached", patched)]
+
+
+def kept_said_to_be_told() -> list[Patch]:
+    """`seen` goes to a neighbour as if nothing was kept from it."""
+    original = Replica._queue_seen
+
+    def patched(self: Replica, neighbour: Any) -> None:
+        with patch.object(Replica, "_keeps", lambda *_: False), patch.object(neighbour.branch, "pruned", {}):
+            original(self, neighbour)
+
+    return [(Replica, "_queue_seen", patched)]
+
+
+def last_link_pruned() -> list[Patch]:
+    """A link is pruned for its repeats, whether or not another is left."""
+
+    def patched(self: Replica, node: bytes, source: Any, now: float) -> None:
+        source.branch.repeats.pop(node, None)
+        source.branch.cut[node] = now
+        source.branch.asked[node] = PRUNE
+
+    return [(Replica, "_prune", patched)]
+
+
+def nothing_rests() -> list[Patch]:
+    """What rests on what is kept is taken as if it did not."""
+    original = Replica._receive_seen
+
+    def patched(self: Replica, times: Any, _: bool, source: Any, now: float) -> None:
+        original(self, times, False, source, now)
+
+    return [(Replica, "_receive_seen", patched)]
+
+
+BROKEN_IN_TREES: dict[str, Callable[[], list[Patch]]] = {
+    "kept-taken-for-told": kept_taken_for_told,
+    "kept-said-to-be-told": kept_said_to_be_told,
+    "no-grafts": lambda: [(Replica, "_ask_again", ignore)],
+    "no-rumours": lambda: [(Replica, "_spread_rumours", lambda self: self._trees.pop_rumours())],
+    "grafts-without-what-was-kept": lambda: [(Trees, "number_before", lambda self, node, seen, number: number)],
+    "nothing-rests": nothing_rests,
+    "outdated-dropped": lambda: [(Replica, "_pass_on_outdated", ignore)],
+    "last-link-pruned": last_link_pruned,
+}
+"""Where links are pruned."""
+
 BROKEN_IN_SLICES: dict[str, Callable[[], list[Patch]]] = {
     "sweep-forgotten": sweep_forgotten,
     "sets-not-redated": lambda: [(Ahead, "_redate_entry", ignore)],
@@ -207,7 +261,7 @@ def broken(name: str) -> Iterator[None]:
     """While inside, this rule is missing from every replica."""
     with ExitStack() as stack:
         stack.enter_context(as_python())
-        for target, attribute, replacement in (BROKEN | BROKEN_IN_SLICES)[name]():
+        for target, attribute, replacement in (BROKEN | BROKEN_IN_SLICES | BROKEN_IN_TREES)[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
             stack.enter_context(patch("lru_cache.replication.rules.believing.MAXIMUM_HOPS", 1 << 30))

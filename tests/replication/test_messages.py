@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MAXIMUM_LIFE_MS, MAXIMUM_TIME = event.MAXIMUM_LIFE_MS, version.MAXIMUM_TIME
 MAXIMUM_ORIGINS, MAXIMUM_REASON_CHARACTERS = messages.MAXIMUM_ORIGINS, messages.MAXIMUM_REASON_CHARACTERS
 FloorRange, Floors = messages.FloorRange, messages.Floors
+Reached, Prune, Graft = messages.Reached, messages.Prune, messages.Graft
 decode, encode = messages.decode, messages.encode
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "messages.json").read_text())
 A = b"\x81" * NODE_BYTES
@@ -86,7 +87,11 @@ def in_order(reaches: list[FloorRange]) -> list[FloorRange]:
 
 any_message: st.SearchStrategy[Message] = st.one_of(
     st.lists(events, max_size=8),
-    st.builds(Seen, st.booleans(), times),
+    st.builds(Seen, st.booleans(), times, st.just(False)),
+    st.builds(Seen, st.just(False), times, st.just(True)),
+    st.builds(Reached, times, times),
+    st.builds(Prune, st.lists(nodes, max_size=8)),
+    st.builds(Graft, times),
     st.builds(Floors, nodes, numbers, hops, times, st.lists(ranges, max_size=4).map(in_order)),
     st.builds(Ping, numbers),
     st.builds(Pong, numbers),
@@ -98,7 +103,7 @@ def is_message(message: object) -> bool:
     """Whether it is what `decode` may give."""
     if isinstance(message, list):
         return all(type(each) is Event and each.kind in set(Kind) for each in message)
-    return message is None or isinstance(message, Seen | Floors | Ping | Pong | Goodbye)
+    return message is None or isinstance(message, Seen | Floors | Ping | Pong | Goodbye | Reached | Prune | Graft)
 
 
 def packed(*items: Any) -> bytes:
@@ -123,8 +128,9 @@ def test_a_message_comes_back_of_the_same_types(message: Message) -> None:
 
 @given(any_message)
 def test_a_message_begins_with_its_type(message: Message) -> None:
-    known = {list: 2, Seen: 3, Floors: 4, Ping: 5, Pong: 6, Goodbye: 7}
-    assert msgpack.unpackb(encode(message), strict_map_key=False)[0] == known[type(message)]
+    known = {list: 2, Seen: 3, Floors: 4, Ping: 5, Pong: 6, Goodbye: 7, Reached: 8, Prune: 9, Graft: 10}
+    expected = 11 if isinstance(message, Seen) and message.rests else known[type(message)]
+    assert msgpack.unpackb(encode(message), strict_map_key=False)[0] == expected
 
 
 def test_as_many_events_as_are_allowed_fit() -> None:
@@ -169,6 +175,10 @@ def message_of(plain: Any) -> Message | None:
             bytes.fromhex(plain["announcer"]), plain["serial"], plain["hops"], times_of(plain["heard"]),
             [range_of(reach) for reach in plain["ranges"]],
         ),
+        "resting": lambda: Seen(False, times_of(plain["times"]), True),
+        "reached": lambda: Reached(times_of(plain["seen"]), times_of(plain["news"])),
+        "prune": lambda: Prune([bytes.fromhex(node) for node in plain["nodes"]]),
+        "graft": lambda: Graft(times_of(plain["times"])),
         "ping": lambda: Ping(plain["number"]),
         "pong": lambda: Pong(plain["number"]),
         "goodbye": lambda: Goodbye(plain["reason"]),
@@ -309,7 +319,7 @@ def test_random_bytes_are_a_message_or_refused(body: bytes) -> None:
 
 
 @settings(max_examples=some_or_many(500, 2500))
-@given(st.integers(0, 8), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
+@given(st.integers(0, 12), st.lists(fields | nodes | st.lists(nodes | numbers, max_size=8), max_size=10))
 def test_random_fields_are_a_message_or_refused(number: int, items: list[Any]) -> None:
     try:
         assert is_message(decode(packed(number, *items)))

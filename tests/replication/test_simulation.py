@@ -3,13 +3,16 @@
 import io
 from contextlib import redirect_stdout
 from itertools import count
+from math import inf
 from typing import Any
 
 import pytest
 
+from lru_cache.testing.profiles import edges_of
+from lru_cache.testing.setting import Sizes
 from lru_cache.testing.simulation import PROFILES, Simulation, Violation
 from tests.effort import some_or_many
-from tests.replication.broken import BROKEN, BROKEN_IN_SLICES, broken
+from tests.replication.broken import BROKEN, BROKEN_IN_SLICES, BROKEN_IN_TREES, broken
 
 SEEDS = some_or_many(300, 5_000)
 SEEDS_OF_A_PROFILE = some_or_many(40, 500)
@@ -24,7 +27,7 @@ CAUGHT_WITHIN: dict[str, tuple[int, str | None]] = {
     "no-hold": (200, "loads"),
     "no-concurrent": (500, "loads"),
     "silent-refusal": (300, "chain"),
-    "no-repeat": (100, "cycle"),
+    "no-repeat": (100, "trees"),  # which lets the circles of a ring be
     "no-burial": (200, "displaced"),
     "no-hops": (800, "cycle"),
     "seen-ahead": (50, None),
@@ -36,6 +39,15 @@ CAUGHT_WITHIN: dict[str, tuple[int, str | None]] = {
 }
 
 CAUGHT_IN_SLICES_WITHIN = {"sweep-forgotten": 60, "sets-not-redated": 120}
+CAUGHT_IN_TREES_WITHIN = {
+    "kept-taken-for-told": (30, "trees"),
+    "kept-said-to-be-told": (60, "trees"),
+    "no-grafts": (80, "trees"),
+    "no-rumours": (350, "trees"),
+    "grafts-without-what-was-kept": (40, "trees"),
+    "outdated-dropped": (500, "disputed"),
+}
+LONG = 600  # steps: so many that trees grow, and break
 MANY_CLOCKS = {"jump": 4.0, "tidy": 6.0}  # acts
 
 # Seeds that once failed, each with what it showed.
@@ -121,12 +133,106 @@ def test_a_crowd_that_forgets_at_once_gets_quiet(seed: int) -> None:
     Simulation(seed, profile="crowd", slowly=seed % 2 == 1).run()
 
 
+# Not whole caches with one key or two, in which many write at once: each news of a key tells again what is beside it.
+@pytest.mark.parametrize(("profile", "whole_cache"), [("trees", False), ("trees", True), ("disputed", False)])
+def test_every_promise_holds_where_links_are_pruned(profile: str, whole_cache: bool) -> None:
+    for seed in range(some_or_many(20, 200) if whole_cache else some_or_many(60, 1_000)):
+        Simulation(seed, steps=LONG, profile=profile, slowly=seed % 4 == 0, whole_cache=whole_cache).run()
+
+
+# What one node had replaced by another's write was taken for seen elsewhere, where neither had come.
+REPLACED_ELSEWHERE = [285, 290, 339]
+
+
+@pytest.mark.parametrize("seed", REPLACED_ELSEWHERE)
+def test_seeds_that_failed_once_where_links_are_pruned(seed: int) -> None:
+    Simulation(seed, steps=LONG, profile="trees").run()
+
+
+# -- trees -------------------------------------------------------------------------------------------------------------
+
+SHAPES = [("mesh", 8), ("mesh", 16), ("ring with chords", 12), ("two hubs", 12)]
+
+
+def at_rest(shape: str, count: int) -> Simulation:
+    """A cluster whose trees have grown: all are linked, and each has written some times."""
+    simulation = Simulation(3, steps=0, profile="trees")
+    setting = simulation.setting
+    setting.names = [f"n{i}" for i in range(count)]
+    setting.edges, setting.repeats = edges_of(shape, setting.names), 3
+    setting.sizes = dict.fromkeys(setting.names, Sizes(10_000, 10_000, 50))
+    setting.origins, setting.origin_silence, setting.skews = 1_024, 86_400.0, (0.0,)
+    simulation.nodes = {name: simulation.machine(name, 0) for name in setting.names}
+    simulation.incarnations = dict.fromkeys(setting.names, 0)
+    simulation.settle(ending_loads=False)
+    write_in_turn(simulation, 12)
+    return simulation
+
+
+def write_alone(simulation: Simulation, node: Any) -> tuple[str, Any]:
+    """Set a key that nobody has set."""
+    simulation.tokens += 1
+    key = f"alone {simulation.tokens}"
+    return key, node.set(key, b"value", inf)
+
+
+def write_in_turn(simulation: Simulation, times: int) -> int:
+    """Each node writes, and each time it reaches all. How many events were received for that."""
+    before = simulation.tally.events
+    for _ in range(times):
+        for node in simulation.nodes.values():
+            write_alone(simulation, node)
+            simulation.settle(ending_loads=False)
+    return simulation.tally.events - before
+
+
+@pytest.mark.parametrize(("shape", "count"), SHAPES)
+def test_at_rest_each_event_crosses_each_node_about_once(shape: str, count: int) -> None:
+    simulation = at_rest(shape, count)
+    assert write_in_turn(simulation, 3) <= 1.3 * 3 * count * (count - 1)
+
+
+def spread_at_once(simulation: Simulation) -> bool:
+    """Whether a write reaches all in the time that it is on its way, with nobody waiting or asking for it."""
+    for node in list(simulation.nodes.values()):
+        key, version = write_alone(simulation, node)
+        for _ in simulation.nodes:
+            for each in simulation.nodes.values():
+                simulation.act_pump(each)
+            for channel in list(simulation.channels.values()):
+                while channel.frames:
+                    simulation.deliver(channel)
+        if not all(each.holds_set(key) == version for each in simulation.nodes.values()):
+            return False
+        simulation.settle(ending_loads=False)
+    return True
+
+
+@pytest.mark.parametrize(("shape", "count"), SHAPES)
+def test_at_rest_a_write_reaches_all_without_waiting(shape: str, count: int) -> None:
+    assert spread_at_once(at_rest(shape, count))
+
+
+@pytest.mark.parametrize("shape", ["mesh", "ring with chords", "two hubs"])
+def test_after_a_cut_what_came_over_the_link_comes_over_others_at_once(shape: str) -> None:
+    simulation = at_rest(shape, 8)
+    resyncs = sum(node.replica.counts.resyncs for node in simulation.nodes.values())
+    simulation.cut(simulation.setting.edges[0])
+    simulation.setting.edges = simulation.setting.edges[1:]
+    for node in simulation.nodes.values():
+        node.replica.work(node.now)
+    assert spread_at_once(simulation)
+    assert sum(node.replica.counts.resyncs for node in simulation.nodes.values()) == resyncs
+
+
 @pytest.mark.parametrize(("seed", "profile"), REGRESSIONS)
 def test_seeds_that_failed_once(seed: int, profile: str | None) -> None:
     Simulation(seed, profile=profile).run()
 
 
 def first_caught(name: str, profile: str | None, limit: int, **settings: Any) -> int | None:
+    if profile in ("trees", "disputed"):
+        settings["steps"] = LONG
     with broken(name):
         for seed in range(limit):
             try:
@@ -157,6 +263,16 @@ def test_a_broken_replica_is_caught_where_it_goes_in_slices(name: str) -> None:
     assert first_caught(name, None, limit, slowly=True, mix=MANY_CLOCKS) is not None, (
         f"{limit} seeds did not notice {name}"
     )
+
+
+@pytest.mark.parametrize("name", CAUGHT_IN_TREES_WITHIN)
+def test_a_broken_replica_is_caught_where_links_are_pruned(name: str) -> None:
+    limit, profile = CAUGHT_IN_TREES_WITHIN[name]
+    assert first_caught(name, profile, limit) is not None, f"{limit} seeds did not notice {name}"
+
+
+def test_every_replica_that_is_broken_in_trees_is_tried() -> None:
+    assert {*CAUGHT_IN_TREES_WITHIN, "last-link-pruned", "nothing-rests"} == {*BROKEN_IN_TREES}
 
 
 def test_a_whole_cache_is_written_to_by_its_shortest_way_and_sends_what_was_written_alone() -> None:

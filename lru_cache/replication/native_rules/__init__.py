@@ -12,7 +12,8 @@ from pathlib import Path
 
 MODULES = (
     "version", "stamp", "event", "burials", "forgetting", "texts", "objects", "wire", "messages", "frames",
-    "recent_keys", "outbox", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync", "clock_errors",
+    "recent_keys", "outbox", "trees", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync",
+    "clock_errors",
     "telling", "believing", "replica", "wiring", "pace", "writer", "public",
 )  # fmt: skip
 SOURCES = Path(__file__).parent.parent / "rules"

@@ -4,6 +4,7 @@ from .event cimport Event
 from .neighbour cimport Neighbour
 from .stamp cimport Stamp, stamp_in, stamp_of
 from .telling cimport Teller
+from .trees cimport Branch, Trees
 from .version cimport Version, version_of
 
 cdef int _SET, _INVALIDATE, _LOAD, _TOUCH
@@ -14,14 +15,22 @@ cdef object _REPLACED
 cdef Version _newest_of(list events)
 @cython.locals(event=Event, version=Version)
 cdef bint _are_of(bytes node, list events) except -1
+@cython.locals(event=Event, told=Version, latest=dict)
+cdef dict _latest_of(list events)
 
 
 cdef class Believer(Teller):
     cdef _require_present(self, int64_t newest, Neighbour neighbour, double now)
     @cython.locals(i=Py_ssize_t)
     cdef _require_all_present(self, list times, Neighbour neighbour, double now)
-    @cython.locals(event=Event, newest=Version, seen=int64_t, told=Version)
+    @cython.locals(event=Event, newest=Version, seen=int64_t, told=Version, applied=int64_t)
     cdef _receive_events(self, list events, Neighbour source, double now)
+    @cython.locals(trees=Trees, branch=Branch)
+    cdef _note_way(self, bytes node, int64_t time, Neighbour source, bint is_applied, double now)
+    @cython.locals(theirs=dict, ahead=dict, i=Py_ssize_t, node=bytes, time=int64_t)
+    cdef _receive_reached(self, list seen, list news, Neighbour source, double now)
+    @cython.locals(first=Neighbour, branch=Branch)
+    cdef _prune(self, bytes node, Neighbour source, double now)
     @cython.locals(event=Event, version=Version, newest=dict)
     cdef _hear_all(self, list events, double now)
     @cython.locals(is_known=bint)
@@ -62,5 +71,7 @@ cdef class Believer(Teller):
     cpdef left(self, object gone)
     @cython.locals(each=tuple, old=Stamp)
     cpdef left_for(self, object gone, Stamp stamp)
-    @cython.locals(theirs=dict, is_ours=bint, i=Py_ssize_t, node=bytes, time=int64_t)
-    cdef _receive_seen(self, list times, Neighbour source, double now)
+    @cython.locals(theirs=dict, i=Py_ssize_t, node=bytes, time=int64_t, branch=Branch)
+    cdef _receive_seen(self, list times, bint rests, Neighbour source, double now)
+    @cython.locals(neighbour=Neighbour, is_ours=bint, has_risen=bint, i=Py_ssize_t, node=bytes, time=int64_t)
+    cdef _take_seen(self, list times, bint rests, double now)

@@ -12,11 +12,12 @@ from lru_cache.store.removal import RemovalCause
 
 from . import messages
 from .event import Event, Kind
-from .messages import Floors, Seen
+from .messages import Floors, Graft, Prune, Reached, Seen
 from .neighbour import Neighbour
 from .stamp import Stamp, stamp_in, stamp_of
 from .sweep import raised_by
 from .telling import FOREVER_ALIVE, MAXIMUM_HOPS, Teller
+from .trees import PRUNE, PRUNE_AGAIN_SECONDS
 from .version import NOTHING, Version, seconds_of, version_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Believer(Teller):
             return
         self._require_present(newest.time, source, now)
         self._last_node = newest.node
+        applied = self.counts.applied
         if _are_of(newest.node, events):  # then what is known of it need not be looked up for each
             if self._hear(newest, now):
                 self._fresh_origins.add(newest.node)
@@ -62,10 +64,91 @@ class Believer(Teller):
                     self.counts.repeated += 1
                 else:
                     self._merge_news(event, source, now)
+            self._note_way(newest.node, newest.time, source, self.counts.applied > applied, now)
         else:
             self._hear_all(events, now)
             for event in events:
                 self._merge(event, source, now)
+            for node, time in _latest_of(events).items():
+                self._note_way(node, time, source, self.counts.applied > applied, now)
+
+    def _note_way(self, node: bytes, time: int, source: Neighbour, is_applied: bool, now: float) -> None:
+        """News of a node, up to that time, has come over a link: first, or once more.
+
+        Once more, some times in a row, and it is to be kept from us there; as long as no news comes that way, and
+        another link is there over which it came first and comes still. Not while either end tells the other all that it
+        may lack: that is no news.
+        """
+        if node not in self.origins.heard:
+            return
+        trees, branch = self._trees, source.branch
+        if trees.note_news(node, time):
+            if node in trees.kept:
+                trees.rumour(node, now)
+            if source.has_caught_up:
+                trees.first[node] = source
+            if branch.cut and now - branch.cut.get(node, now) > PRUNE_AGAIN_SECONDS:
+                del branch.cut[node]  # it does not keep it after all
+        elif not is_applied:
+            count = branch.repeats.get(node, 0) + 1
+            branch.repeats[node] = count
+            if count >= self.limits.repeats > 0:
+                self._prune(node, source, now)
+            return
+        if branch.repeats:
+            branch.repeats.pop(node, None)
+
+    def _prune(self, node: bytes, source: Neighbour, now: float) -> None:
+        """Ask a neighbour to keep a node's news from us, unless we are left with no link that brings it."""
+        first, branch = self._trees.first.get(node), source.branch
+        if first is None or first is source or node in first.branch.cut:
+            return
+        if not (source.has_caught_up and source.resync is None and first.resync is None):
+            return
+        if node in branch.grafted or len(branch.cut) >= self.limits.origins:
+            return
+        if node in branch.cut and now - branch.cut[node] < PRUNE_AGAIN_SECONDS:
+            return
+        branch.repeats.pop(node, None)
+        branch.cut[node] = now
+        branch.asked[node] = PRUNE
+
+    def _receive_words(self, message: Reached | Prune | Graft, source: Neighbour, now: float) -> None:
+        """The neighbour says how far that is which it keeps from us, or what we are to keep from it."""
+        if source.seen is None:
+            raise ProtocolError("the first message of a link must be a greeting")
+        if isinstance(message, Prune):
+            self._receive_prune(message.nodes, source)
+        elif isinstance(message, Graft):
+            self._require_all_present(_flat(message.times), source, now)
+            self._receive_graft(message.times, source)
+        else:
+            self._receive_reached(_flat(message.seen), _flat(message.news), source, now)
+
+    def _receive_reached(self, seen: list[Any], news: list[Any], source: Neighbour, now: float) -> None:
+        """The neighbour has all this, and keeps it from us. So it is not ours, and we ask for what does not come."""
+        self._require_all_present(seen, source, now)
+        self._require_all_present(news, source, now)
+        theirs, ahead = source.seen, source.branch.ahead
+        assert theirs is not None
+        for i in range(0, len(seen), 2):
+            node, time = seen[i], seen[i + 1]
+            if time > theirs.get(node, 0):
+                theirs[node] = time
+        for i in range(0, len(news), 2):
+            node, time = news[i], news[i + 1]
+            if time == 0:  # it keeps none any more: we had asked for it, and have been told all
+                source.branch.grafted.pop(node, None)
+                source.branch.needs.pop(node, None)
+                ahead.pop(node, None)
+            elif node != self.origins.node and time > self.origins.seen_of(node):
+                self._hear(version_of(time, node), now)
+                ahead[node] = max(time, ahead.get(node, 0))
+                self._trees.wait_for(node, now)
+        if source.link in self._needy:
+            self._take_said(source, now)
+        if len(ahead) > messages.MAXIMUM_ORIGINS:
+            raise ProtocolError(f"it keeps the news of more than {messages.MAXIMUM_ORIGINS} nodes from us")
 
     def _hear_all(self, events: list[Event], now: float) -> None:
         newest: dict[bytes, Version] = {}
@@ -132,7 +215,7 @@ class Believer(Teller):
             return False
         kept = stamp_of(event.key, event.version, False, event.payload, event.other)
         self._keep(entry, name, kept, deadline, now)
-        self._queue(event.key, NOTHING, source, event.hops, None)
+        self._queue(event.key, NOTHING, event.other.node, source, event.hops, None)
         return True
 
     def _merge_touch(
@@ -146,7 +229,7 @@ class Believer(Teller):
         stamp.life_version = event.version
         stamp.held_in = 0  # its deadline is the entry's
         self._store.prolong(entry, self._deadline(event, source, now))
-        self._queue(event.key, NOTHING, source, event.hops, None)
+        self._queue(event.key, NOTHING, event.version.node, source, event.hops, None)
         return True
 
     def _merge_invalidate(
@@ -157,13 +240,17 @@ class Believer(Teller):
         self._store.fence(name)
         newest = self._newest_write(key, stamp)
         if not version.after(newest) and not self._is_concurrent(key, version, newest):
-            if version.time > newest.time - self.hold or not self._drop_load_before(entry, stamp, version, now):
+            if version.time > newest.time - self.hold:
                 return False
-            self._queue(key, version, source, event.hops, None)
+            if not self._drop_load_before(entry, stamp, version, now):
+                if version.node != newest.node:
+                    self._pass_on_outdated(key, version, source, event.hops)
+                return False
+            self._queue(key, version, version.node, source, event.hops, None)
             return True
         self._drop_unless_newer(entry, stamp, version, now)
         self.forgotten.bury(key, version)
-        self._queue(key, version, source, event.hops, None)
+        self._queue(key, version, version.node, source, event.hops, None)
         return True
 
     def _invalidate_in_versions(self, told: bytes, version: Version, now: float) -> None:
@@ -229,7 +316,7 @@ class Believer(Teller):
             self.forgotten.exhume(key, version)
         kept = stamp_of(key, version, True, event.payload, version)
         self._keep(entry, name, kept, deadline, now)
-        self._queue(key, version, source, event.hops, kept)
+        self._queue(key, version, version.node, source, event.hops, kept)
         return True
 
     def _held_set(self, stamp: Stamp | None) -> Version:
@@ -326,24 +413,76 @@ class Believer(Teller):
         source.seen = dict(message.times)
         self._begin_resync(source, True)
 
-    def _receive_seen(self, times: list[Any], source: Neighbour, now: float) -> None:
-        """The neighbour has told us all that this covers, nodes and times in turn. So it is ours as well."""
+    def _receive_seen(self, times: list[Any], rests: bool, source: Neighbour, now: float) -> None:
+        """The neighbour has told us all that this covers, nodes and times in turn. So it is ours as well.
+
+        Unless it rests on what the neighbour keeps from us: then it is ours once that is.
+        """
         self._require_all_present(times, source, now)
-        theirs = source.seen
+        theirs, branch = source.seen, source.branch
         assert theirs is not None
         for i in range(0, len(times), 2):
             node, time = times[i], times[i + 1]
             if time > theirs.get(node, 0):
                 theirs[node] = time
-            is_ours = node == self.origins.node
-            if not is_ours and time > self.origins.seen_of(node) and self._hear(version_of(time, node), now):
-                self.origins.seen[node] = time
-                self._seen_changed(node, time)
+        if rests or branch.needs:
+            self._weigh(times, rests, source, now)
+        else:
+            self._take_seen(times, False, now)
         if not source.has_caught_up:
             source.has_caught_up = source.seen_follows_news = True
         if len(theirs) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
             for node in theirs.keys() - self.heard.keys():
                 del theirs[node]
+
+    def _take_seen(self, times: list[Any], rests: bool, now: float) -> None:
+        """All of each of these nodes is known here, up to that time. `rests`: on more than what came of them."""
+        has_risen = False
+        for i in range(0, len(times), 2):
+            node, time = times[i], times[i + 1]
+            is_ours = node == self.origins.node
+            if not is_ours and time > self.origins.seen_of(node) and self._hear(version_of(time, node), now):
+                self.origins.seen[node] = time
+                self._seen_changed(node, time)
+                has_risen = True
+        if has_risen:
+            if rests:
+                for neighbour in self._links:
+                    neighbour.rests = True
+            if self._needy:
+                self._look_at_needs(now)
+
+    def _weigh(self, times: list[Any], rests: bool, source: Neighbour, now: float) -> None:
+        """What a neighbour has seen, where that may rest on what it keeps from us."""
+        branch = source.branch
+        if rests:
+            for node, time in branch.ahead.items():
+                if time > self.origins.seen_of(node):
+                    branch.needs[node] = max(time, branch.needs.get(node, 0))
+        for i in range(0, len(times), 2):
+            branch.said[times[i]] = max(times[i + 1], branch.said.get(times[i], 0))
+        branch.said_rests = branch.said_rests or rests
+        self._take_said(source, now)
+
+    def _take_said(self, source: Neighbour, now: float) -> None:
+        """Take what it has said for ours, if we have all that this rests on. What it has said itself counts."""
+        branch = source.branch
+        for node, time in list(branch.needs.items()):
+            if time <= max(self.origins.seen_of(node), branch.said.get(node, 0)):
+                del branch.needs[node]
+        if branch.needs:
+            self._needy[source.link] = source
+            return
+        self._needy.pop(source.link, None)
+        said, branch.said = branch.said, {}
+        rests, branch.said_rests = branch.said_rests, False
+        self._take_seen(_flat(said), rests, now)
+
+    def _look_at_needs(self, now: float) -> None:
+        """Something has been seen that what neighbours have said may rest on."""
+        for neighbour in list(self._needy.values()):
+            if neighbour.link in self._needy:
+                self._take_said(neighbour, now)
 
     def _receive_floors(self, floors: Floors, source: Neighbour | None, now: float) -> None:
         if not self._remember_announcement(floors):
@@ -394,3 +533,17 @@ def _are_of(node: bytes, events: list[Event]) -> bool:
         if version is not NOTHING and version.node != node:
             return False
     return True
+
+
+def _latest_of(events: list[Event]) -> dict[bytes, int]:
+    """Node -> the time of its latest news in these."""
+    latest: dict[bytes, int] = {}
+    for event in events:
+        told = event.other if event.kind == _LOAD else event.version
+        if told.time > latest.get(told.node, 0):
+            latest[told.node] = told.time
+    return latest
+
+
+def _flat(times: dict[bytes, int]) -> list[Any]:
+    return [item for pair in times.items() for item in pair]

@@ -17,6 +17,7 @@ class Limits:
     value_bytes: int = 8 * 1024 * 1024
     max_clock_skew: float = 0.5
     source_lag: float = 0.0
+    repeats: int = 3  # over a link, in a row, before it is asked to keep that node's news; 0: it never is
     slice: int = 256  # entries and graves to look at before the lock is let go: some tenths of a millisecond
 
     def __post_init__(self) -> None:
@@ -28,14 +29,15 @@ class Counts:
     """What happened to the replica so far."""
 
     __slots__ = (
-        "applied", "dropped_by_floors", "loads_left_out", "overflows", "refused", "repeated", "resyncs", "told",
-        "too_large",
+        "applied", "dropped_by_floors", "grafts", "loads_left_out", "overflows", "prunes", "refused", "repeated",
+        "resyncs", "told", "too_large",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.applied = self.repeated = self.resyncs = self.overflows = 0
         self.refused = 0  # sets that only a floor stood in the way of
         self.told = 0  # news, once for each link
+        self.prunes = self.grafts = 0  # that neighbours asked for
         self.dropped_by_floors = self.loads_left_out = self.too_large = 0
 
     def __iter__(self) -> Any:
@@ -61,4 +63,6 @@ _COUNTS = (
     "dropped_by_floors",
     "loads_left_out",
     "too_large",
+    "prunes",
+    "grafts",
 )

@@ -46,13 +46,21 @@ class Type(IntEnum):
     PING = 5
     PONG = 6
     GOODBYE = 7
+    REACHED = 8
+    PRUNE = 9
+    GRAFT = 10
+    RESTING = 11
 
 
 class Seen(NamedTuple):
-    """Up to which time the sender has everything of each node. `whole`: of all it knows, not only what changed."""
+    """Up to which time the sender has everything of each node. `whole`: of all it knows, not only what changed.
+
+    `rests`: on all that the sender has, also on what it keeps from the receiver. Then it is a type of its own.
+    """
 
     whole: bool
     times: dict[bytes, int]
+    rests: bool = False
 
 
 class FloorRange(NamedTuple):
@@ -92,7 +100,28 @@ class Goodbye(NamedTuple):
     reason: str
 
 
-Message = list[Event] | Seen | Floors | Ping | Pong | Goodbye
+class Reached(NamedTuple):
+    """What the sender has of nodes whose news it keeps from the receiver: so nothing of it has come over this link."""
+
+    seen: dict[bytes, int]
+    """Up to which time it has everything of each."""
+    news: dict[bytes, int]
+    """The time of the latest that it keeps."""
+
+
+class Prune(NamedTuple):
+    """Keep the news of these nodes from me: it has come another way each time."""
+
+    nodes: list[bytes]
+
+
+class Graft(NamedTuple):
+    """Tell me the news of these nodes again, from the time on up to which I have everything of each."""
+
+    times: dict[bytes, int]
+
+
+Message = list[Event] | Seen | Floors | Ping | Pong | Goodbye | Reached | Prune | Graft
 
 
 # -- out ---------------------------------------------------------------------------------------------------------------
@@ -103,9 +132,17 @@ def encode(message: Message) -> bytes:
     if isinstance(message, list):
         return _encode_events(message)
     if isinstance(message, Seen):
+        if message.rests:
+            return _pack([Type.RESTING, _flat_times(message.times)])
         return _pack([Type.SEEN, message.whole, _flat_times(message.times)])
     if isinstance(message, Floors):
         return _encode_floors(message)
+    if isinstance(message, Reached):
+        return _pack([Type.REACHED, _flat_times(message.seen), _flat_times(message.news)])
+    if isinstance(message, Prune):
+        return _pack([Type.PRUNE, message.nodes])
+    if isinstance(message, Graft):
+        return _pack([Type.GRAFT, _flat_times(message.times)])
     if isinstance(message, Goodbye):
         return _pack([Type.GOODBYE, message.reason[:MAXIMUM_REASON_CHARACTERS]])
     return _pack([Type.PING if isinstance(message, Ping) else Type.PONG, message.number])
@@ -380,6 +417,18 @@ def _range(first: Any, buckets: Any, floor: Any, flat: Any) -> FloorRange:
     return FloorRange(first, buckets, _number(floor, MAXIMUM_TIME), confirmed)
 
 
+def _read_reached(items: list[Any]) -> Reached:
+    fields = _Fields(items)
+    return Reached(fields.times(), fields.times())
+
+
+def _read_prune(items: list[Any]) -> Prune:
+    nodes = _Fields(items).take(list)
+    if len(nodes) > MAXIMUM_ORIGINS:
+        raise ProtocolError("nodes to prune, and too many")
+    return Prune([_node(node) for node in nodes])
+
+
 def _read_goodbye(items: list[Any]) -> Goodbye:
     reason: str = _Fields(items).take(str)
     return Goodbye(reason[:MAXIMUM_REASON_CHARACTERS])
@@ -392,4 +441,8 @@ _READERS: dict[int, Callable[[list[Any]], Message]] = {
     Type.PING: lambda items: Ping(_Fields(items).number(MAXIMUM_TIME)),
     Type.PONG: lambda items: Pong(_Fields(items).number(MAXIMUM_TIME)),
     Type.GOODBYE: _read_goodbye,
+    Type.REACHED: _read_reached,
+    Type.PRUNE: _read_prune,
+    Type.GRAFT: lambda items: Graft(_Fields(items).times()),
+    Type.RESTING: lambda items: Seen(False, _Fields(items).times(), True),
 }

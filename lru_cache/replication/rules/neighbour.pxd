@@ -1,6 +1,7 @@
 import cython
 from libc.stdint cimport int64_t
 from .outbox cimport Outbox
+from .trees cimport Branch
 from .version cimport Version
 
 
@@ -15,10 +16,11 @@ cdef class Neighbour:
     cdef public int64_t ahead_allowed
     cdef public dict seen
     cdef readonly Outbox outbox
+    cdef readonly Branch branch
     cdef public object resync
     cdef public int64_t own_seen
     cdef public set seen_changed
-    cdef public bint seen_follows_news
+    cdef public bint seen_follows_news, rests
     cdef public int64_t changes_told
     cdef public bint greeted, has_caught_up
     cpdef bint covers(self, Version version) except -1

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 from .stamp cimport Stamp
 from .version cimport Version
 
-cdef int _TIDY_AFTER
+cdef int _ALSO_LIMIT, _TIDY_AFTER
 cdef int64_t _NOTHING_DROPPED
 
 
@@ -34,10 +34,11 @@ cdef class Outbox:
     cdef Py_ssize_t _messages
     cdef readonly bint overflowed
     cdef readonly bint message_dropped
+    cdef public bint thinned
     cdef readonly int64_t last_kept
     cpdef bint has_any(self)
     cpdef bint has_seen(self)
-    @cython.locals(waiting=Notice)
+    @cython.locals(waiting=Notice, joined=Notice)
     cpdef add(self, Notice notice)
     cpdef add_message(self, bytes message)
     cpdef add_seen(self, bytes message)

@@ -14,6 +14,7 @@ from .stamp import Stamp
 from .version import NOTHING, Version
 
 ALSO_LIMIT = 16  # nodes that may have written one key before a slow neighbour has heard of the first
+_ALSO_LIMIT = ALSO_LIMIT
 _TIDY_AFTER = 1024  # places of what was taken
 _NOTHING_DROPPED = (1 << 63) - 1  # a number that no news has
 
@@ -96,6 +97,7 @@ class Outbox:
 
     __slots__ = (
         "_first", "_limit", "_messages", "_notices", "_queue", "_seen", "last_kept", "message_dropped", "overflowed",
+        "thinned",
     )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
@@ -109,6 +111,7 @@ class Outbox:
         self.overflowed = False
         self.last_kept = 0  # once overflowed: one less than the number of the first news that was dropped
         self.message_dropped = False  # once overflowed: one that cannot be replaced
+        self.thinned = False  # of a key that so many have written some writes are told by newer ones alone
 
     def __len__(self) -> int:
         """How many keys and messages there are, but for what was seen."""
@@ -133,7 +136,10 @@ class Outbox:
             return
         waiting = self._notices.get(notice.key)
         if waiting is not None:
-            self._notices[notice.key] = waiting.joined(notice)
+            joined = waiting.joined(notice)
+            if len(joined.also) >= _ALSO_LIMIT:
+                self.thinned = True
+            self._notices[notice.key] = joined
             return
         self._notices[notice.key] = notice
         self._queue.append(notice.key)

@@ -4,7 +4,7 @@ from .believing cimport Believer
 from .neighbour cimport Neighbour
 from .stamp cimport Stamp, stamp_in, stamp_of
 from .version cimport Version
-from .wire cimport read_events, read_seen
+from .wire cimport read_events, read_reached, read_seen
 
 
 @cython.final
@@ -19,5 +19,5 @@ cdef class Replica(Believer):
     cpdef touch(self, object entry, double now)
     @cython.locals(held=Stamp, told=Version, stamp=Stamp)
     cpdef Stamp keep_load(self, bytes key, bytes payload, Version began, double now)
-    @cython.locals(neighbour=Neighbour, events=list, times=list)
+    @cython.locals(neighbour=Neighbour, events=list, times=list, reached=tuple)
     cpdef object received(self, object link, bytes body, double now)

@@ -23,11 +23,12 @@ from . import messages
 from .believing import Believer
 from .clock_errors import Ahead, Behind
 from .forgetting import BUCKETS
-from .messages import FloorRange, Floors, Goodbye, Message, Ping, Pong, Seen
+from .messages import FloorRange, Floors, Goodbye, Graft, Message, Ping, Pong, Prune, Reached, Seen
+from .neighbour import Neighbour
 from .stamp import Stamp, stamp_in, stamp_of
 from .telling import REDATING
 from .version import NOTHING, Version, seconds_of, span_of
-from .wire import read_events, read_seen
+from .wire import read_events, read_reached, read_seen
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -45,7 +46,7 @@ class Replica(Believer):
         version = self._write_news(now)
         self.forgotten.exhume(key, version)
         stamp = stamp_of(key, version, True, payload, version)
-        self._queue(key, version, None, 0, stamp)
+        self._queue(key, version, version.node, None, 0, stamp)
         return stamp
 
     def invalidate(self, key: bytes, now: float) -> None:
@@ -58,7 +59,7 @@ class Replica(Believer):
         if told is not key:
             self.forgotten.bury(told, version)
             self._drop_others(told, version, now)
-        self._queue(told, version, None, 0, None)
+        self._queue(told, version, version.node, None, 0, None)
 
     def touch(self, entry: "Entry[Any, Any]", now: float) -> None:
         """A value's life has begun anew. The cache has changed its deadline."""
@@ -67,7 +68,7 @@ class Replica(Believer):
         stamp.life_version = self._write(now) if stamp.payload is None else self._write_news(now)
         stamp.held_in = 0  # its deadline is the entry's
         if stamp.payload is not None:
-            self._queue(stamp.key, NOTHING, None, 0, None)
+            self._queue(stamp.key, NOTHING, self.origins.node, None, 0, None)
 
     def clear(self, now: float) -> None:
         """Everything older than now is dead, everywhere. The cache has dropped it all."""
@@ -98,7 +99,7 @@ class Replica(Believer):
         told = self._write(now) if payload is None else self._write_news(now)
         stamp = stamp_of(key, began, False, payload, told)
         if payload is not None:
-            self._queue(key, NOTHING, None, 0, None)
+            self._queue(key, NOTHING, told.node, None, 0, None)
         return stamp
 
     def time_passed(self, now: float, wall: float) -> bool:
@@ -158,6 +159,8 @@ class Replica(Believer):
             self.origins.forget(old)
         self.origins.seen.clear()  # news that lost to something from the future is to be told again
         self._fresh_origins.clear()
+        self._trees.clear()
+        self._eager.clear()
         self._note_forgotten(now)
         self._anchored_at = self._forgot_nodes_at = self._news_time = self._write(now).time
         self._base_at_anchor = self.forgotten.base
@@ -220,6 +223,9 @@ class Replica(Believer):
         """Be another node with the same memory: the child of a fork. It has no links, and no loads in flight."""
         self.neighbours.clear()
         self._links = ()
+        self._needy.clear()
+        self._trees.clear()
+        self._eager.clear()
         self.origins.rename(node, now)
         self._note_forgotten(now)
 
@@ -233,9 +239,15 @@ class Replica(Believer):
                 return None
             times = read_seen(body) if neighbour.seen is not None else None
             if times is not None:
-                self._receive_seen(times, neighbour, now)
+                self._receive_seen(times, False, neighbour, now)
                 return None
-        message = messages.decode(body)
+            reached = read_reached(body) if neighbour.seen is not None else None
+            if reached is not None:
+                self._receive_reached(reached[0], reached[1], neighbour, now)
+                return None
+        return self._received_other(neighbour, messages.decode(body), now)
+
+    def _received_other(self, neighbour: Neighbour, message: Message | None, now: float) -> Message | None:
         if isinstance(message, list):
             self._receive_events(message, neighbour, now)
         elif isinstance(message, Seen):
@@ -246,11 +258,13 @@ class Replica(Believer):
             elif neighbour.seen is None:
                 raise ProtocolError("the first `seen` of a link must be a greeting")
             else:
-                self._receive_seen(flat, neighbour, now)
+                self._receive_seen(flat, message.rests, neighbour, now)
         elif isinstance(message, Floors):
             self._require_present(max([reach.floor for reach in message.ranges], default=0), neighbour, now)
             self._require_present(max(message.heard.values(), default=0), neighbour, now)
             self._receive_floors(message, neighbour, now)
+        elif isinstance(message, Reached | Prune | Graft):
+            self._receive_words(message, neighbour, now)
         elif isinstance(message, Goodbye):
             self.origins.depart(neighbour.node)
         return message if isinstance(message, Ping | Pong | Goodbye) else None

@@ -54,10 +54,12 @@ class Resync:
         seen: dict[bytes, int],
         keys: dict[bytes, int] | None,
         is_announcing: bool,
+        is_graft: bool = False,
     ) -> None:
         self.seen = seen  # as it was before anybody looked for keys
         self.heard: dict[bytes, int] = {}  # what the floors may stand for; there before them
         self.is_whole = keys is None
+        self.is_graft = is_graft  # nothing but what was kept from the neighbour; its outbox goes on
         self.is_announcing = is_announcing or keys is None  # or once it finds a key whose news may be in a floor
         self.changes = changes_told  # of floors: those up to this one have been announced
         self.left_out = 0  # loads that the neighbour has no room for

@@ -19,7 +19,7 @@ from .batch import Batch, Shared, batch_of, shared_of
 from .event import MAXIMUM_LIFE_MS, NO_END, Kind
 from .forgetting import Forgotten, bucket_of
 from .limits import Counts, Limits
-from .messages import FloorRange, Floors, Seen
+from .messages import FloorRange, Floors, Graft, Prune, Reached, Seen
 from .neighbour import Neighbour
 from .origins import Origins
 from .outbox import Notice, notice_of
@@ -28,8 +28,9 @@ from .resync import FOREVER, Resync
 from .stamp import Stamp, stamp_in
 from .store_view import StoreView
 from .sweep import Sweep
+from .trees import PRUNE, UNKNOWN, Trees
 from .version import NOTHING, HybridClock, Version, span_of, version_of
-from .wire import pack_seen
+from .wire import pack_reached, pack_seen
 
 if TYPE_CHECKING:
     from lru_cache.store import Entry
@@ -42,6 +43,7 @@ STEPS_IN_A_TURN = 16  # of a resync that finds nothing to tell; about a millisec
 BYTES_FOR_AN_EMPTY_TURN = 32_768  # what such a turn counts for, so that one call does not walk through a large store
 BYTES_FOR_A_LOOK = 8  # and what each entry or grave counts for that a resync looks at, told or not: they take as long
 ANNOUNCEMENTS_REMEMBERED = 10_000
+OUTDATED_REMEMBERED = 1_000
 HOLD_MARGIN = 0.05  # seconds, beside twice the skew
 FOREVER_ALIVE = float("inf")  # as a deadline
 REDATING = "our clock was set right a moment ago, and what we wrote is being dated anew"
@@ -62,12 +64,15 @@ class Teller:
         "_base_at_anchor",
         "_clock",
         "_collected_before",
+        "_eager",
         "_forgot_nodes_at",
         "_fresh_origins",
         "_last_node",
         "_links",
         "_must_redate",
+        "_needy",
         "_news_time",
+        "_outdated",
         "_own_seen",
         "_own_seen_time",
         "_recent",
@@ -77,6 +82,7 @@ class Teller:
         "_silence",
         "_store",
         "_sweep",
+        "_trees",
         "_wrong_since",
         "counts",
         "forgotten",
@@ -94,6 +100,9 @@ class Teller:
         self.forgotten = Forgotten(limits.graves, self.hold, limits.slice)
         self.origins = Origins(node, limits.origins)
         self._links: tuple[Neighbour, ...] = ()  # the neighbours
+        self._eager: dict[bytes, tuple[Neighbour, ...]] = {}  # origin -> those that are told its news; as asked for
+        self._needy: dict[Hashable, Neighbour] = {}  # those that have said what is not ours yet, by their links
+        self._trees = Trees()
         self._store = store
         self._sweep = Sweep(store, self.hold, limits.slice)
         self._recent = RecentKeys(store.capacity + limits.graves)
@@ -105,6 +114,7 @@ class Teller:
         self._collected_before = 0
         self._announced: OrderedDict[tuple[bytes, int], None] = OrderedDict()
         self._announcements = 0
+        self._outdated: OrderedDict[tuple[bytes, int, bytes], None] = OrderedDict()  # writes passed on all the same
         self._last_node = b""  # that something came of
         self._fresh_origins: set[bytes] = set()  # that there was news of since our `seen` of them last rose
         self._repairs: list[Ahead | Behind] = []  # of what was written by a clock that was wrong
@@ -132,10 +142,23 @@ class Teller:
 
     def has_work(self, now: float) -> bool:
         """Whether `work` would have something to do."""
-        return len(self._repairs) > 0 or self._sweep.is_due(now)
+        return len(self._repairs) > 0 or self._trees.due <= now or self._sweep.is_due(now)
+
+    def due_in(self, now: float) -> float:
+        """In how many seconds `has_work` will be true though nothing happens, as far as neighbours wait for it."""
+        return self._trees.due - now
+
+    def is_waiting(self) -> bool:
+        """Whether anything will be due in that way."""
+        return self._trees.is_awaiting()
 
     def work(self, now: float) -> bool:
-        """Carry on with what goes through all that is held, for a slice of it. True if there is more to do at once."""
+        """Carry on with what goes through all that is held, for a slice of it. True if there is more to do at once.
+
+        And do what only time has made due.
+        """
+        if self._trees.due <= now:
+            self._tend(now)
         if self._repairs:
             if not self._repairs[0].step(now, self.limits.slice):
                 self._repairs.pop(0)
@@ -206,6 +229,7 @@ class Teller:
         self.origins.come(node)
         self.neighbours[link] = new
         self._links = tuple(self.neighbours.values())
+        self._eager.clear()
         if old is None:
             return None
         self.link_down(old.link)
@@ -213,12 +237,21 @@ class Teller:
 
     def link_down(self, link: Hashable) -> None:
         """A link is gone, with all that was on its way."""
-        self.neighbours.pop(link, None)
+        lost = self.neighbours.pop(link, None)
+        self._needy.pop(link, None)
         self._links = tuple(self.neighbours.values())
+        self._eager.clear()
+        if lost is not None:
+            self._trees.lose(lost, lost.branch)
 
     def heartbeat(self, now: float) -> None:
         """Let every neighbour know how far we are, though nothing happened."""
         self._write(now)
+        node = self.origins.node
+        if node in self._trees.kept:
+            for neighbour in self._links:
+                if node in neighbour.branch.pruned:
+                    neighbour.seen_changed.add(node)
 
     def to_send(self, link: Hashable, now: float, budget: int) -> list[bytes]:
         """Messages for a link, of about so many bytes, taken from what is to be told. Empty when that is nothing."""
@@ -272,12 +305,20 @@ class Teller:
 
     def _has_news_for(self, neighbour: Neighbour) -> bool:
         outbox = neighbour.outbox
-        return neighbour.resync is not None or outbox.overflowed or len(outbox) > 0
+        if neighbour.resync is not None or outbox.overflowed or len(outbox) > 0:
+            return True
+        branch = neighbour.branch
+        return len(branch.grafts) > 0 or branch.has_words()
 
     def _has_seen_for(self, neighbour: Neighbour) -> bool:
-        if neighbour.own_seen < self.origins.own_time or neighbour.outbox.has_seen():
+        if neighbour.outbox.has_seen() or len(neighbour.seen_changed) > 0:
             return True
-        return len(neighbour.seen_changed) > 0
+        return neighbour.own_seen < self.origins.own_time and not self._keeps(self.origins.node, neighbour)
+
+    def _keeps(self, node: bytes, neighbour: Neighbour) -> bool:
+        """Whether the news of a node is kept from a neighbour."""
+        pruned = neighbour.branch.pruned
+        return len(pruned) > 0 and node in pruned
 
     def is_calm(self, link: Hashable) -> bool:
         """Whether a message for it is made in a moment, so that whoever wrote may as well do it."""
@@ -285,7 +326,7 @@ class Teller:
 
     def is_calm_to(self, neighbour: Neighbour) -> bool:
         """Likewise."""
-        is_up_to_date = neighbour.resync is None and not neighbour.outbox.overflowed
+        is_up_to_date = neighbour.resync is None and not neighbour.outbox.overflowed and not neighbour.branch.grafts
         return neighbour.greeted and neighbour.seen is not None and is_up_to_date
 
     def told_time(self) -> int:
@@ -306,19 +347,40 @@ class Teller:
         version = self._write(now)
         if version.time > self._news_time:  # else a finalizer has written since the clock ticked, and that is the last
             self._news_time = version.time
+        if self._trees.kept and version.node in self._trees.kept:
+            self._trees.note_news(version.node, version.time)
+            self._trees.rumour(version.node, now)
         return version
 
-    def _queue(self, key: bytes, authority: Version, source: Neighbour | None, hops: int, stamp: Stamp | None) -> None:
-        """News of a key for all neighbours but the one that it came from. `stamp`: of the set that it is, if any."""
+    def _eager_links(self, origin: bytes) -> tuple[Neighbour, ...]:
+        """The neighbours that are told the news of a node: not itself, nor those that have it from elsewhere."""
+        if origin != self.origins.node and origin not in self.origins.heard:
+            return self._links  # as nobody will remember how far its news is
+        links = tuple([n for n in self._links if n.node != origin and origin not in n.branch.pruned])
+        self._eager[origin] = links
+        return links
+
+    def _queue(
+        self, key: bytes, authority: Version, origin: bytes, source: Neighbour | None, hops: int, stamp: Stamp | None
+    ) -> None:
+        """News of a key, for the neighbours that are told those of its origin, but the one that it came from.
+
+        `stamp`: of the set that it is, if any.
+        """
         if hops >= _MOST_HOPS:
             return
         notice = None
-        for neighbour in self._links:
+        links = self._eager.get(origin)
+        if links is None:
+            links = self._eager_links(origin)
+        for neighbour in links:
             if neighbour is not source and neighbour.seen is not None:
                 if notice is None:
                     notice = notice_of(key, authority, hops, self._recent.add(key, hops), stamp)
                 outbox = neighbour.outbox
                 outbox.add(notice)
+        if notice is None and len(links) != len(self._links):
+            self._recent.add(key, hops)  # those from whom it is kept may ask for it
 
     def _announce(self, ranges: list[FloorRange], heard: dict[bytes, int]) -> Floors:
         self._announcements += 1
@@ -339,9 +401,18 @@ class Teller:
             if neighbour.outbox.overflowed:
                 self.counts.overflows += 1
                 self._begin_resync(neighbour, False)
-            elif not neighbour.outbox.has_seen() and not self._sweep.is_pending and self._has_seen_for(neighbour):
+            elif neighbour.branch.grafts:
+                self._begin_grafts(neighbour)
+            if (
+                neighbour.resync is None
+                and not neighbour.outbox.has_seen()
+                and not self._sweep.is_pending
+                and self._has_seen_for(neighbour)
+            ):
                 self._queue_seen(neighbour)
         bodies = self._drain_outbox(neighbour, now)
+        if neighbour.branch.has_words():  # before `seen`, which may rest on what is kept
+            bodies = self._words_of(neighbour) + bodies
         if neighbour.resync is not None:
             bodies += self._drain_resync(neighbour, neighbour.resync, now)
         return bodies
@@ -491,26 +562,39 @@ class Teller:
     def _queue_seen(self, neighbour: Neighbour) -> None:
         """Put our `seen` behind all that it covers: what changed of it, and no change of it before that."""
         own_time = self.origins.own_time
-        is_own_new = neighbour.own_seen < own_time
-        neighbour.own_seen = own_time
+        is_own_new = neighbour.own_seen < own_time and not self._keeps(self.origins.node, neighbour)
+        if is_own_new:
+            neighbour.own_seen = own_time
         neighbour.seen_follows_news = False
+        branch, outbox = neighbour.branch, neighbour.outbox
         if not neighbour.seen_changed:
-            neighbour.outbox.add_seen(self._own_seen_message(own_time))
+            outbox.add_seen(self._own_seen_message(own_time))  # and that rests on nothing
             return
+        rests = neighbour.rests or outbox.thinned
+        if rests:
+            neighbour.rests = outbox.thinned = False
+            self._say_what_is_kept(neighbour)
         # Another set first: of what a finalizer writes from here on `seen` is to be told again.
         neighbour.seen_changed, changed = set(), neighbour.seen_changed
         known = self.origins.seen
-        nodes = [node for node in changed if node in known]
+        if branch.pruned:  # of these nothing has come over this link
+            for node in changed:
+                if node in branch.pruned:
+                    branch.passed[node] = None
+            nodes = [node for node in changed if node in known and node not in branch.pruned]
+        else:
+            nodes = [node for node in changed if node in known]
         times = [known[node] for node in nodes]
         if is_own_new:
             nodes.append(self.origins.node)
             times.append(own_time)
-        neighbour.outbox.add_seen(_seen_message(nodes, times))
+        if nodes:
+            outbox.add_seen(_seen_message(nodes, times, rests))
 
     def _own_seen_message(self, own_time: int) -> bytes:
         """That we are so far: the same for all links."""
         if self._own_seen_time != own_time:
-            self._own_seen = _seen_message([self.origins.node], [own_time])
+            self._own_seen = _seen_message([self.origins.node], [own_time], False)
             self._own_seen_time = own_time
         return self._own_seen
 
@@ -518,7 +602,8 @@ class Teller:
         """What we have seen of a node has risen to this time.
 
         If that followed news, all want to hear that the news has arrived. If not, who has seen that much itself does
-        not, but for the node itself: what it wrote may have been replaced before it was told.
+        not, but for the node itself: what it wrote may have been replaced before it was told. From whom the news is
+        kept, there is no hurry to tell how far it is.
         """
         follows_news = node in self._fresh_origins
         if follows_news:
@@ -526,8 +611,9 @@ class Teller:
         for neighbour in self._links:
             theirs = neighbour.seen
             if follows_news:
-                neighbour.seen_changed.add(node)
-                neighbour.seen_follows_news = True
+                if not self._keeps(node, neighbour):
+                    neighbour.seen_changed.add(node)
+                    neighbour.seen_follows_news = True
             elif theirs is None or time > theirs.get(node, 0) or node == neighbour.node:  # whose flush waits for it
                 neighbour.seen_changed.add(node)
 
@@ -536,7 +622,14 @@ class Teller:
         neighbour.resync = None
         neighbour.changes_told = resync.changes
         neighbour.seen_follows_news = True  # it waits for the first time of a node that has written nothing so far
-        return [messages.encode(Seen(False, resync.seen))]
+        branch = neighbour.branch
+        regrafted, branch.regrafted = branch.regrafted, {}
+        for node in regrafted:
+            branch.rumours[node] = 0
+        if resync.is_graft:
+            return self._words_of(neighbour)  # `seen` comes behind all that waits
+        self._say_what_is_kept(neighbour)
+        return [*self._words_of(neighbour), messages.encode(Seen(False, resync.seen, True))]
 
     def _begin_resync(self, neighbour: Neighbour, whole: bool) -> None:
         """From here on the outbox holds what happens after this moment, and the resync what was before.
@@ -549,11 +642,29 @@ class Teller:
         self.counts.resyncs += 1
         last_kept, is_announcing = neighbour.outbox.last_kept, neighbour.outbox.message_dropped
         neighbour.outbox.restart()
-        neighbour.seen_changed = set()
-        neighbour.own_seen = self.origins.own_time
+        changed, neighbour.seen_changed = neighbour.seen_changed, set()
+        if not self._keeps(self.origins.node, neighbour):
+            neighbour.own_seen = self.origins.own_time
         # Before the keys are looked for: what `seen` covers is then among them, whatever a finalizer writes meanwhile.
         seen = self.origins.all_seen()
-        neighbour.resync = Resync(
+        keys = None if whole else self._recent.since(last_kept)
+        if keys is not None:  # then what was kept from it before is not told
+            for node in neighbour.branch.pruned:
+                seen.pop(node, None)
+                if node in changed:
+                    neighbour.seen_changed.add(node)
+        neighbour.resync = self._resync(neighbour, seen, keys, is_announcing, False)
+
+    def _resync(
+        self,
+        neighbour: Neighbour,
+        seen: dict[bytes, int],
+        keys: dict[bytes, int] | None,
+        is_announcing: bool,
+        is_graft: bool,
+    ) -> Resync:
+        assert neighbour.seen is not None
+        return Resync(
             self._store,
             self.forgotten,
             self.origins,
@@ -564,9 +675,187 @@ class Teller:
             neighbour.capacity,
             self.limits.slice,
             seen,
-            None if whole else self._recent.since(last_kept),
+            keys,
             is_announcing,
+            is_graft,
         )
+
+    # -- trees -------------------------------------------------------------------------------------------------------
+
+    def _words_of(self, neighbour: Neighbour) -> list[bytes]:
+        """What is to be said of the trees: how far that is which is kept from the neighbour, and what it is to keep."""
+        branch, bodies = neighbour.branch, []
+        if branch.rumours or branch.passed:
+            news, branch.rumours = branch.rumours, {}
+            passed, branch.passed = branch.passed, {}
+            seen, theirs = {}, neighbour.seen
+            assert theirs is not None
+            if not self._sweep.is_pending:
+                for node in (*news, *passed):
+                    time = self.origins.seen_of(node)
+                    if time > theirs.get(node, 0):
+                        seen[node] = time
+            if news or seen:
+                body = None
+                if cython.compiled:
+                    body = pack_reached(list(seen), list(seen.values()), list(news), list(news.values()))
+                bodies.append(messages.encode(Reached(seen, news)) if body is None else body)
+        if branch.asked:
+            asked, branch.asked = branch.asked, {}
+            nodes = [node for node, what in asked.items() if what == PRUNE]
+            if nodes:
+                bodies.append(messages.encode(Prune(nodes)))
+            if len(nodes) < len(asked):
+                times = {node: self.origins.seen_of(node) for node, what in asked.items() if what != PRUNE}
+                bodies.append(messages.encode(Graft(times)))
+        return bodies
+
+    def _receive_prune(self, nodes: list[bytes], neighbour: Neighbour) -> None:
+        """A neighbour has the news of these nodes from elsewhere. Of one that is not known it is told all the same."""
+        branch, origins = neighbour.branch, self.origins
+        for node in nodes:
+            heard = self._news_time if node == origins.node else origins.heard.get(node)
+            if heard is None or node in branch.grafts or len(branch.pruned) >= self.limits.origins:
+                continue
+            if node == origins.node or self._trees.latest(node) == UNKNOWN:
+                self._trees.note_news(node, heard)
+            self._trees.keep(node, branch)
+            self._trees.mark(node, self._recent.count)
+            self._eager.pop(node, None)
+            self.counts.prunes += 1
+
+    def _receive_graft(self, times: dict[bytes, int], neighbour: Neighbour) -> None:
+        """A neighbour wants the news of these nodes, from the times on up to which it has seen all of each."""
+        theirs = neighbour.seen
+        assert theirs is not None
+        for node, time in times.items():
+            if time > theirs.get(node, 0):
+                theirs[node] = time
+            if self._trees.first.get(node) is neighbour:
+                self._trees.orphan(node)
+            if node in neighbour.branch.pruned:
+                neighbour.branch.grafts[node] = time
+            else:
+                neighbour.branch.rumours[node] = 0  # nothing of it is kept
+
+    def _begin_grafts(self, neighbour: Neighbour) -> None:
+        """Tell a neighbour what was kept from it of the nodes that it asks for, and from here on all of them.
+
+        First of all nothing more is kept: what a finalizer writes meanwhile is told twice rather than never.
+        """
+        branch = neighbour.branch
+        grafts, branch.grafts = branch.grafts, {}
+        for node in grafts:
+            self._trees.tell(node, branch)
+            self._eager.pop(node, None)
+            branch.rumours.pop(node, None)
+            branch.regrafted[node] = None
+            neighbour.seen_changed.add(node)
+            if node == self.origins.node:
+                neighbour.own_seen = 0
+        neighbour.seen_follows_news = neighbour.rests = True
+        self.counts.grafts += 1
+        now = first = self._recent.count
+        for node, seen in grafts.items():
+            first = min(first, self._trees.number_before(node, seen, now))
+        if first == now:
+            regrafted, branch.regrafted = branch.regrafted, {}
+            for node in regrafted:
+                branch.rumours[node] = 0
+            return
+        keys = self._recent.since(first) if first >= 0 else None
+        if keys is None:
+            self._begin_resync(neighbour, True)
+        else:
+            neighbour.resync = self._resync(neighbour, {}, keys, False, True)
+
+    def _tend(self, now: float) -> None:
+        """Ask for what was missed for longer than a moment, and say what news is kept from others."""
+        trees = self._trees
+        orphans = list(trees.orphans)
+        trees.orphans.clear()
+        for node in orphans:
+            self._graft_orphan(node)
+        if trees.rumours_at <= now:
+            self._spread_rumours()
+        for node in trees.pop_late(now):
+            self._graft_late(node, now)
+        trees.look_ahead()
+
+    def _graft_orphan(self, node: bytes) -> None:
+        """The link is gone over which a node's news came: have it told over one that was pruned, if there is any."""
+        best, most = None, -1
+        for neighbour in self._links:
+            theirs, branch = neighbour.seen, neighbour.branch
+            if theirs is not None and node in branch.cut:
+                time = max(theirs.get(node, 0), branch.ahead.get(node, 0))
+                if time > most:
+                    best, most = neighbour, time
+        if best is not None:
+            self._ask_again(node, best)
+
+    def _graft_late(self, node: bytes, now: float) -> None:
+        """A node's news should have come by now. Whoever has the latest is asked first, and others in a moment."""
+        seen = self.origins.seen_of(node)
+        best, most, others = None, seen, 0
+        for neighbour in self._links:
+            ahead = neighbour.branch.ahead
+            time = ahead.get(node, 0)
+            if node in neighbour.branch.grafted:
+                continue
+            if time > seen:
+                others += 1
+                if time > most:
+                    best, most = neighbour, time
+            elif time:
+                del ahead[node]
+        if best is not None:
+            self._ask_again(node, best)
+            if others > 1:
+                self._trees.wait_for(node, now)
+
+    def _ask_again(self, node: bytes, neighbour: Neighbour) -> None:
+        branch = neighbour.branch
+        branch.cut.pop(node, None)
+        branch.repeats.pop(node, None)
+        branch.grafted[node] = None
+        branch.asked[node] = 0
+
+    def _say_what_is_kept(self, neighbour: Neighbour) -> None:
+        """Let a neighbour hear of all news that is kept from it, before it is told what rests on that."""
+        theirs, branch = neighbour.seen, neighbour.branch
+        assert theirs is not None
+        for node, told in branch.pruned.items():
+            time = self._trees.latest(node)
+            if time > told:
+                branch.pruned[node] = time
+                if time > theirs.get(node, 0):
+                    branch.rumours[node] = time
+
+    def _pass_on_outdated(self, key: bytes, version: Version, source: Neighbour, hops: int) -> None:
+        """A write came that a newer one of another node has replaced: it is no news, and goes on all the same, once.
+
+        Those from whom the newer one is kept may have neither, and are about to be told that this one was seen.
+        """
+        name = (key, version.time, version.node)
+        if name not in self._outdated:
+            self._outdated[name] = None
+            if len(self._outdated) > OUTDATED_REMEMBERED:
+                self._outdated.popitem(last=False)
+            self._queue(key, version, version.node, source, hops, None)
+
+    def _spread_rumours(self) -> None:
+        """Let those from whom news is kept hear how late it is, unless they have said that they have it."""
+        trees = self._trees
+        for node in trees.pop_rumours():
+            time = trees.latest(node)
+            trees.mark(node, self._recent.count)
+            for neighbour in self._links:
+                theirs, branch = neighbour.seen, neighbour.branch
+                if theirs is not None and self._keeps(node, neighbour) and time > branch.pruned[node]:
+                    branch.pruned[node] = time
+                    if time > theirs.get(node, 0):
+                        branch.rumours[node] = time
 
     def _stable_time(self, peer_seen: dict[bytes, int]) -> int:
         """Nothing that was forgotten here up to this time can be news to the peer.
@@ -583,8 +872,11 @@ class Teller:
         """Nodes were let go of. Neighbours that hear of us after this have what we had of them."""
         for node in self.origins.pop_forgotten():
             self._fresh_origins.discard(node)
+            self._trees.forget(node)
+            self._eager.pop(node, None)
             for neighbour in self._links:
                 neighbour.seen_changed.discard(node)
+                neighbour.branch.forget(node)
             self._forgot_nodes_at = self._write(now).time
 
     def _forget_silent_nodes(self, now: float) -> None:
@@ -597,6 +889,6 @@ def _is_ahead(repair: "Ahead | Behind") -> bool:
     return repair.is_ahead
 
 
-def _seen_message(nodes: list[bytes], times: list[int]) -> bytes:
-    body = pack_seen(nodes, times) if cython.compiled else None
-    return messages.encode(Seen(False, dict(zip(nodes, times, strict=True)))) if body is None else body
+def _seen_message(nodes: list[bytes], times: list[int], rests: bool) -> bytes:
+    body = pack_seen(nodes, times) if cython.compiled and not rests else None
+    return messages.encode(Seen(False, dict(zip(nodes, times, strict=True)), rests)) if body is None else body

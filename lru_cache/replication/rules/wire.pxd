@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 from .event cimport Event
 from .version cimport Version, version_of
 
-cdef int _EVENTS, _SEEN, _SET, _LOAD, _TOUCH, _MOST_EVENTS, _MOST_NODES, _LONGEST_KEY, _NODE, _MOST_SEEN
+cdef int _EVENTS, _SEEN, _REACHED, _SET, _LOAD, _TOUCH, _MOST_EVENTS, _MOST_NODES, _LONGEST_KEY, _NODE, _MOST_SEEN
 cdef int64_t _LONGEST_LIFE, _LATEST, _FOUR_BYTES
 cdef Py_ssize_t _FIXED_BYTES, _ROOM_BYTES
 cdef bytearray _ROOM, _LENGTH_BYTES, _FOLLOWING
@@ -46,8 +46,12 @@ cdef bint _read_values(Reader reader, list events, Py_ssize_t count) except -1
 cdef bint _read_lives(Reader reader, list events, Py_ssize_t count) except -1
 @cython.locals(i=Py_ssize_t, event=Event, time=int64_t, origin=int64_t, others=Py_ssize_t)
 cdef bint _read_others(Reader reader, list events, Py_ssize_t count, list nodes) except -1
-@cython.locals(reader=Reader, count=int64_t, found=list, time=int64_t)
+@cython.locals(reader=Reader, found=list)
 cpdef list read_seen(bytes data)
+@cython.locals(reader=Reader, seen=list, news=list)
+cpdef tuple read_reached(bytes data)
+@cython.locals(count=int64_t, found=list, time=int64_t)
+cdef list _read_times(Reader reader)
 @cython.locals(reader=Reader, outer=list, left=int64_t, members=int64_t)
 cpdef bint is_shallow(bytes data, int64_t depth, int64_t extensions) except -1
 
@@ -57,8 +61,12 @@ cpdef bytes pack_events(list events)
 cdef Py_ssize_t _size_of(list events) except -1
 @cython.locals(others=Py_ssize_t, last=bytes, event=Event, version=Version)
 cdef Py_ssize_t _list_nodes(list events, list nodes) except -1
-@cython.locals(count=Py_ssize_t, room='unsigned char*', at=Py_ssize_t, i=Py_ssize_t)
+@cython.locals(count=Py_ssize_t, room='unsigned char*')
 cpdef bytes pack_seen(list nodes, list times)
+@cython.locals(room='unsigned char*')
+cpdef bytes pack_reached(list nodes, list times, list late_nodes, list late_times)
+@cython.locals(count=Py_ssize_t, i=Py_ssize_t)
+cdef Py_ssize_t _put_times(unsigned char *room, Py_ssize_t at, list nodes, list times)
 @cython.locals(i=Py_ssize_t)
 cdef Py_ssize_t _put_nodes(unsigned char *room, Py_ssize_t at, list nodes) except -1
 @cython.locals(count=Py_ssize_t, kinds=Py_ssize_t, hops=Py_ssize_t, origins=Py_ssize_t, last=bytes, number=Py_ssize_t, i=Py_ssize_t, event=Event, version=Version)

@@ -19,7 +19,7 @@ from .event import MAXIMUM_EVENTS, MAXIMUM_LIFE_MS, Event, Kind
 from .version import MAXIMUM_TIME, NODE_BYTES, NOTHING, version_of
 
 # The same as C numbers: a literal beyond 32 bits is compared as an object.
-_EVENTS, _SEEN = 2, 3
+_EVENTS, _SEEN, _REACHED = 2, 3, 8
 _SET, _LOAD, _TOUCH = Kind.SET, Kind.LOAD, Kind.TOUCH
 _MOST_EVENTS, _LONGEST_KEY, _LONGEST_LIFE, _LATEST = MAXIMUM_EVENTS, MAXIMUM_KEY_BYTES, MAXIMUM_LIFE_MS, MAXIMUM_TIME
 _NODE = NODE_BYTES
@@ -270,6 +270,23 @@ def read_seen(data: bytes) -> list[bytes | int] | None:
     reader = Reader(data)
     if reader.array() != 3 or reader.number(255) != _SEEN or not reader.is_next(0xC2):
         return None
+    found = _read_times(reader)
+    return found if found is not None and reader.is_over() else None
+
+
+def read_reached(data: bytes) -> tuple[list[bytes | int], list[bytes | int]] | None:
+    """Likewise twice, of a message of what was reached."""
+    reader = Reader(data)
+    if reader.array() != 3 or reader.number(255) != _REACHED:
+        return None
+    seen = _read_times(reader)
+    if seen is None:
+        return None
+    news = _read_times(reader)
+    return (seen, news) if news is not None and reader.is_over() else None
+
+
+def _read_times(reader: Reader) -> list[bytes | int] | None:
     count = reader.array()
     if count < 0 or count > 2 * _MOST_SEEN or count & 1:
         return None
@@ -282,7 +299,7 @@ def read_seen(data: bytes) -> list[bytes | int] | None:
         if time < 0:
             return None
         found.append(time)
-    return found if reader.is_over() else None
+    return found
 
 
 def is_shallow(data: bytes, depth: int, extensions: int) -> bool:
@@ -374,11 +391,26 @@ def pack_seen(nodes: list[bytes], times: list[int]) -> bytes | None:
     room[0] = 0x93
     room[1] = _SEEN
     room[2] = 0xC2
-    at = _put_array(room, 3, 2 * count)
+    return _made(room, _put_times(room, 3, nodes, times))
+
+
+def pack_reached(nodes: list[bytes], times: list[int], late_nodes: list[bytes], late_times: list[int]) -> bytes | None:
+    """The message of what was reached, of what is seen and of what is news; None if they are many."""
+    if len(nodes) > _MOST_SEEN or len(late_nodes) > _MOST_SEEN:
+        return None
+    room = _ROOM
+    room[0] = 0x93
+    room[1] = _REACHED
+    return _made(room, _put_times(room, _put_times(room, 2, nodes, times), late_nodes, late_times))
+
+
+def _put_times(room: bytearray, at: int, nodes: list[bytes], times: list[int]) -> int:
+    count = len(nodes)
+    at = _put_array(room, at, 2 * count)
     for i in range(count):
         at = _put_binary(room, at, nodes[i])
         at = _put_number(room, at, times[i])
-    return _made(room, at)
+    return at
 
 
 def _put_nodes(room: bytearray, at: int, nodes: list[bytes]) -> int:

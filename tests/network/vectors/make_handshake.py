@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from msgpack import packb
 
-from lru_cache.network.handshake import FRAME_LIMIT_BYTES, Handshake, Hello, Side
+from lru_cache.network.handshake import FRAME_LIMIT_BYTES, PROTOCOL_VERSION, Handshake, Hello, Side
 from lru_cache.network.security import Seal
 from lru_cache.replication import Goodbye, Ping, Pong, Seen, encode_frame, messages
 
@@ -22,8 +22,10 @@ TIME = 1_700_000_000_000 << 16
 A, B = bytes.fromhex("0102030405060708"), bytes.fromhex("1112131415161718")
 NONCES = {Side.DIALLER: bytes(range(32)), Side.ACCEPTOR: bytes(range(100, 132))}
 HELLOS = {
-    Side.DIALLER: Hello(1, "default", A, "montreal", "client", 50_000, TIME, 8_388_608, 3_600, False, b""),
-    Side.ACCEPTOR: Hello(1, "default", B, "", "both", 1, TIME + 5, 1_048_576, 600_000, False, b""),
+    Side.DIALLER: Hello(
+        PROTOCOL_VERSION, "default", A, "montreal", "client", 50_000, TIME, 8_388_608, 3_600, False, b""
+    ),
+    Side.ACCEPTOR: Hello(PROTOCOL_VERSION, "default", B, "", "both", 1, TIME + 5, 1_048_576, 600_000, False, b""),
 }
 OLD, NEW = "correct horse battery staple", "tschüss, altes Geheimnis"
 
@@ -114,7 +116,7 @@ def refused() -> dict[str, bytes]:
         "a proof": packb([1, b""]),
         "a ping": messages.encode(Ping(0)),
         "bytes after the array": hello_bytes(Side.DIALLER) + b"\xc0",
-        "another version": hello_bytes(Side.DIALLER, version=2),
+        "another version": hello_bytes(Side.DIALLER, version=1),
         "a version that is no integer": hello_bytes(Side.DIALLER, version=True),
         "another cluster": hello_bytes(Side.DIALLER, cluster="other"),
         "a secret on one side only": hello_bytes(Side.DIALLER, signed=True),

@@ -16,6 +16,7 @@ from tests.replication.events import invalidate_event, load_event, set_event, to
 
 MAXIMUM_LIFE_MS, MAXIMUM_TIME = event.MAXIMUM_LIFE_MS, version.MAXIMUM_TIME
 FloorRange, Floors = messages.FloorRange, messages.Floors
+Reached, Prune, Graft = messages.Reached, messages.Prune, messages.Graft
 VECTORS = Path(__file__).with_name("messages.json")
 
 A, B, C = bytes.fromhex("0102030405060708"), bytes.fromhex("1112131415161718"), bytes(8)
@@ -61,6 +62,11 @@ MESSAGES: dict[str, Message] = {
             FloorRange(16_380, 4, TIME - 8, {}),
         ],
     ),
+    "seen that rests on what is kept": Seen(False, {A: TIME, B: TIME + 1}, True),
+    "reached": Reached({A: TIME + 9}, {A: TIME, B: TIME + 5}),
+    "reached, and nothing is kept any more": Reached({}, {A: 0}),
+    "a prune": Prune([A, B]),
+    "a graft": Graft({A: TIME, B: 0}),
     "ping": Ping(0),
     "pong": Pong(70_000),
     "goodbye": Goodbye("it is closed"),
@@ -125,6 +131,12 @@ REFUSED: dict[str, str] = {
     "a seen with a short node": "9303c392c4020102" + "01",
     "a seen with a node in text": "9303c392a8" + "61" * 8 + "01",
     "a seen with a negative time": "9303c392c408" + A.hex() + "ff",
+    "a prune of a short node": "9209" + "91c4020102",
+    "a prune of a node in text": "9209" + "91a8" + "61" * 8,
+    "a graft with half a pair": "920a" + "91c408" + A.hex(),
+    "a reached with a negative time": "930890" + "92c408" + A.hex() + "ff",
+    "a reached without its news": "920890",
+    "a seen that rests on nothing told": "910b",
     "a set without a value": one_event(kinds="c40100"),
     "a set with a value in text": one_event(kinds="c40100", payloads="91a161"),
     "an invalidation with a value": one_event(payloads="91c400"),
@@ -156,6 +168,14 @@ def plain(message: Message | None) -> Any:
     """A message in JSON's terms. Bytes are hex; times are decimal text, since they pass 2**53."""
     if isinstance(message, list):
         return {"type": "events", "events": [plain_event(each) for each in message]}
+    if isinstance(message, Seen) and message.rests:
+        return {"type": "resting", "times": plain_times(message.times)}
+    if isinstance(message, Reached):
+        return {"type": "reached", "seen": plain_times(message.seen), "news": plain_times(message.news)}
+    if isinstance(message, Prune):
+        return {"type": "prune", "nodes": [node.hex() for node in message.nodes]}
+    if isinstance(message, Graft):
+        return {"type": "graft", "times": plain_times(message.times)}
     if isinstance(message, Seen):
         return {"type": "seen", "whole": message.whole, "times": plain_times(message.times)}
     if isinstance(message, Floors):
