@@ -32,7 +32,7 @@ def frame(body: bytes) -> bytes:
 def hello(**changed: Any) -> list[Any]:
     """A hello that any node of the default cluster accepts, but for what is changed."""
     fields = {
-        "version": 1,
+        "version": 2,
         "cluster": "default",
         "node": os.urandom(8),
         "region": "",

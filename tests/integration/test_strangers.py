@@ -191,7 +191,7 @@ def test_two_hellos(stranger: Stranger) -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 1}, "version"),
         ({"version": "one"}, "version"),
         ({"cluster": "another"}, "cluster"),
         ({"signed": True}, "secret"),
