@@ -35,7 +35,8 @@ _held: dict[int, list[Any]] = {}  # thread -> the locks that it holds for the fo
 def watch(cache: Forkable) -> None:
     """From here on this cache is safe to be forked."""
     number = next(_numbers)
-    _caches[number] = ref(cache, lambda _: _caches.pop(number, None))
+    with opening:  # so that none is new to a fork that has all locks
+        _caches[number] = ref(cache, lambda _: _caches.pop(number, None))
 
 
 def _living() -> list[Forkable]:
@@ -44,8 +45,17 @@ def _living() -> list[Forkable]:
 
 def _before() -> None:
     held = _held[get_ident()] = []
-    locks = [*(cache._lock for cache in _living()), opening]
-    held.extend(lock for lock in locks if lock.acquire(timeout=LONGEST_WAIT_SECONDS))
+    known: dict[int, Forkable] = {}
+    while True:
+        new = [cache for cache in _living() if id(cache) not in known]
+        held.extend(cache._lock for cache in new if cache._lock.acquire(timeout=LONGEST_WAIT_SECONDS))
+        known.update((id(cache), cache) for cache in new)
+        if not opening.acquire(timeout=LONGEST_WAIT_SECONDS):
+            return
+        if all(id(cache) in known for cache in _living()):
+            held.append(opening)
+            return
+        opening.release()  # others were made while we waited; who has their locks may want this one
 
 
 def _in_parent() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lru_cache import AddressError, LRUCache, LRUCacheDistributed
+from lru_cache import AddressError, LRUCache, LRUCacheDistributed, fork
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, Gate, Started, eventually, link, settle
 
@@ -130,6 +130,33 @@ def test_forks_while_other_threads_write_never_hang(nodes: Nodes, start: Start) 
         stop.set()
     for writer in writers:
         writer.result()
+
+
+def test_a_cache_that_is_made_while_a_fork_waits_is_held_too(local: LRUCache[Any, Any], start: Start) -> None:
+    gate, held = Gate(), Gate()
+
+    def hold() -> None:
+        with local._lock:
+            held.pass_through()
+
+    def fork_almost() -> None:
+        fork._before()
+        gate.pass_through()
+        fork._in_parent()
+
+    holding = start(hold)
+    held.wait_entered()
+    forking = start(fork_almost)
+    eventually(lambda: forking.thread.ident in fork._held)
+    made = LRUCache[Any, Any]()
+    held.open()
+    holding.result()
+    gate.wait_entered()
+    assert not made._lock.acquire(False)
+    gate.open()
+    forking.result()
+    assert made._lock.acquire(False)
+    made._lock.release()
 
 
 def test_a_cache_that_is_gone_is_no_trouble() -> None:
