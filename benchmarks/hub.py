@@ -36,6 +36,11 @@ class Clients(Held):
             if not cache.wait_connected(timeout=CONNECT_SECONDS):
                 raise TimeoutError("not linked")
 
+    def fill(self, entries: int) -> None:
+        """Write so many in one cache, and wait until all have them."""
+        self.caches[0].set_many([(f"key {number}", "x" * 20) for number in range(entries)])
+        self.caches[0].flush(CONNECT_SECONDS, everywhere=True)
+
     def listen(self) -> Any:
         """Where bare sockets may connect."""
         self.listener = socket.create_server((HOST, 0), backlog=512)
@@ -111,6 +116,70 @@ class Hub(Held):
         self.cache.close()
 
 
+class RestartedHub(Held):
+    """The node in the middle, that has just been started again: while all its clients come back, it is read."""
+
+    def __init__(self, address: Any) -> None:
+        self.cache: LRUCacheDistributed[str, str] = LRUCacheDistributed(local_address=tuple(address))
+        self.began = time.monotonic()
+        self.cache.set("read", "x")
+        self._gets: list[float] = []
+        self._stopped = False
+        self._thread = threading.Thread(target=self._get, daemon=True)
+        self._thread.start()
+
+    def _get(self) -> None:
+        """With pauses, as a service's thread, so that it does not itself keep the others from running."""
+        while not self._stopped:
+            began = time.perf_counter()
+            self.cache.get("read")
+            self._gets.append(time.perf_counter() - began)
+            time.sleep(0.0005)
+
+    def all_linked(self, count: int) -> float:
+        """Seconds until so many links are there."""
+        if not self.cache.wait_connected(count, timeout=CONNECT_SECONDS):
+            raise TimeoutError("not linked")
+        return time.monotonic() - self.began
+
+    def gets(self) -> dict[str, float]:
+        """The longest, and half and all but one of a thousand of them, in seconds."""
+        self._stopped = True
+        self._thread.join()
+        self._gets.sort()
+        count = len(self._gets)
+        return {"p50": self._gets[count // 2], "p999": self._gets[count * 999 // 1000], "longest": self._gets[-1]}
+
+    def close(self) -> None:
+        """Let go."""
+        self.cache.close()
+
+
+def restart(links: int, entries: int) -> dict[str, Any]:
+    """A hub is killed and started again at its address: until all clients are back, and how long its gets took."""
+    with RemoteObject(Clients) as clients:
+        first = RemoteObject(Hub)
+        address = first.ask("listen")
+        clients.ask("link", address, links)
+        clients.ask("fill", entries)
+        first.kill()
+        with RemoteObject(RestartedHub, address) as hub:
+            linked = hub.ask("all_linked", links)
+            time.sleep(SETTLE_SECONDS)  # all that the clients have is told in this time, too
+            gets = hub.ask("gets")
+            clients.kill()
+    return {"links": links, "entries": entries, "linked": linked, **gets}
+
+
+def said_of_restart(figures: dict[str, Any]) -> str:
+    """A line of it."""
+    return (
+        f"Killed and started again, with {figures['links']} clients that hold {figures['entries']:,} entries: all are "
+        f"linked after {figures['linked']:.2f} s; a get on the hub meanwhile took {figures['p50'] * 1e6:.0f} us (p50), "
+        f"{figures['p999'] * 1e3:.1f} ms (p99.9), {figures['longest'] * 1e3:.0f} ms at most"
+    )
+
+
 def measure(links: int, writes: int, rounds: int, idle_seconds: float) -> dict[str, Any]:
     """Rounds over all of it: medians of seconds, and the share of a core when idle."""
     found: dict[str, list[float]] = {}
@@ -155,8 +224,12 @@ def main(arguments: Sequence[str]) -> int:
     links, writes, rounds, idle = (min(given.links, 5), 20, 1, 0.5) if given.quick else (given.links, 100, 3, 10.0)
     try:
         figures = measure(links, writes, rounds, idle)
+        restarted = restart(links, 100 if given.quick else 10_000)
     except RemoteError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(figures, indent=2) if given.json else text(figures))
+    if given.json:
+        print(json.dumps({**figures, "restart": restarted}, indent=2))
+    else:
+        print(text(figures), said_of_restart(restarted), sep="\n\n")
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import link_costs, network_report, propagation
+from benchmarks import fleet, link_costs, network_report, propagation
 from benchmarks.carriers import BASE, CARRIERS, OURS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
 from benchmarks.expectations import Verdict, not_measured
 from benchmarks.options import Options, at_least
@@ -284,12 +284,26 @@ def parser() -> Options:
         metavar="WAY",
         help=f"send by this carrier, beside {BASE.name}; may be given again. One of: {', '.join(CARRIERS)}",
     )
+    options.add_argument(
+        "--nodes",
+        type=numbers,
+        metavar="N,N...",
+        help="measure instead so many nodes, in a few processes, by each way in which they may be linked",
+    )
+    options.add_argument("--plot", type=Path, metavar="FILE", help="with --nodes, draw the figures into this PNG")
     return options
+
+
+def numbers(text: str) -> list[int]:
+    """Read numbers of nodes, for argparse."""
+    return [at_least(2)(each) for each in text.split(",")]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; the status says whether it ran, not whether we like the figures."""
     options = parser().parse_args(arguments)
+    if options.nodes:
+        return fleet.run(options.nodes, options.quick, options.json, options.plot)
     try:
         from benchmarks.progress import Progress
     except ImportError:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from lru_cache import DistributedStats, LRUCacheDistributed, Peer
 
@@ -61,7 +62,6 @@ def test_every_line_of_the_log_is_explained(line: str) -> None:
 
 
 def test_the_manifests_are_yaml_and_name_each_other() -> None:
-    yaml = pytest.importorskip("yaml")
     kubernetes, compose = (list(yaml.safe_load_all(text)) for text in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
     service, deployment, policy = kubernetes
     assert [each["kind"] for each in kubernetes] == ["Service", "Deployment", "NetworkPolicy"]

@@ -26,4 +26,6 @@ def test_each_row_stands_beside_a_bare_send_and_its_limit(what: str, shown: tupl
 
 def test_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert hub.main(["--quick"]) == 0
-    assert "A hub with 5 links" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "A hub with 5 links" in said
+    assert "Killed and started again, with 5 clients that hold 100 entries: all are linked after" in said
