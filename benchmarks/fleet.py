@@ -30,6 +30,7 @@ SETTLE_SECONDS = 0.5  # after the last lone write
 STEADY_SECONDS = 6.0  # in which no link comes or goes, before anything is measured
 CLUSTER = {"connection_timeout": 30_000}  # milliseconds: hundreds of threads in a process wait long for their turn
 WATCHED = "watched"
+WRITES_TO_SETTLE = 10  # of each node
 PAUSE_SECONDS = 0.002  # and node, after each lone write
 MOST_US = 20.0  # of processor time, for a write and node
 MOST_RECEIVED = 1.3  # of each event, by a node
@@ -230,6 +231,9 @@ def costs(parts: Sequence[RemoteObject], nodes: int, writes: int, burst: int) ->
             part.ask("write_alone", f"lone {number}", share, PAUSE_SECONDS * nodes, really)
         time.sleep(SETTLE_SECONDS)
 
+    for number, part in enumerate(parts):  # until trees have formed, for each of them
+        part.ask("write_alone", f"first {number}", WRITES_TO_SETTLE * -(-nodes // len(parts)), PAUSE_SECONDS, True)
+    time.sleep(SETTLE_SECONDS)
     began = time.monotonic()
     before, used = sum(ask_all(parts, "received")), processor_seconds(parts, lambda: lone(really=True))
     took = time.monotonic() - began
