@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import effort
 from tests.effort import some_or_many
 from tests.integration.nursery import ROOT
 
@@ -134,4 +135,7 @@ def test_all_workers_follow_what_one_of_them_has_changed(server: str) -> None:
     changes = sum(client.changes for client in clients)
     wrong = [line for client in clients for line in client.wrong]
     print(f"{server}: {changes} changes, {len(workers)} workers, {len(wrong)} wrong")  # noqa: T201
+    # Where it takes another half a second to come back after a takeover, a flush may not have waited for it; so this is
+    # asked of a machine that has nothing else to do.
+    assert not (effort.is_long and wrong), wrong
     assert len(workers) > WORKERS, "they were recycled"
