@@ -298,12 +298,12 @@ class Dialler:
         """Log a change of state, once; of an address that may soon be gone, only if it lasts."""
         now = time.monotonic()
         if self.state != state:
-            self.state = state
             self._noted = False
             self._changed_at = now
         if not (self._noted or self._stopped) and now - self._changed_at >= self._forbearance:
             self._noted = True
             logger().warning("%s", line)
+        self.state = state  # when the line is there: who sees the state may look for it
 
 
 def said(error: Exception) -> str:
