@@ -39,7 +39,7 @@ class MeasuredLock:
     longest = 0.0  # of all locks
 
     def __init__(self) -> None:
-        self._lock = self.kind()
+        self._lock = MeasuredLock.kind()  # not by an instance: of a function that would be a method
         self._depth = 0
         self._since = 0.0
 
