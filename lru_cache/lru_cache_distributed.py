@@ -38,7 +38,7 @@ from lru_cache.network.post import path_of
 from lru_cache.network.security import Secret, read_secret, read_tls
 from lru_cache.network.server import Server
 from lru_cache.network.sources import AddressSource, Source, read_remotes
-from lru_cache.network.told import MayDial, allowed, in_networks_of
+from lru_cache.network.told import MayDial, Rule, allowed, in_networks_of
 from lru_cache.replication import (
     FRAME_MARGIN_BYTES,
     NODE_BYTES,
@@ -239,7 +239,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._view.pop_gone,
             self._notify,
             self._presence,
-            lambda: not isinstance(self._server, LocalCluster) or self._server.is_settled,
+            lambda: self._server is None or self._server.is_settled,
         )
         terms = Terms(
             self._introduce,
@@ -273,9 +273,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _diallers(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":
         exchange, sources = self._exchange, self._sources
-        may_dial = self._may_dial
-        if may_dial is not None:
-            sources = [*sources, Source("told", lambda: allowed(self._listeners(), may_dial), costs_all=True)]
+        rule = self._may_dial
+        if rule is not None:
+            sources = [*sources, Source("told", lambda: allowed(self._listeners(), rule), costs_all=True)]
         if not sources and len(remotes) <= ALL_OF:
             return [Dialler(remote, exchange, terms) for remote in remotes]
         return [
@@ -283,7 +283,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 remotes,
                 sources,
                 lambda address, found, on_change: Dialler(address, exchange, terms, found, on_change),
-                lambda: None if self._server is None else self._server.listening,
+                lambda: self._listening,
                 lambda: exchange.node,
             )
         ]
@@ -344,8 +344,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
     @property
     def local_address(self) -> tuple[str, int] | str | None:
         """Where it listens, with the port that it took; None if it does not. In a local cluster one node does."""
-        listening = None if self._server is None else self._server.listening
-        return None if listening is None else listening.public
+        return None if self._listening is None else self._listening.public
+
+    @property
+    def _listening(self) -> Address | None:
+        return None if self._server is None else self._server.listening
 
     def peers(self, *, everywhere: bool = False, timeout: Duration | None = None) -> list[Peer]:
         """The nodes that it is linked with, and the addresses at which it looks for others.
@@ -357,7 +360,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         near = self._exchange.peers()
         if not _flag("everywhere", everywhere):
             return near + looking
-        seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        seconds = self._seconds(timeout)
         lags, known = self.lags(), {peer.node for peer in near}
         present = self._exchange.wait_for(self._reaching(0, seconds)) or []
         far = [each for each in present if each.node.hex() not in known]
@@ -389,10 +392,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
         this is False. False if one of them has not in time (None: `connection_timeout`), or if none is linked though
         there are addresses to dial.
         """
-        seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        seconds = self._seconds(timeout)
         if self._reaches_everywhere(everywhere):
             return self._exchange.wait_for(self._flushing(seconds)) is not None
         return self._exchange.flush(seconds) or not self._expects_links()
+
+    def _seconds(self, timeout: Duration | None) -> float | None:
+        return self._silence_seconds if timeout is None else _timeout(timeout)
 
     def _reaches_everywhere(self, everywhere: bool | None) -> bool:
         return self._meeting is not None if everywhere is None else _flag("everywhere", everywhere)
@@ -407,7 +413,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     async def aflush(self, timeout: Duration | None = None, *, everywhere: bool | None = None) -> bool:
         """`flush` for a task of an event loop."""
-        seconds = self._silence_seconds if timeout is None else _timeout(timeout)
+        seconds = self._seconds(timeout)
         if self._reaches_everywhere(everywhere):
             return await self._until_called(self._flushing(seconds)) is not None
         told = await self._until(self._exchange.have_all_written(), seconds) and self._exchange.has_links
@@ -421,7 +427,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _expects_links(self) -> bool:
         """Whether there are others to be told, as far as is known here."""
-        follows = isinstance(self._server, LocalCluster) and not self._server.leads
+        follows = self._meeting is not None and self._listening is None
         return bool(self._remotes) or bool(self._sources) or follows or self._exchange.has_links
 
     async def _until_called(self, calling: "Calling") -> "list[Present] | None":
@@ -671,12 +677,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
     # -- the network's questions ---------------------------------------------------------------------------------------
 
     def _role(self) -> str:
-        if self._server is None or self._server.listening is None:
+        if self._listening is None:
             return "client"
         return "both" if self._remotes or self._sources else "server"
 
     def _presence(self) -> "Introduction":
-        listening = None if self._server is None else self._server.listening
+        listening = self._listening
         host, port = ("", 0) if listening is None else (listening.host, listening.port)
         return self._replica.node, self._region or "", self._role(), "" if host in ANY_HOST else host, port
 
@@ -704,7 +710,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
             for transport in self._transports:
                 transport.abandon()
             return
-        parent = None if self._server is None or self._meeting is not None else self._server.listening
+        parent = self._listening if self._meeting is None else None
         for transport in self._transports:
             transport.abandon()
         self._exchange.abandon()
@@ -875,9 +881,11 @@ def _codecs(value: Any) -> "list[Codec[Any]]":
     return found
 
 
-def _rule(value: Any, given: list[Address]) -> "MayDial | None":
-    if value is False or callable(value):
-        return value or None
+def _rule(value: Any, given: list[Address]) -> "Rule | None":
+    if value is False:
+        return None
+    if callable(value):
+        return lambda: cast("MayDial", value)
     if value is not True:
         raise TypeError(f"may_dial must be True, False or a function of (host, port), not {value!r}"[:200])
     if not given:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import attr
+import msgpack
 import msgspec
 import pydantic
 import pytest
@@ -282,6 +283,15 @@ def test_objects_nested_without_end_are_refused() -> None:
     codec = codecs.dataclass(Place, name="tests.Place")
     with pytest.raises(ProtocolError):
         Keys([codec]).decode(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["os.system", "builtins.eval", "tests.test_codecs_in_keys.Plain", "Place", ".fraction"]
+)
+def test_bytes_reach_no_code_but_the_codec_of_that_name(name: str) -> None:
+    payload = msgpack.packb(name) + msgpack.packb(1) + msgpack.packb("echo")
+    data = msgpack.packb(msgpack.ExtType(13, payload))
+    assert KEYS.decode(data) == OpaqueKey(data)
 
 
 # -- between nodes -----------------------------------------------------------------------------------------------------

@@ -23,13 +23,15 @@ def place_of(what: bytes) -> bytes:
 
 def choose(others: Iterable[Address], own_place: bytes) -> set[Address]:
     """Those to dial, of the addresses of all other nodes, for who is at this place."""
-    ring = sorted(set(others), key=lambda address: (place_of(str(address).encode()), str(address)))
-    if len(ring) <= ALL_OF:
-        return set(ring)
-    after = sum(place_of(str(address).encode()) <= own_place for address in ring)  # where the next one stands
+    of_text = {str(address): address for address in others}
+    if len(of_text) <= ALL_OF:
+        return set(of_text.values())
+    ring = sorted((place_of(text.encode()), text) for text in of_text)
+    after = sum(place <= own_place for place, _ in ring)  # where the next one stands
     chosen = set()
     distance = 1
     while distance <= len(ring):
-        chosen.add(ring[(after + distance - 1) % len(ring)])
+        _, text = ring[(after + distance - 1) % len(ring)]
+        chosen.add(of_text[text])
         distance *= 2
     return chosen

@@ -47,11 +47,9 @@ class Discovery:
         self._failed: dict[str, str] = {}  # the sources that could not be asked, and why
         self._diallers: dict[Address, Dialler] = {}
         self._leaving: list[Dialler] = []  # that dial no more, and may have a link still
-        self._ours: set[Address] = set()
         self._ask_at: dict[str, float] = {}  # when each source is to be asked again
         self._changed = False
         self._stopped = False
-        self._reason = ""
         self._alarm = Alarm()
         self._thread = threading.Thread(target=self._run, name="lru_cache-discovery", daemon=True)
 
@@ -150,23 +148,22 @@ class Discovery:
         for source in self._sources:
             for address in self._answers.get(source.name, ()):
                 found.setdefault(address, source.name)
-        self._note_own(found)
-        others = [address for address in found if address not in self._ours]
-        wanted = self._chosen(others)
+        ours = self._ours(found)
+        wanted = self._chosen([address for address in found if address not in ours], ours)
         for address, dialler in list(self._diallers.items()):
             if address not in found:
                 self._retire(address, dialler)
         for address in wanted - self._diallers.keys():
             self._begin(address, found[address])
-        surplus = self._diallers.keys() - wanted - self._ours
+        surplus = self._diallers.keys() - wanted - ours
         if surplus and all(self._diallers[address].state == "connected" for address in wanted):
             for address in surplus:
                 self._diallers[address].end("it is linked with enough others")
                 self._retire(address, self._diallers[address])
         self._leaving = [dialler for dialler in self._leaving if dialler.is_alive]
 
-    def _chosen(self, others: list[Address]) -> set[Address]:
-        own = next(iter(self._ours), None)
+    def _chosen(self, others: list[Address], ours: set[Address]) -> set[Address]:
+        own = next(iter(ours), None)
         place = place_of(str(own).encode() if own is not None else self._place())
         down = {address for address, dialler in self._diallers.items() if dialler.state in DOWN}
         return choose(others, place) | choose([each for each in others if each not in down], place)
@@ -183,12 +180,11 @@ class Discovery:
         self._leaving.append(dialler)
         del self._diallers[address]
 
-    def _note_own(self, found: dict[Address, str]) -> None:
+    def _ours(self, found: dict[Address, str]) -> set[Address]:
         """Which addresses lead to this very node: it listens there, or has met itself there."""
         own = self._own()
         ours = {address for address in found if own is not None and _is_at(address, own)}
-        ours |= {address for address, dialler in self._diallers.items() if dialler.state == MYSELF and address in found}
-        self._ours = ours
+        return ours | {a for a, dialler in self._diallers.items() if dialler.state == MYSELF and a in found}
 
 
 def _is_at(address: Address, own: Address) -> bool:

@@ -234,11 +234,11 @@ class Exchange:
         self._send_urgently(out)
 
     def _send_urgently(self, out: "list[tuple[Any, bytes]]") -> None:
+        feeds = dict(zip(self._links, self._feeds, strict=False)) if out else {}
         for link, body in out:
-            for other, feed in zip(self._links, self._feeds, strict=False):
-                if other is link:
-                    feed.urgent.append(body)
-                    other.wake()
+            if link in feeds:
+                feeds[link].urgent.append(body)
+                link.wake()
 
     @property
     def has_links(self) -> bool:

@@ -42,7 +42,7 @@ LAST_GREETING = 0.1  # of it, at least, for the one after which who has the post
 class LocalCluster:
     """One cache's part in it.
 
-    `local` and `remotes` are the cluster's: whoever has the post listens at the one, and dials as the others do.
+    `local` and `regions` are the cluster's: whoever has the post listens at the one, and starts what the other makes.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from msgpack import OutOfData, Unpacker, packb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication import NODE_BYTES
+from lru_cache.replication import NODE_BYTES, messages
 
 CALL, ANSWER = 16, 17  # types of messages
 MOST_CALLS = 1_000  # at a time; beyond, the oldest is given up
@@ -158,12 +158,7 @@ def _pack(*items: Any) -> bytes:
 def _fields(body: bytes) -> list[Any]:
     if len(body) > LONGEST_BYTES:
         raise ProtocolError(f"a roll call of {len(body)} bytes")
-    try:
-        fields = _read(body)
-    except ProtocolError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
-        raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
+    fields = messages.read_by(_read, body)
     kinds = [int, bytes, int, int, int] if fields[0] == CALL else [int, bytes, int, bool, list]
     if (
         any(type(field) is not kind for field, kind in zip(fields, kinds, strict=True))

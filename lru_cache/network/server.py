@@ -68,6 +68,8 @@ class Server:
         self._inode = _inode(self.address)
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-accept-{self.address}", daemon=True)
 
+    is_settled = True  # nobody is about to come who was linked with another until now
+
     @property
     def listening(self) -> Address:
         """Where it does."""

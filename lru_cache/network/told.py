@@ -13,24 +13,32 @@ from lru_cache.network.address import Address, resolve
 
 NETWORK_BITS = {4: 24, 6: 64}
 MayDial = Callable[[tuple[str, int]], bool]
+Rule = Callable[[], MayDial]
+"""Asked for each time that others have told of addresses."""
 
 
-def in_networks_of(given: Iterable[Address]) -> MayDial:
+def in_networks_of(given: Iterable[Address]) -> Rule:
     """The rule that allows what is in the network of one of these: the same 24 bits of an IPv4 address, 64 of an IPv6
-    one. Names are looked up when it is asked.
+    one. Names are looked up when it is asked for.
     """
     given = list(given)
 
-    def may_dial(address: tuple[str, int]) -> bool:
-        ip = _ip(address[0])
-        return ip is not None and any(ip in network for each in given for network in _networks_of(each))
+    def rule() -> MayDial:
+        networks = [network for each in given for network in _networks_of(each)]
 
-    return may_dial
+        def may_dial(address: tuple[str, int]) -> bool:
+            ip = _ip(address[0])
+            return ip is not None and any(ip in network for network in networks)
+
+        return may_dial
+
+    return rule
 
 
-def allowed(addresses: Iterable[tuple[str, int]], may_dial: MayDial) -> list[tuple[str, int]]:
+def allowed(addresses: Iterable[tuple[str, int]], rule: Rule) -> list[tuple[str, int]]:
     """Those that are well formed, and that the rule allows."""
     found = dict.fromkeys((host, port) for host, port in addresses if port and _ip(host) is not None)
+    may_dial = rule()
     return [address for address in found if may_dial(address) is True]
 
 

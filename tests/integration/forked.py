@@ -89,6 +89,18 @@ def child_of_a_client(address: Any) -> Any:
     }
 
 
+def run_workers(workers: list[Any], answers: Any, cache: Any, patience: float) -> tuple[list[Any], bool, list[int]]:
+    """What each of them answers, whether this cache has what each has set, and how they end."""
+    for worker in workers:
+        worker.start()
+    said = [answers.get(timeout=patience) for _ in workers]
+    has_all = until(lambda: all(cache.peek(f"worker{number}") == number for number in range(len(workers))))
+    cache.set("done", True)
+    for worker in workers:
+        worker.join(PATIENCE)
+    return said, has_all, [worker.exitcode for worker in workers]
+
+
 def child_of_a_server(address: Any) -> Any:
     """Pre-fork: the parent listens, its children join it, and share their writes."""
     cache = make(None, ("127.0.0.1", 0))
@@ -104,14 +116,8 @@ def child_of_a_server(address: Any) -> Any:
         until(lambda: cache.peek("done"))
 
     workers = [context.Process(target=work, args=(i,)) for i in range(3)]
-    for worker in workers:
-        worker.start()
-    said = [answers.get(timeout=PATIENCE) for _ in workers]
-    has_all = until(lambda: all(cache.peek(f"worker{i}") == i for i in range(3)))
-    cache.set("done", True)
-    for worker in workers:
-        worker.join(PATIENCE)
-    return {"said": said, "parent_has_all": has_all, "exits": [worker.exitcode for worker in workers]}
+    said, has_all, exits = run_workers(workers, answers, cache, PATIENCE)
+    return {"said": said, "parent_has_all": has_all, "exits": exits}
 
 
 def fork_in_the_middle(address: Any) -> Any:
@@ -316,14 +322,8 @@ def children_of_each_kind(where: Any) -> Any:
         fork.Process(target=work_in_cluster, args=(where, 2, answers)),
         fork.Process(target=work_in_cluster, args=(where, 3, answers, cache)),
     ]
-    for worker in workers:
-        worker.start()
-    said = [answers.get(timeout=2 * PATIENCE) for _ in workers]
-    heard = until(lambda: all(cache.peek(f"worker{i}") == i for i in range(4)))
-    cache.set("done", True)
-    for worker in workers:
-        worker.join(PATIENCE)
-    return {"said": said, "heard": heard, "exits": [worker.exitcode for worker in workers]}
+    said, heard, exits = run_workers(workers, answers, cache, 2 * PATIENCE)
+    return {"said": said, "heard": heard, "exits": exits}
 
 
 def forks_amid_takeovers(where: Any) -> Any:

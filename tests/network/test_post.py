@@ -171,6 +171,18 @@ def test_of_two_deposers_one_does(posts: Posts) -> None:
     assert second.is_held()
 
 
+def before_the_next_lock(monkeypatch: pytest.MonkeyPatch, act: Callable[[], bool]) -> None:
+    """Let another do that, and well, just before somebody locks a file."""
+    lock = post._try_lock
+
+    def lock_late(number: int) -> bool:
+        monkeypatch.setattr(post, "_try_lock", lock)
+        assert act()
+        return lock(number)
+
+    monkeypatch.setattr(post, "_try_lock", lock_late)
+
+
 def test_a_deposer_who_is_overtaken_before_it_locks_does_not_hold(
     posts: Posts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,14 +190,7 @@ def test_a_deposer_who_is_overtaken_before_it_locks_does_not_hold(
     first, second, third = posts(), posts(), posts()
     first.take()
     second.take()
-    lock = post._try_lock
-
-    def overtaken(number: int) -> bool:
-        monkeypatch.setattr(post, "_try_lock", lock)
-        assert third.take()
-        return lock(number)
-
-    monkeypatch.setattr(post, "_try_lock", overtaken)
+    before_the_next_lock(monkeypatch, third.take)
     assert not second.depose()
     assert third.is_held()
     assert not second.is_held()
@@ -198,14 +203,7 @@ def test_who_takes_what_is_deposed_in_the_same_moment_does_not_hold(
     first.take()
     second.take()
     first.leave()
-    lock = post._try_lock
-
-    def deposed_meanwhile(number: int) -> bool:
-        monkeypatch.setattr(post, "_try_lock", lock)
-        assert second.depose()
-        return lock(number)
-
-    monkeypatch.setattr(post, "_try_lock", deposed_meanwhile)
+    before_the_next_lock(monkeypatch, second.depose)
     assert not third.take()
     assert second.is_held()
 

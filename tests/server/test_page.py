@@ -18,6 +18,15 @@ from tests.server.nodes import ThreadNode
 
 StartNode = Callable[..., ThreadNode]
 
+
+def linked(start_node: StartNode) -> tuple[ThreadNode, ThreadNode]:
+    """One that listens, and one that has dialled it."""
+    listening = start_node(local_address=("127.0.0.1", 0))
+    dialling = start_node(remote_address=listening.cache.local_address)
+    assert dialling.cache.wait_connected(timeout=10)
+    return listening, dialling
+
+
 EVIL = "<script>document.title = 'stolen'</script><img src=x onerror=\"document.title = 'stolen'\">"
 
 
@@ -217,9 +226,7 @@ def test_a_node_that_does_not_answer_is_said_and_asked_again(
 
 
 def test_a_node_without_a_loader_has_charts_that_say_something(browser: Browser, start_node: StartNode) -> None:
-    first = start_node(local_address=("127.0.0.1", 0))
-    second = start_node(remote_address=first.cache.local_address)
-    assert second.cache.wait_connected(timeout=10)
+    first, second = linked(start_node)
     browser.open(url(second))
     browser.wait_for("document.querySelector('[data-state=connected]')")
     titles = browser.evaluate(
@@ -240,9 +247,7 @@ def test_a_node_without_a_loader_has_charts_that_say_something(browser: Browser,
 
 def test_a_node_with_nothing_to_say_alarms_nobody(browser: Browser, start_node: StartNode) -> None:
     """What was last known of it is a second or two old, since it tells that only now and then."""
-    first = start_node(local_address=("127.0.0.1", 0))
-    second = start_node(remote_address=first.cache.local_address)
-    assert second.cache.wait_connected(timeout=10)
+    first, _ = linked(start_node)
     browser.open(url(first))
     browser.wait_for("document.querySelector('#peers')?.innerText.includes('in step')")
     assert browser.text("#missed") == "all reached"
@@ -262,9 +267,7 @@ def test_nodes_behind_neighbours_are_shown_and_islands_are_red(browser: Browser,
 
 
 def test_who_listens_and_how_it_was_found_is_said(browser: Browser, start_node: StartNode) -> None:
-    node = start_node(local_address=("127.0.0.1", 0))
-    other = start_node(remote_address=node.cache.local_address)
-    assert other.cache.wait_connected(timeout=10)
+    node, other = linked(start_node)
     browser.open(url(other))
     browser.wait_for("document.querySelector('[data-state=connected]')")
     browser.evaluate("document.querySelector('#links').open = true")

@@ -11,8 +11,6 @@ from lru_cache.errors import ProtocolError
 from lru_cache.replication.encoding.scalars import type_name
 from lru_cache.replication.encoding.standard import STANDARD
 
-LONGEST_HEAD_BYTES = 120  # of an object: the name of its codec, and the version of that
-
 
 class Codec(Protocol):
     """What is asked of a codec."""

@@ -120,10 +120,10 @@ class Believer(Teller):
         if isinstance(message, Prune):
             self._receive_prune(message.nodes, source)
         elif isinstance(message, Graft):
-            self._require_all_present(_flat(message.times), source, now)
+            self._require_all_present(messages.flat_times(message.times), source, now)
             self._receive_graft(message.times, source)
         else:
-            self._receive_reached(_flat(message.seen), _flat(message.news), source, now)
+            self._receive_reached(messages.flat_times(message.seen), messages.flat_times(message.news), source, now)
 
     def _receive_reached(self, seen: list[Any], news: list[Any], source: Neighbour, now: float) -> None:
         """The neighbour has all this, and keeps it from us. So it is not ours, and we ask for what does not come."""
@@ -476,7 +476,7 @@ class Believer(Teller):
         self._needy.pop(source.link, None)
         said, branch.said = branch.said, {}
         rests, branch.said_rests = branch.said_rests, False
-        self._take_seen(_flat(said), rests, now)
+        self._take_seen(messages.flat_times(said), rests, now)
 
     def _look_at_needs(self, now: float) -> None:
         """Something has been seen that what neighbours have said may rest on."""
@@ -543,7 +543,3 @@ def _latest_of(events: list[Event]) -> dict[bytes, int]:
         if told.time > latest.get(told.node, 0):
             latest[told.node] = told.time
     return latest
-
-
-def _flat(times: dict[bytes, int]) -> list[Any]:
-    return [item for pair in times.items() for item in pair]

@@ -9,7 +9,7 @@ describes the bytes.
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgpack import OutOfData, Unpacker, packb, unpackb  # type: ignore[import-untyped]
 
@@ -20,6 +20,8 @@ from .event import MAXIMUM_EVENTS, MAXIMUM_LIFE_MS, NO_END, Event, Kind, event_o
 from .forgetting import BUCKETS
 from .version import MAXIMUM_TIME, NODE_BYTES, NOTHING, Version, version_of
 from .wire import is_shallow
+
+T = TypeVar("T")
 
 MAXIMUM_ORIGINS = 4_096  # in one message
 FRAME_MARGIN_BYTES = 1 << 20  # beyond the largest value: keys, columns, a chunk of an announcement
@@ -133,16 +135,16 @@ def encode(message: Message) -> bytes:
         return _encode_events(message)
     if isinstance(message, Seen):
         if message.rests:
-            return _pack([Type.RESTING, _flat_times(message.times)])
-        return _pack([Type.SEEN, message.whole, _flat_times(message.times)])
+            return _pack([Type.RESTING, flat_times(message.times)])
+        return _pack([Type.SEEN, message.whole, flat_times(message.times)])
     if isinstance(message, Floors):
         return _encode_floors(message)
     if isinstance(message, Reached):
-        return _pack([Type.REACHED, _flat_times(message.seen), _flat_times(message.news)])
+        return _pack([Type.REACHED, flat_times(message.seen), flat_times(message.news)])
     if isinstance(message, Prune):
         return _pack([Type.PRUNE, message.nodes])
     if isinstance(message, Graft):
-        return _pack([Type.GRAFT, _flat_times(message.times)])
+        return _pack([Type.GRAFT, flat_times(message.times)])
     if isinstance(message, Goodbye):
         return _pack([Type.GOODBYE, message.reason[:MAXIMUM_REASON_CHARACTERS]])
     return _pack([Type.PING if isinstance(message, Ping) else Type.PONG, message.number])
@@ -153,7 +155,8 @@ def _pack(items: list[Any]) -> bytes:
     return packed
 
 
-def _flat_times(times: dict[bytes, int]) -> list[Any]:
+def flat_times(times: dict[bytes, int]) -> list[Any]:
+    """Nodes and times, in turn."""
     return [item for pair in times.items() for item in pair]
 
 
@@ -184,7 +187,7 @@ def _encode_floors(floors: Floors) -> bytes:
     for first, buckets, floor, confirmed in floors.ranges:
         flat = [item for key, version in confirmed.items() for item in (key, version.time, version.node)]
         ranges += (first, buckets, floor, flat)
-    return _pack([Type.FLOORS, floors.announcer, floors.serial, floors.hops, _flat_times(floors.heard), ranges])
+    return _pack([Type.FLOORS, floors.announcer, floors.serial, floors.hops, flat_times(floors.heard), ranges])
 
 
 # -- in ----------------------------------------------------------------------------------------------------------------
@@ -203,16 +206,21 @@ def pong_to(body: bytes) -> bytes | None:
 
 def decode(body: bytes) -> Message | None:
     """The message, or None for a type that is not known here. ProtocolError for anything that is none."""
-    try:
-        items = _unpack(body)
-    except ProtocolError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever msgpack makes of a stranger's bytes
-        raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
+    items: Any = read_by(_unpack, body)
     if not isinstance(items, list) or not items or type(items[0]) is not int:
         raise ProtocolError("a message is an array that begins with its type")
     read = _READERS.get(items[0])
     return None if read is None else read(items)
+
+
+def read_by(unpack: Callable[[bytes], T], body: bytes) -> T:
+    """What this makes of a stranger's bytes; ProtocolError if it is nothing, whatever msgpack makes of that."""
+    try:
+        return unpack(body)
+    except ProtocolError:
+        raise
+    except Exception as error:  # noqa: BLE001 - msgpack has many
+        raise ProtocolError(f"not msgpack: {type(error).__name__}") from None
 
 
 def end_of(begun: bytes) -> int | None:

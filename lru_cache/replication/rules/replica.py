@@ -251,7 +251,7 @@ class Replica(Believer):
         if isinstance(message, list):
             self._receive_events(message, neighbour, now)
         elif isinstance(message, Seen):
-            flat = [item for pair in message.times.items() for item in pair]
+            flat = messages.flat_times(message.times)
             if message.whole:
                 self._require_all_present(flat, neighbour, now)
                 self._greet(message, neighbour)

@@ -99,7 +99,7 @@ class StoreView:
         return key
 
     def name_of(self, key: bytes) -> Any:
-        """The name of a key: what the cache has for one of its version, a `OpaqueKey` for any other."""
+        """The name of a key: what the cache has for one of its version, an `OpaqueKey` for any other."""
         if not self._prefix:
             name = key_of(key, self._decode_key)
             if type(name) is OpaqueKey and plain_start(key):

@@ -622,10 +622,7 @@ class Teller:
         neighbour.resync = None
         neighbour.changes_told = resync.changes
         neighbour.seen_follows_news = True  # it waits for the first time of a node that has written nothing so far
-        branch = neighbour.branch
-        regrafted, branch.regrafted = branch.regrafted, {}
-        for node in regrafted:
-            branch.rumours[node] = 0
+        neighbour.branch.end_grafts()
         if resync.is_graft:
             return self._words_of(neighbour)  # `seen` comes behind all that waits
         self._say_what_is_kept(neighbour)
@@ -759,9 +756,7 @@ class Teller:
         for node, seen in grafts.items():
             first = min(first, self._trees.number_before(node, seen, now))
         if first == now:
-            regrafted, branch.regrafted = branch.regrafted, {}
-            for node in regrafted:
-                branch.rumours[node] = 0
+            branch.end_grafts()
             return
         keys = self._recent.since(first) if first >= 0 else None
         if keys is None:

@@ -6,10 +6,11 @@ cdef double _NEVER
 
 @cython.final
 cdef class Branch:
-    cdef readonly dict pruned, cut, grafted, ahead, repeats
-    cdef public dict grafts, asked, rumours, passed, needs, said, regrafted
+    cdef readonly dict pruned, cut, grafted, ahead, repeats, regrafted
+    cdef public dict grafts, asked, rumours, passed, needs, said
     cdef public bint said_rests
     cpdef bint has_words(self) except -1
+    cpdef end_grafts(self)
     cpdef forget(self, bytes node)
 
 

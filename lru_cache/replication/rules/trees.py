@@ -49,6 +49,12 @@ class Branch:
         """Whether there is anything to say of all this."""
         return len(self.asked) > 0 or len(self.rumours) > 0 or len(self.passed) > 0
 
+    def end_grafts(self) -> None:
+        """What it had asked for again has been told: it is to be said that nothing of it is kept any more."""
+        regrafted, self.regrafted = self.regrafted, {}
+        for node in regrafted:
+            self.rumours[node] = 0
+
     def forget(self, node: bytes) -> None:
         """A node is not known any more. What is kept from the neighbour stays so: else it would be taken for told."""
         self.repeats.pop(node, None)

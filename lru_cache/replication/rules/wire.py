@@ -1,4 +1,4 @@
-"""The two messages that come by the thousand, events and what was seen, written and read byte by byte.
+"""The messages that come by the thousand, events and what was seen or reached, written and read byte by byte.
 
 messages.py does the same by msgpack, and is the contract: what is written here is what it writes, and what is read here
 it reads alike. It serves where this is not compiled, where a message is large or rare, and for bytes that are not
