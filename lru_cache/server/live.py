@@ -100,7 +100,7 @@ class Live:
             "uptime": now - self._began,
             "node": self._cache.node,
             "region": self._cache.region,
-            "listens": _shown(self._cache.local_address),
+            "listens": shown(self._cache.local_address),
             **self._about,
             "stats": asdict(stats),
             "rates": rates,
@@ -144,6 +144,6 @@ class Live:
         self._changed = asyncio.Event()
 
 
-def _shown(address: "tuple[str, int] | str | None") -> str | None:
+def shown(address: "tuple[str, int] | str | None") -> str | None:
     """Where this node listens, as people write it."""
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else address

@@ -25,6 +25,7 @@ from lru_cache.server.app import Settings, make_app
 from lru_cache.server.connections import BoundedProtocol
 from lru_cache.server.errors import CommandError
 from lru_cache.server.keys import BadKeyError, read_key
+from lru_cache.server.live import shown
 from lru_cache.server.secrets import read_secret_file, read_token_file
 
 if TYPE_CHECKING:
@@ -248,8 +249,8 @@ def serve(application: FastAPI, listening: socket.socket, on_ready: Callable[[],
 def _announce(cache: "LRUCacheDistributed[str, str]", listening: socket.socket, preloaded: int) -> None:
     host, port = listening.getsockname()[:2]
     pairs = f", {preloaded:,} pairs preloaded" if preloaded else ""
-    linked = cache.local_address
-    where = "" if linked is None else f", nodes at {linked if isinstance(linked, str) else f'{linked[0]}:{linked[1]}'}"
+    linked = shown(cache.local_address)
+    where = "" if linked is None else f", nodes at {linked}"
     print(f"serving http://{f'[{host}]' if ':' in host else host}:{port}{where}{pairs}", flush=True)  # noqa: T201
 
 
