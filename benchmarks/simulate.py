@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.options import Options, at_least
 from lru_cache.replication import implementation
-from lru_cache.testing.simulation import PROFILES, STEPS, Simulation, Tally, Violation, simulated_keys
+from lru_cache.testing.simulated_log import LOG_PROFILES, simulation_of
+from lru_cache.testing.simulation import PROFILES, STEPS, Tally, Violation, simulated_keys
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 CLAIM_CHARACTERS = 300  # of why a seed failed; the rest is seen when it is replayed
 BREAKS = "tests.replication.broken"
+BREAKS_OF_LOGS = "tests.replication.broken_logs"
 BOTH = "tests.replication.both_builds"
 REFRESHES_PER_SECOND = 4
 
@@ -96,7 +98,7 @@ def run_seed(seed: int, task: Task) -> Outcome:
     """Run one schedule. Whatever it raises is its failure: the simulator's claims, and bugs that no claim is about."""
     if task.both:
         return compare_builds(seed, task)
-    simulation = Simulation(
+    simulation = simulation_of(
         seed, steps=task.steps, profile=task.profile, trace=task.trace, whole_cache=task.whole_cache
     )
     try:
@@ -130,13 +132,16 @@ def describe(error: BaseException) -> str:
 
 def missing_rules() -> dict[str, Any]:
     """The rules that can be taken away, by their names. ImportError where the tests are not at hand."""
-    rules: dict[str, Any] = importlib.import_module(BREAKS).BROKEN
-    return rules
+    return {**importlib.import_module(BREAKS).BROKEN, **importlib.import_module(BREAKS_OF_LOGS).BROKEN_LOGS}
 
 
 @contextmanager
 def without(rule: str | None) -> Iterator[None]:
     """While inside, this rule is missing from every replica of this process."""
+    if rule is not None and rule in importlib.import_module(BREAKS_OF_LOGS).BROKEN_LOGS:
+        with importlib.import_module(BREAKS_OF_LOGS).broken_log(rule):
+            yield
+        return
     with nullcontext() if rule is None else importlib.import_module(BREAKS).broken(rule):
         yield
 
@@ -253,7 +258,7 @@ def parser() -> Options:
     options.add_argument("--first", type=at_least(0), metavar="K", help="the first seed (0)")
     options.add_argument("--seed", type=at_least(0), metavar="K", help="this seed alone: --first K --seeds 1")
     options.add_argument("--steps", type=at_least(1), default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
-    options.add_argument("--profile", choices=sorted(PROFILES), help="one kind of trouble for all seeds")
+    options.add_argument("--profile", choices=sorted(PROFILES | LOG_PROFILES), help="one kind of trouble for all seeds")
     options.add_argument("--whole-cache", action="store_true", help="a whole cache on each node, used as people do")
     options.add_argument(
         "--both", action="store_true", help="on the compiled rules and on their source: the same bytes?"

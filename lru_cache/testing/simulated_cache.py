@@ -6,6 +6,7 @@ It must not know the network, nor what the adversary is about to do.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -14,7 +15,7 @@ from lru_cache.lru_cache_distributed import LRUCacheDistributed
 from lru_cache.replication import Limits, Version
 from lru_cache.store import Entry
 from lru_cache.testing.setting import Setting
-from lru_cache.testing.simulated_node import Load, MachineClock, Node
+from lru_cache.testing.simulated_node import Load, MachineClock, Node, T
 
 PATIENCE_SECONDS = 60.0  # for a thread of ours that has nothing else to do
 
@@ -133,13 +134,14 @@ class CacheNode(Node):
     def expire(self) -> None:
         self.cache.expire()
 
-    def receive(self, link: int, body: bytes) -> None:
+    def take(self, act: Callable[[], T]) -> T:
         with self.cache._lock:
-            self.replica.received(link, body, self.now)
+            result = act()
             if not self.works_slowly:
                 self.work_off()
             gone = self.view.pop_gone()
         self.cache._notify(gone)
+        return result
 
     def value_of(self, entry: Entry[str, bytes]) -> bytes:
         stamp: Any = entry.version

@@ -3,8 +3,9 @@
 It must not know the network, nor what the adversary is about to do.
 """
 
+from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 from lru_cache.replication import Version
 from lru_cache.store import Entry, RemovalCause, Store
@@ -13,6 +14,7 @@ from lru_cache.testing.manual_clock import ManualClock
 from lru_cache.testing.setting import Setting
 
 WALL_AT_THE_BEGINNING = 1.7e9
+T = TypeVar("T")
 
 
 class MachineClock:
@@ -153,10 +155,15 @@ class Node:
 
     def receive(self, link: int, body: bytes) -> None:
         """A message came over a link."""
-        self.replica.received(link, body, self.now)
+        self.take(lambda: self.replica.received(link, body, self.now))
+
+    def take(self, act: Callable[[], T]) -> T:
+        """Something came that the replica is to know: what the act returns."""
+        result = act()
         if not self.works_slowly:
             self.work_off()
         self.view.pop_gone()  # which a cache would tell its listener
+        return result
 
     def pass_time(self) -> None:
         """Look at the clock."""

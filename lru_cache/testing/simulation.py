@@ -70,11 +70,7 @@ class Simulation:
         self.core = core_of() if core is None else core
         self.setting = choose_setting(self.chance)
         self.setting.repeats = 1 + seed % 3
-        if profile is None and self.chance.random() < 1 / 3:
-            profile = self.chance.choice(sorted(PROFILES))
-        self.profile = profile
-        if profile is not None:
-            (PROFILES | ASKED_FOR)[profile](self.setting, self.chance)
+        self.profile = self.shape(profile)
         self.whole_cache = whole_cache
         if whole_cache:
             self.setting.mix |= OF_WHOLE_CACHES
@@ -95,6 +91,14 @@ class Simulation:
         self.channels: dict[tuple[str, str], Channel] = {}
         self.incarnations = dict.fromkeys(self.setting.names, 0)
         self.nodes = {name: self.machine(name, 0) for name in self.setting.names}
+
+    def shape(self, profile: str | None) -> str | None:
+        """Make the setting that of a profile: of this one, or in a third of the seeds of any."""
+        if profile is None and self.chance.random() < 1 / 3:
+            profile = self.chance.choice(sorted(PROFILES))
+        if profile is not None:
+            (PROFILES | ASKED_FOR)[profile](self.setting, self.chance)
+        return profile
 
     def machine(self, name: str, incarnation: int) -> Node:
         """A machine as it is when it starts: with nothing in memory, and clocks that are off in its own way."""

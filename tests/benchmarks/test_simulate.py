@@ -97,7 +97,7 @@ def test_a_failing_seed_is_told_with_the_command_that_replays_it(simulate, monke
 
 
 def test_a_seed_that_raises_anything_has_failed_and_says_where(simulate, monkeypatch):
-    monkeypatch.setattr(simulate.Simulation, "heal", lambda self: {}["gone"])
+    monkeypatch.setattr(Simulation, "heal", lambda self: {}["gone"])
     outcome = simulate.run_seed(1, simulate.Task(steps=5))
 
     assert outcome.failure.startswith("KeyError: 'gone' (test_simulate.py:")

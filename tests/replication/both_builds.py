@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from hashlib import blake2b
 from typing import Any
 
+from lru_cache.testing.simulated_log import simulation_of
 from lru_cache.testing.simulation import Simulation
 from tests.replication.broken import as_python
 
@@ -15,7 +16,7 @@ def everything_sent(build: str, seed: int, **settings: Any) -> tuple[str, Simula
     """
     digest = blake2b(digest_size=16)
     with as_python() if build == "python" else nullcontext():
-        simulation = Simulation(seed, **settings)
+        simulation = simulation_of(seed, **settings)
         send = simulation.send
 
         def noted(channel: Any, sender: Any, body: bytes) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         event,
         forgetting,
         frames,
+        log_neighbour,
         messages,
         objects,
         origins,

@@ -13,8 +13,7 @@ from pathlib import Path
 MODULES = (
     "version", "stamp", "event", "burials", "forgetting", "texts", "objects", "wire", "messages", "frames",
     "recent_keys", "outbox", "trees", "neighbour", "origins", "store_view", "sweep", "limits", "batch", "resync",
-    "clock_errors",
-    "telling", "believing", "replica", "wiring", "pace", "writer", "public",
+    "clock_errors", "telling", "believing", "log_neighbour", "replica", "wiring", "pace", "writer", "public",
 )  # fmt: skip
 SOURCES = Path(__file__).parent.parent / "rules"
 

@@ -1,6 +1,6 @@
 import cython
 from libc.stdint cimport int64_t
-from .believing cimport Believer
+from .log_neighbour cimport LogNeighbour
 from .neighbour cimport Neighbour
 from .stamp cimport Stamp, stamp_in, stamp_of
 from .version cimport Version
@@ -8,7 +8,7 @@ from .wire cimport read_events, read_reached, read_seen
 
 
 @cython.final
-cdef class Replica(Believer):
+cdef class Replica(LogNeighbour):
     @cython.locals(version=Version, stamp=Stamp)
     cpdef Stamp set(self, bytes key, bytes payload, double now)
     @cython.locals(stamp=Stamp, version=Version, told=bytes, stamps=list, versions=list, each=Stamp)

@@ -20,9 +20,9 @@ except ImportError:
 from lru_cache.errors import ProtocolError
 
 from . import messages
-from .believing import Believer
 from .clock_errors import Ahead, Behind
 from .forgetting import BUCKETS
+from .log_neighbour import LogNeighbour
 from .messages import FloorRange, Floors, Goodbye, Graft, Message, Ping, Pong, Prune, Reached, Seen
 from .neighbour import Neighbour
 from .stamp import Stamp, stamp_in, stamp_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lru_cache.store import Entry
 
 
-class Replica(Believer):
+class Replica(LogNeighbour):
     """One node. What it holds is in the store, what it must not forget in `forgotten`."""
 
     __slots__ = ()
@@ -111,7 +111,12 @@ class Replica(Believer):
             return False
         behind = drift - self._clock.lead  # since it was set back, if it was, times went on as before
         self._clock.anchor(now, wall)
-        if drift < -self.limits.max_clock_skew and self._clock.lead == 0 and self._has_dated(now):
+        if (
+            drift < -self.limits.max_clock_skew
+            and self._clock.lead == 0
+            and not self._has_log()
+            and self._has_dated(now)
+        ):
             self._clock.keep_pace(-drift)  # perhaps it was ahead: see `redate`
             self._wrong_since, self._right_base = self._anchored_at, self._base_at_anchor
         self._store.fence_all()

@@ -1,0 +1,374 @@
+"""One end of a log, beside what the simulator tries: records that strangers made, bounds, order, lives, `flush`."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lru_cache.errors import ProtocolError
+from lru_cache.network.security import RecordSeals
+from lru_cache.replication import messages
+from lru_cache.replication.encoding import encode_key
+from lru_cache.replication.log_end import LogEnd
+from lru_cache.replication.log_order import BEYOND_LIMIT, Order
+from lru_cache.replication.log_records import (
+    RECORD_BYTES,
+    News,
+    Record,
+    Return,
+    Standing,
+    decode_record,
+    encode_record,
+    without_confirmed,
+)
+from lru_cache.testing.manual_clock import ManualClock
+from lru_cache.testing.simulated_log import SimulatedLog
+from tests.replication.build import BUILDS
+from tests.replication.node import Node
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "log_records.json").read_text())
+NOW_MS = 1_700_000_000_000
+KEY = "k"
+
+
+class Member(Node):
+    """A node on a log."""
+
+    def __init__(self, world: "World", name: bytes, build: str, seal: Any = None, **bounds: Any) -> None:
+        super().__init__(build=build)
+        for link in ("a", "b"):
+            self.replica.link_down(link)
+        self.replica.renew(name * 8, self.now)
+        self.world = world
+        self.end = LogEnd(self.replica, "log", self.now, seal, **bounds)
+        self.open()
+
+    def open(self) -> None:
+        log = self.world.log
+        self.end.opened(log.standing(), log.find(self.end), self.world.now)
+
+    def read(self) -> None:
+        log = self.world.log
+        if not log.has(self.end.place, self.end.chain):
+            self.open()
+        if not self.end.read(log.after(self.end.place, 1_000), log.ms(), self.world.now, True):
+            self.open()
+            self.read()
+
+    def turn(self, acknowledged: bool = True) -> bytes | None:
+        """Read all that is there, and append what is to be appended."""
+        self.read()
+        self.now = self.world.now
+        content = self.end.to_append(self.world.now, 100_000)
+        if content is not None:
+            place = self.world.log.append(content)
+            if acknowledged:
+                self.end.appended(place)
+        return content
+
+    def state(self) -> Any:
+        """What it holds and knows."""
+        replica = self.replica
+        known = (replica.forgotten.graves(), dict(replica.seen), dict(replica.heard), replica.forgotten.base)
+        return [(entry.key, self.held(entry.key)) for entry in self.store.entries()], known
+
+    def has_flushed(self) -> bool:
+        return bool(self.replica.has_all("log", self.replica.told_time()))
+
+
+class World:
+    """One log, and the time."""
+
+    def __init__(self, build: str) -> None:
+        self.build = build
+        self.clock = ManualClock(100.0)
+        self.log = SimulatedLog("A", self.clock, 1)
+        self.log.offset = -100.0
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic()
+
+    def member(self, name: bytes, **settings: Any) -> Member:
+        return Member(self, name, self.build, **settings)
+
+    def settle(self, *members: Member) -> None:
+        for _ in range(400):
+            self.clock.advance(0.01)
+            turns = [member.turn() for member in members]
+            if not any(turns) and self.now > 103:  # a record may wait for the engine's clock
+                return
+        raise AssertionError("never quiet")
+
+
+@pytest.fixture(params=BUILDS)
+def world(request: pytest.FixtureRequest) -> World:
+    return World(request.param)
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", VECTORS["records"], ids=lambda vector: vector["name"])
+def test_records_are_these_bytes(vector: dict[str, Any]) -> None:
+    content = bytes.fromhex(vector["content"])
+    fields = vector["fields"]
+    record = (
+        Return(bytes.fromhex(fields["publisher"]), fields["serial"], fields["back_to"])
+        if vector["type"] == 1
+        else News(
+            bytes.fromhex(fields["publisher"]), fields["serial"], fields["since"], fields["prev"], fields["made"],
+            [bytes.fromhex(body) for body in fields["bodies"]],
+        )
+    )  # fmt: skip
+    assert encode_record(record) == content
+    assert decode_record(content) == record
+    seal = RecordSeals([bytes.fromhex(vector["secret"])], vector["cluster"], vector["stream"])
+    assert seal.close(content) == bytes.fromhex(vector["sealed"])
+
+
+@pytest.mark.parametrize("content", VECTORS["refused"])
+def test_what_is_no_record_is_refused(content: str) -> None:
+    with pytest.raises(ProtocolError):
+        decode_record(bytes.fromhex(content))
+
+
+@pytest.mark.parametrize("content", VECTORS["passed_over"])
+def test_a_record_of_another_type_is_passed_over(content: str) -> None:
+    assert decode_record(bytes.fromhex(content)) is None
+
+
+def test_a_seal_holds_for_one_cluster_and_one_log_and_secrets_rotate() -> None:
+    old, new = b"o" * 16, b"n" * 16
+    sealed = RecordSeals([new, old], "c", "s").close(b"content")
+    assert RecordSeals([old, new], "c", "s").open(sealed) == b"content"
+    for other in (RecordSeals([old], "c", "s"), RecordSeals([new], "cs", ""), RecordSeals([new], "c", "t")):
+        assert other.open(sealed) is None
+    assert RecordSeals([new], "c", "s").open(b"short") is None
+
+
+def test_hostile_records_only_move_a_count(world: World) -> None:
+    seal = RecordSeals([b"s" * 16], "c", "s")
+    writer, reader = world.member(b"w", seal=seal), world.member(b"r", seal=seal)
+    writer.put(KEY, "mine")
+    world.settle(writer, reader)
+    state, true = reader.state(), [record.content for record in world.log.records]
+    chance = random.Random(1)
+    hostile = [chance.randbytes(chance.randrange(200)) for _ in range(50)]
+    hostile += [content[: chance.randrange(len(content))] for content in true]
+    hostile += [RecordSeals([b"x" * 16], "c", "s").close(content[:-16]) for content in true]
+    ahead = News(b"x" * 8, 1, 1, 0, 0, [b"\x93\x03\xc2\x92\xc4\x08xxxxxxxx\xcf\x7f" + b"\xff" * 7])
+    hostile.append(seal.close(encode_record(ahead)))
+    for content in (*hostile, *true):  # those that are true are replayed
+        world.log.append(content)
+    reader.read()
+    assert reader.end.counts.refused == len(hostile)
+    assert reader.state() == state
+    assert reader.end.counts.lost == 0
+
+
+@pytest.mark.parametrize("body", [b"\x92\x05\x00", b"\x93\x03\xc3\x90", b"\x92\x07\xa0", b"\x92\x09\x90"])
+def test_what_belongs_on_a_link_is_refused(world: World, body: bytes) -> None:
+    reader = world.member(b"r")
+    world.log.append(encode_record(News(b"x" * 8, 1, 1, 0, 0, [body])))
+    reader.read()
+    assert reader.end.counts.refused == 1
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def test_a_flush_waits_until_the_log_has_what_was_written(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    assert writer.has_flushed()
+    world.clock.advance(1.0)
+    writer.put(KEY, "mine")
+    assert not writer.has_flushed()
+    assert writer.turn() is not None  # acknowledged
+    assert not writer.has_flushed()
+    writer.turn()
+    assert writer.has_flushed()
+    reader.read()
+    assert reader.held(KEY) is not None
+
+
+def test_nobody_acknowledges_and_hearts_beat_unheard(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    writer.put(KEY, "mine")
+    world.settle(writer, reader)
+    count = len(world.log.records)
+    for member in (writer, reader):
+        member.replica.heartbeat(world.now)
+    world.settle(writer, reader)
+    assert len(world.log.records) == count == 1
+
+
+def test_an_answer_that_was_lost_costs_no_second_record(world: World) -> None:
+    writer = world.member(b"w")
+    world.settle(writer)
+    writer.put(KEY, "mine")
+    assert writer.turn(acknowledged=False) is not None
+    writer.end.away()
+    assert writer.end.to_append(world.now, 1) is None
+    writer.open()
+    world.settle(writer)
+    assert len(world.log.records) == 1
+
+
+def test_what_was_acknowledged_and_is_not_there_goes_once_more(world: World) -> None:
+    writer = world.member(b"w")
+    world.settle(writer)
+    writer.put(KEY, "mine")
+    content = writer.turn()
+    world.log.truncate(1)
+    world.settle(writer)
+    assert [record.content for record in world.log.records] == [content]
+
+
+def test_a_life_is_shorter_by_the_time_in_the_log_also_of_what_is_given_back(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer)
+    writer.put(KEY, "mine", life=9.0)
+    content = writer.turn()
+    writer.read()
+    world.clock.advance(4.0)
+    world.log.wipe()
+    world.settle(writer)
+    assert [record.content for record in world.log.records] == [content]
+    reader.read()
+    held = reader.held(KEY)
+    assert held is not None
+    assert 4.0 <= held[-1] - world.now <= 5.0
+
+
+def test_a_value_longer_than_a_record_is_told_as_an_invalidation(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    reader.put(KEY, "old")
+    world.settle(writer, reader)
+    stamp = writer.replica.set(encode_key(KEY), b"\xc6" + bytes(300_000), world.now)
+    writer.view.put(KEY, "long", stamp, world.now, 1e9, 1e9)
+    world.settle(writer, reader)
+    assert reader.held(KEY) is None
+    assert writer.replica.counts.too_large == 1
+    assert all(len(record.content) <= RECORD_BYTES for record in world.log.records)
+
+
+def test_many_messages_are_spread_over_records(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    for number in range(8):
+        stamp = writer.replica.set(encode_key(str(number)), b"\xc6" + bytes(90_000), world.now)
+        writer.view.put(str(number), "long", stamp, world.now, 1e9, 1e9)
+    world.settle(writer, reader)
+    assert len(world.log.records) >= 3
+    assert all(len(record.content) <= RECORD_BYTES for record in world.log.records)
+    assert len(reader.store) == 8
+
+
+def test_an_announcement_longer_than_a_record_confirms_nothing() -> None:
+    version = messages.Version(1 << 40, b"x" * 8)
+    confirmed = {b"\xda\x10\x00" + bytes(4_000) + b"%04d" % number: version for number in range(100)}
+    few = messages.Floors(b"x" * 8, 1, 1, {}, [messages.FloorRange(3, 1, 1 << 50, confirmed)])
+    assert len(messages.encode(few)) > RECORD_BYTES
+    assert messages.decode(without_confirmed(messages.encode(few))) == few._replace(
+        ranges=[messages.FloorRange(3, 1, 1 << 50, {})]
+    )
+    many = few._replace(ranges=[messages.FloorRange(i, 1, (1 << 62) + i, {}) for i in range(16_384)])
+    assert messages.decode(without_confirmed(messages.encode(many))) == few._replace(
+        ranges=[messages.FloorRange(0, 16_384, (1 << 62) + 16_383, {})]
+    )
+
+
+# -- what is lost ------------------------------------------------------------------------------------------------------
+
+
+def test_a_return_stands_before_what_is_given_back(world: World) -> None:
+    """Else who has read less than it goes back to would believe what it reads, and drop it after."""
+    writer = world.member(b"w", tail_seconds=1.0)
+    world.settle(writer)
+    for number in range(4):
+        writer.put(str(number), "mine")
+        world.clock.advance(0.7)
+        writer.turn()
+        writer.read()
+    world.log.wipe()
+    world.settle(writer)
+    kinds = [type(decode_record(record.content)) for record in world.log.records]
+    assert kinds[0] is Return
+    assert set(kinds[1:]) == {News}
+
+
+def test_a_clean_failover_under_twenty_nodes_drops_nothing_and_appends_little(world: World) -> None:
+    members = [world.member(bytes([65 + i])) for i in range(20)]
+    world.settle(*members)
+    for member in members:
+        member.put(member.replica.node.decode(), "mine", life=900.0)
+    world.settle(*members)
+    before = len(world.log.records)
+    lost = world.log.truncate(10)
+    world.settle(*members)
+    world.clock.advance(3.0)
+    world.settle(*members)
+    assert len(world.log.records) - (before - lost) <= 3 * lost
+    assert all(len(member.store) == 20 for member in members)
+    assert sum(member.end.counts.lost for member in members) == 0
+    assert sum(member.end.counts.broken for member in members) == 20
+
+
+def test_who_was_away_for_longer_than_the_log_remembers_drops_what_is_older_and_nobody_else_does(world: World) -> None:
+    writer, reader, slow = (world.member(name) for name in (b"w", b"r", b"s"))
+    writer.put(KEY, "mine", life=900.0)
+    world.settle(writer, reader, slow)
+    world.clock.advance(60.0)
+    for member in (writer, reader):
+        member.now = world.now
+        member.put("other", "mine", life=900.0)
+        world.settle(writer, reader)
+    world.log.trim(2)
+    world.settle(writer, reader, slow)
+    assert slow.end.counts.lost == 1
+    assert [member.held(KEY) is None for member in (reader, slow)] == [False, True]
+
+
+def test_the_tail_is_bounded(world: World) -> None:
+    reader = world.member(b"r", tail_bytes=10_000)
+    body = b"\x93\x03\xc2\x90"
+    for number in range(200):
+        world.log.append(encode_record(News(b"x" * 8, number + 1, 1, 0, 0, [body] * 20)))
+    reader.read()
+    assert 1 <= len(list(reader.end.tail())) <= 40
+    world.clock.advance(120.0)
+    reader.read()
+    assert len(list(reader.end.tail())) == 1
+
+
+def test_what_is_remembered_behind_a_gap_is_bounded_and_a_gap_closes() -> None:
+    order = Order()
+
+    def news(serial: int, since: int = 1, prev: int = 1) -> News:
+        return News(b"x" * 8, serial, since, prev, 0, [])
+
+    for serial in range(3, 200):
+        assert not order.is_whole(news(serial), 0)
+        assert order.note(news(serial), 0, []) == []
+    assert order.is_whole(news(1, prev=0), 0)
+    assert order.note(news(1, prev=0), 0, []) == []
+    assert order.is_whole(news(2), 0)
+    assert len(order.note(news(2), 0, [])) == BEYOND_LIMIT
+    assert not order.is_whole(news(300), 0)
+    assert order.is_whole(news(300, since=300), 0)
+    assert not order.is_whole(news(400, prev=9), 8)
+    assert order.is_whole(news(400, prev=9), 9)
+
+
+def test_a_record_that_does_not_follow_is_not_read(world: World) -> None:
+    reader = world.member(b"r")
+    stranger = Record((NOW_MS, 0), 7, b"another", b"chain", b"")
+    assert not reader.end.read([stranger], NOW_MS, world.now, True)
+    assert reader.end.place is None
+    assert not reader.end.read([], NOW_MS, world.now, True)  # it has to be opened first
+    reader.end.opened(Standing(b"", None, NOW_MS), None, world.now)
+    assert reader.end.read([], NOW_MS, world.now, True)
