@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from ipaddress import ip_address
 from math import inf, isinf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from weakref import WeakValueDictionary
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from lru_cache.codecs import Codec
+    from lru_cache.engines.log_link import LogLink
+    from lru_cache.engines.options import Options
     from lru_cache.loading.freshness import Bare
     from lru_cache.network.roll_call import Introduction, Present
     from lru_cache.network.security import TLS
@@ -106,7 +109,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
       cluster's, and that one sees to them. When it ends, another takes its place.
     - `values="local"`: values are any objects, and stay on the node that set or loaded them; the others are told that
       the key has changed, and drop what they have. The same on all nodes.
-    - `replicate_loads=False` keeps what is loaded to this node; writes are told all the same.
+    - `engine="redis://host:6379/0?stream=users"`, or `engines.Redis(...)`, `engines.JetStream(...)`: a log on an engine
+      that you run already carries the news to all nodes that name the same stream, however many. With links beside it a
+      node passes on between the two.
+    - `replicate_loads=False` keeps what is loaded to this node; writes are told all the same. The default is True, and
+      with an engine False.
     - `max_clock_skew`: nodes whose clocks differ by more seconds are refused. `source_lag`: how many seconds what the
       loader reads may lag behind an invalidation. The same on all nodes.
     - `maximum_value_bytes`: the longest encoded value.
@@ -135,7 +142,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         tls: "TLS | tuple[str, str, str] | dict[str, str] | None" = None,
         insecure: bool = False,
         values: Literal["replicated", "local"] = "replicated",
-        replicate_loads: bool = True,
+        replicate_loads: bool | Missing = MISSING,
         max_clock_skew: Duration = 0.5,
         source_lag: Duration = 0,
         maximum_value_bytes: int = 8 * 1024 * 1024,
@@ -153,6 +160,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         compress_over: int | None = None,
         local_cluster: "str | os.PathLike[str] | None" = None,
         may_dial: "bool | MayDial" = False,
+        engine: "Options | str | None" = None,
     ) -> None:
         if _flag("copy_on_get", copy_on_get):
             from lru_cache.copies import copying
@@ -185,7 +193,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._values_stay = values == "local"
         if copy_on_get and self._values_stay:
             raise ValueError("copy_on_get needs the bytes of values, and values='local' keeps none")
-        self._replicates_loads = _flag("replicate_loads", replicate_loads)
+        self._options = None if engine is None else _engine(engine)
+        self._replicates_loads = (
+            self._options is None if replicate_loads is MISSING else _flag("replicate_loads", replicate_loads)
+        )
         self._maximum_value_bytes = arguments.count("maximum_value_bytes", maximum_value_bytes)
         if self._maximum_value_bytes > LARGEST_VALUE_BYTES:
             raise ValueError(f"maximum_value_bytes must be at most {LARGEST_VALUE_BYTES}, got {maximum_value_bytes}")
@@ -196,6 +207,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._insecure = _flag("insecure", insecure)
         self._secrets = read_secret(secret)
         self._contexts = read_tls(tls)
+        if self._options is not None and not self._secrets and not self._insecure:
+            _refuse_far(self._options)
         limits = Limits(
             graves=GRAVES_WITHOUT_BOUND if self._capacity is None else min(self._store.capacity, LARGEST_CAPACITY),
             value_bytes=self._maximum_value_bytes,
@@ -250,26 +263,36 @@ class LRUCacheDistributed(LRUCache[K, V]):
             self._insecure,
             self._silence_seconds,
         )
-        if local is not None or remotes or self._sources or self._meeting is not None:
+        if local is not None or remotes or self._sources or self._meeting is not None or self._options is not None:
             refuse_gevent()
         self._server: Server | LocalCluster | None = None
         self._transports = []
+        self._log_link: LogLink | None = None
         try:
             if self._meeting is not None:
                 self._server = LocalCluster(
-                    self._meeting, self._exchange, terms, local, lambda: self._diallers(remotes, terms)
+                    self._meeting, self._exchange, terms, local, lambda: self._outwards(remotes, terms)
                 )
                 self._transports = [self._server]
             else:
                 if local is not None:
                     self._server = Server(local, self._exchange, terms)
                     self._transports.append(self._server)
-                self._transports += self._diallers(remotes, terms)
+                self._transports += self._outwards(remotes, terms)
         except BaseException:  # no descriptors left, say
             self._end_links(0.0)
             raise
         self._share_writes()
         _open_caches[id(self)] = self
+
+    def _outwards(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":
+        """What leads away from this machine, or this process: in a local cluster one node has it for all."""
+        if self._options is None:
+            return self._diallers(remotes, terms)
+        from lru_cache.engines.log_link import LogLink
+
+        self._log_link = LogLink(self._options, self._cluster, self._exchange, self._secrets, self._insecure)
+        return [*self._diallers(remotes, terms), self._log_link]
 
     def _diallers(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":
         exchange, sources = self._exchange, self._sources
@@ -395,7 +418,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         seconds = self._seconds(timeout)
         if self._reaches_everywhere(everywhere):
             return self._exchange.wait_for(self._flushing(seconds)) is not None
-        return self._exchange.flush(seconds) or not self._expects_links()
+        return self._exchange.flush(seconds) or not self._expects_others()
 
     def _seconds(self, timeout: Duration | None) -> float | None:
         return self._silence_seconds if timeout is None else _timeout(timeout)
@@ -417,18 +440,19 @@ class LRUCacheDistributed(LRUCache[K, V]):
         if self._reaches_everywhere(everywhere):
             return await self._until_called(self._flushing(seconds)) is not None
         told = await self._until(self._exchange.have_all_written(), seconds) and self._exchange.has_links
-        return told or not self._expects_links()
+        return told or not self._expects_others()
 
     def _reaching(self, count: int, seconds: float | None) -> "Calling":
         return self._exchange.call_all(lambda call: len(call.nodes) >= count, seconds)
 
     def _flushing(self, seconds: float | None) -> "Calling":
-        return self._exchange.call_all(lambda call: bool(call.nodes) or not self._expects_links(), seconds)
+        return self._exchange.call_all(lambda call: bool(call.nodes) or not self._expects_others(), seconds, True)
 
-    def _expects_links(self) -> bool:
+    def _expects_others(self) -> bool:
         """Whether there are others to be told, as far as is known here."""
         follows = self._meeting is not None and self._listening is None
-        return bool(self._remotes) or bool(self._sources) or follows or self._exchange.has_links
+        goes_out = bool(self._remotes) or bool(self._sources) or self._options is not None
+        return goes_out or follows or self._exchange.has_links
 
     async def _until_called(self, calling: "Calling") -> "list[Present] | None":
         """Wait, in a task, for all that this yields, and return what it returns."""
@@ -498,6 +522,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
         """Return what happened so far, here and between the nodes."""
         links, bytes_in, bytes_out = self._exchange.traffic()
         local = super().stats()
+        log = self._log_link
         with self._lock:
             counts = self._replica.counts
             return DistributedStats(
@@ -517,6 +542,11 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 loads_untold=self._loads_untold,
                 undecodable=self._undecodable_count,
                 graves=len(self._replica.forgotten),
+                log_lag=None if log is None else log.lag,
+                log_broken=0 if log is None else log.counts.broken,
+                log_lost=0 if log is None else log.counts.lost,
+                log_restored=0 if log is None else log.counts.restored,
+                log_refused=0 if log is None else log.counts.refused,
             )
 
     # -- writing: in `LRUCache`, with what `_Sharing` has beside ------------------------------------------------------
@@ -717,10 +747,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         self._closing, self._is_closing = threading.RLock(), False
         self._replica.renew(os.urandom(NODE_BYTES), self._monotonic())
         if parent is not None:
-            self._remotes, self._sources = [parent], []
+            self._remotes, self._sources, self._options = [parent], [], None
         if self._meeting is None:
             self._local = None
-        if (self._remotes or self._sources or self._meeting is not None) and has_gevent():
+        if (self._remotes or self._sources or self._meeting is not None or self._options) and has_gevent():
             logger().warning("a forked process makes no links: %s", GEVENT)
             self._forget_addresses()
         if self._closed:
@@ -729,6 +759,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
 
     def _forget_addresses(self) -> None:
         self._remotes, self._sources, self._local, self._meeting, self._may_dial = [], [], None, None, None
+        self._options = None
 
     def __repr__(self) -> str:
         links = self._exchange.traffic()[0]
@@ -939,6 +970,28 @@ def _flag(argument: str, value: Any) -> bool:
     if not isinstance(value, bool):  # "false", as it comes from an environment, would be true
         raise TypeError(f"{argument} must be True or False, not {value!r}"[:200])
     return value
+
+
+def _engine(value: Any) -> "Options":
+    from lru_cache.engines.options import read_engine
+
+    options = read_engine(value)
+    options.require()
+    return options
+
+
+def _refuse_far(options: "Options") -> None:
+    """Refuse an engine that is on another machine for certain; of a name that is found out when it is looked up."""
+    for host in options.parts.hosts:
+        try:
+            found = ip_address(host.host)
+        except ValueError:
+            continue
+        if not found.is_loopback:
+            raise ValueError(
+                f"the engine at {options.shown} is on another machine: give all nodes the same secret=..., which seals "
+                "what they write there, or insecure=True if everybody who can write there may write this cache"
+            )
 
 
 def _timeout(value: Any) -> float | None:

@@ -129,3 +129,13 @@ class DistributedStats(Stats):
     """Values that came and were misses when they were asked for: this node has no codec for them, or it refused."""
     graves: int
     """Keys whose values are gone and whose age is remembered, now."""
+    log_lag: float | None
+    """Seconds since all that the log on an engine had was last read here. None: there is no log, or it never was."""
+    log_broken: int
+    """Times that the log was not the one that had been read: a failover, a wipe."""
+    log_lost: int
+    """Times that records may have been missed, so that what was held from before them was dropped."""
+    log_restored: int
+    """Records that this node gave back to a log that had lost them."""
+    log_refused: int
+    """Records of the log that were damaged, of strangers, or dated ahead."""

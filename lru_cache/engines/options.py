@@ -52,10 +52,8 @@ class Options:
         if len(self.stream) > LONGEST_STREAM_CHARACTERS:
             raise ValueError(f"stream must have at most {LONGEST_STREAM_CHARACTERS} characters")
         for name in ("retention", "latency"):
-            seconds = arguments.seconds(name, getattr(self, name))
-            if seconds == inf:
+            if arguments.seconds(name, getattr(self, name)) == inf:
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}")
-            self._set(name, seconds)
         self._set("records", arguments.count("records", self.records))
         if not isinstance(self.values, bool):
             raise TypeError(f"values must be True or False, not {self.values!r}"[:200])
@@ -64,6 +62,16 @@ class Options:
     def parts(self) -> Url:
         """What stands in the URL, its password as well."""
         return read_url(self.url, self.SCHEMES, self.PORT, self.EXAMPLE)
+
+    @property
+    def latency_seconds(self) -> float:
+        """`latency`, however it was given."""
+        return arguments.seconds("latency", self.latency)
+
+    @property
+    def retention_seconds(self) -> float:
+        """`retention`, however it was given."""
+        return arguments.seconds("retention", self.retention)
 
     def _take(self, name: str, text: str) -> None:
         """An option that stands in the URL."""

@@ -17,6 +17,7 @@ AddressLike = tuple[str, int | str] | str | os.PathLike[str]
 
 _FORMS = 'write (host, port), "host:port", "[::1]:port" or the path of a Unix socket, such as "./cache.sock"'
 _URL = "://"
+_ENGINES = ("redis://", "rediss://", "unix://", "nats://", "tls://")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]+)")
 ANY_HOST = frozenset(("", "0.0.0.0", "::"))  # of who listens on all interfaces  # noqa: S104
 _LARGEST_PORT = 65_535
@@ -117,10 +118,14 @@ def host_in(text: str) -> str:
 
 
 def _refuse_url(argument: str, value: str) -> None:
-    if _URL in value:
-        raise AddressError(
-            f"{argument}: {value!r} is a URL, and links are made with caches of this kind only; {_FORMS}"
-        )
+    if _URL not in value:
+        return
+    scheme, _, rest = value.partition(_URL)
+    shown = f"{scheme}://{rest.rpartition('@')[2]}"  # without a password
+    hint = f"engine={shown!r} is how an engine is given; else " if value.lower().startswith(_ENGINES) else ""
+    raise AddressError(
+        f"{argument}: {shown!r} is a URL, and links are made with caches of this kind only; {hint}{_FORMS}"
+    )
 
 
 def _port(argument: str, value: Any, whole: Any) -> int:

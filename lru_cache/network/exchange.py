@@ -5,6 +5,9 @@ thread has news, a writer's or that of the link over which it came, sends it on 
 a thread for each would cost several times that. What is left for later (`pace.Pace` says what) one of the links'
 threads carries out for all of them.
 
+A log that an engine keeps is one of the links, and the last of them: its thread waits for the engine, and so does for
+the others what is due on all only where there are no others.
+
 This file must not know sockets, nor what a link is beyond `Linked`, and no rules: what to keep, to tell and to believe
 is the replica's business.
 """
@@ -75,6 +78,8 @@ class Exchange:
         # Both replaced and never changed, so that they can be read without the lock; in the same order.
         self._links: tuple[Linked, ...] = ()
         self._feeds: tuple[LinkFeed, ...] = ()
+        self._log: Linked | None = None  # that of `_links` which leads to an engine
+        self._wall = clock.time  # the wall clock, or what stands for it
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
         self._notes: tuple[Callable[[], None], ...] = ()  # to be called likewise
         self._waiters = 0
@@ -181,9 +186,10 @@ class Exchange:
     # -- nodes that are no neighbours ----------------------------------------------------------------------------------
 
     def call_all(
-        self, is_enough: "Callable[[Call], bool]", seconds: float | None
+        self, is_enough: "Callable[[Call], bool]", seconds: float | None, for_writes: bool = False
     ) -> "Generator[tuple[Callable[[], bool], float | None], None, list[Present] | None]":
-        """Ask who is there, however far, and has what was written here before, until that is whole and enough.
+        """Ask who is there, however far, until that is whole and enough; `for_writes`, who has what was written here
+        before.
 
         It yields what to wait for, and for how long, and returns those who are there; None if it was not in time.
         """
@@ -192,8 +198,8 @@ class Exchange:
         while not self._closed:
             with self._lock:
                 if node != self._replica.node:  # also where our clock was ahead, and what was told is dated anew
-                    node, told = self._replica.node, self._replica.told_time()
-                call, out = self._roll_calls.begin(node, told, self._links)
+                    node, told = self._replica.node, self._replica.told_time() if for_writes else 0
+                call, out = self._roll_calls.begin(node, told, self._to_nodes())
             self._send_urgently(out)
             try:
                 yield partial(self._is_called, call, node), None if until == inf else max(0.0, until - monotonic())
@@ -224,12 +230,13 @@ class Exchange:
         return self._links is not links
 
     def _has_of(self, node: bytes, until: int) -> bool:
-        """Whether all that a node wrote until then is here."""
-        return node == self._replica.node or self._replica.seen.get(node, 0) >= until
+        """Whether all that a node wrote until then is here; and in the log, where there is one."""
+        is_here = node == self._replica.node or self._replica.seen.get(node, 0) >= until
+        return is_here and (self._log is None or self._replica.has_all_of(self._log, node, until))
 
     def _called(self, link: Linked, body: bytes) -> None:
         with self._lock:
-            out = self._roll_calls.received(link, body, self._links)
+            out = self._roll_calls.received(link, body, self._to_nodes())
             self._note_change()
         self._send_urgently(out)
 
@@ -240,6 +247,10 @@ class Exchange:
                 feeds[link].urgent.append(body)
                 link.wake()
 
+    def _to_nodes(self) -> tuple[Linked, ...]:
+        """The links, but for a log: over that nobody can be asked."""
+        return self._links if self._log is None else tuple(link for link in self._links if link is not self._log)
+
     @property
     def has_links(self) -> bool:
         """Whether there is any."""
@@ -249,14 +260,14 @@ class Exchange:
         """The neighbours, as they are now."""
         with self._lock:
             now = self._clock.monotonic()
-            return [self._peer_locked(link, now) for link in self._links]
+            return [self._peer_locked(link, now) for link in self._to_nodes()]
 
     def traffic(self) -> tuple[int, int, int]:
         """Links, and the bytes received and sent over all of them so far."""
         with self._lock:
             bytes_in = self.bytes_in + sum(link.bytes_in for link in self._links)
             bytes_out = self.bytes_out + sum(link.bytes_out for link in self._links)
-            return len(self._links), bytes_in, bytes_out
+            return len(self._to_nodes()), bytes_in, bytes_out
 
     def close(self, reason: str) -> None:
         """No more links; those that are there say goodbye."""
@@ -274,6 +285,7 @@ class Exchange:
             self._replica.link_down(link)
             link.abandon()
         self._links = self._feeds = ()
+        self._log, self._wall = None, self._clock.time
         self.pace.has_links = False
 
     # -- for the handshake -------------------------------------------------------------------------------------------
@@ -282,9 +294,13 @@ class Exchange:
         """The time that it is here, to be told in a handshake: after a look at the wall clock, which may have been set
         while there was no link to look after it.
         """
+        return self.look_at_clock()
+
+    def look_at_clock(self) -> int:
+        """See whether the wall clock was set; the time that it is here."""
         with self._lock:
             now = self._clock.monotonic()
-            was_set = self._replica.time_passed(now, self._clock.time())
+            was_set = self._replica.time_passed(now, self._wall())
             present = self._replica.present(now)
             gone = self._removed()
         self._after_look_at_clock(was_set, gone)
@@ -305,10 +321,13 @@ class Exchange:
         with self._lock:
             if not self._replica.must_redate():
                 return  # another thread was quicker
-            links, self._links, self._feeds = self._links, (), ()
+            links, self._links, self._feeds = self._to_nodes(), (), ()
+            log, self._log = self._log, None
             self.pace.has_links = False
             for link in links:
                 self._replica.link_down(link)
+            if log is not None:
+                self._replica.link_down(log)
             self._replica.redate(os.urandom(NODE_BYTES), self._clock.monotonic())
         logger().warning(
             "the wall clock was ahead and has been set right: what was written meanwhile is dated anew, and this is "
@@ -317,6 +336,8 @@ class Exchange:
         )
         for link in links:
             link.end("its clock was ahead and has been set right")
+        if log is not None:
+            log.wake()  # it comes back by itself
         while not self._closed and self._work():
             pass  # to the end: while it goes on there are no links whose threads would do it
 
@@ -367,6 +388,42 @@ class Exchange:
         if loser is not None:
             loser.end(reason)  # type: ignore[attr-defined]  # the replica knows it as something with a hash
 
+    def _join_log(self, log: Linked, feed: "LinkFeed", act: Callable[[Replica, float], T]) -> T | None:
+        with self._lock:
+            if self._closed or self._replica.is_redating():
+                return None
+            done = act(self._replica, self._clock.monotonic())
+            if self._log is None:
+                self._log = log
+                self._replace_links_locked(None, (log, feed))
+            gone = self._removed()
+            self._note_change()
+        self._notify_removed(gone)
+        return done
+
+    def _take_log(self, log: Linked, act: Callable[[float], T]) -> T | None:
+        with self._lock:
+            if self._log is not log:
+                return None  # our clock was ahead
+            done = act(self._clock.monotonic())
+            gone = self._removed()
+            if self._waiters:
+                self._note_change()
+            out = self._roll_calls.progress() if self._roll_calls.are_pending else []
+        if out:
+            self._send_urgently(out)
+        if gone:
+            self._notify_removed(gone)
+        return done
+
+    def _leave_log(self, log: Linked) -> None:
+        with self._lock:
+            self._wall = self._clock.time
+            if self._log is log:
+                self._log = None
+            self._note_change()
+        self._leave(log)
+
     def _leave(self, link: Linked) -> None:
         with self._lock:
             self._replica.link_down(link)
@@ -384,6 +441,8 @@ class Exchange:
     def _replace_links_locked(self, lost: object, *more: "tuple[Linked, LinkFeed]") -> None:
         pairs = [(link, feed) for link, feed in zip(self._links, self._feeds, strict=True) if link is not lost]
         pairs += more
+        if self._log is not None:
+            pairs.sort(key=lambda pair: pair[0] is self._log)
         self._links, self._feeds = tuple(link for link, _ in pairs), tuple(feed for _, feed in pairs)
         self.pace.has_links = len(pairs) > 0
 
@@ -463,6 +522,8 @@ class Exchange:
 
         It is the one that has noticed what is due first. Two may do it for once; nobody may think that another does.
         """
+        if link is self._log and len(self._links) > 1:
+            return inf
         cache_now = self._clock.monotonic()
         if (self.pace.is_left and not self.pace.lingers) or self._replica.has_work(cache_now):
             return 0.0
@@ -478,7 +539,7 @@ class Exchange:
             if now < self.next_upkeep - UPKEEP_EARLY_SECONDS:
                 return
             self.next_upkeep = now + UPKEEP_SECONDS
-            was_set = self._replica.time_passed(self._clock.monotonic(), self._clock.time())
+            was_set = self._replica.time_passed(self._clock.monotonic(), self._wall())
             self._replica.heartbeat(self._clock.monotonic())
             gone = self._removed()
         self._after_look_at_clock(was_set, gone)
@@ -498,7 +559,7 @@ class Exchange:
 
     def _connected_locked(self) -> list[Linked]:
         """The links whose two sides know what the other has."""
-        return [link for link in self._links if self._replica.neighbours[link].seen is not None]
+        return [link for link in self._links if link.is_live and self._replica.neighbours[link].seen is not None]
 
     def _wait(self, is_so: Callable[[], bool], seconds: float | None) -> bool:
         with self._lock:
@@ -551,6 +612,47 @@ class LinkFeed:
     def leave(self) -> None:
         """The link is over."""
         self._exchange._leave(self._link)
+
+    # -- for a log -----------------------------------------------------------------------------------------------------
+
+    def join_log(self, log: Linked, act: Callable[[Replica, float], T]) -> T | None:
+        """Do something with the replica, after which it has this log. None if that must not be now."""
+        self._link = log
+        return self._exchange._join_log(log, self, act)
+
+    def take_log(self, act: Callable[[float], T]) -> T | None:
+        """Do something with the log's end, which tells the replica of it; `act` is given what time it is.
+
+        None if the replica has this log no more, since our clock was ahead.
+        """
+        return self._exchange._take_log(self._link, act)
+
+    def leave_log(self) -> None:
+        """There is no log any more."""
+        self._exchange._leave_log(self._link)
+
+    def keep_time_by(self, wall: Callable[[], float]) -> None:
+        """From here on this is the wall clock."""
+        self._exchange._wall = wall
+        self._exchange.look_at_clock()
+
+    def consumed(self, has_news: bool) -> None:
+        """Something came that concerns the replica."""
+        self._came = True
+        self._news_came = self._news_came or has_news
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anybody waits for what others have."""
+        return self._exchange._waiters > 0 or self._exchange._roll_calls.are_pending
+
+    @property
+    def queued(self) -> int:
+        """Keys that are still to be told."""
+        try:
+            return self._replica.neighbours[self._link].queued
+        except KeyError:
+            return 0
 
     def carry_out(self, now: float) -> None:
         """Do what is due on any link."""

@@ -16,7 +16,11 @@ class Linked(Protocol):
 
     @property
     def peer(self) -> Hello:
-        """Who is at the other end."""
+        """Who is at the other end. Of a log, which is nobody, the node's id is empty."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it can be more than greeting; what it has then the replica knows."""
 
     @property
     def address(self) -> str:

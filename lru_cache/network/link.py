@@ -60,6 +60,8 @@ class EndedError(Exception):
 class Link:
     """One neighbour. Made when the greeting is over; `run` is for one thread, all else for any."""
 
+    is_live = True
+
     def __init__(
         self, feed: Feed, greeting: Greeting, address: str, silence_seconds: float, found: str = "accepted"
     ) -> None:

@@ -108,6 +108,7 @@ class LogEnd:
         seal: Seal | None = None,
         tail_seconds: float = TAIL_SECONDS,
         tail_bytes: int = TAIL_BYTES,
+        value_bytes: int = VALUE_BYTES,
     ) -> None:
         self.counts = LogCounts()
         self.place: Place | None = None  # of the record that was read last; None: of this log none was
@@ -121,6 +122,7 @@ class LogEnd:
         self._most_bytes = RECORD_BYTES - (SEAL_BYTES if seal is not None else 0)
         self._tail_ms = int(tail_seconds * 1000)
         self._tail_limit = tail_bytes
+        self._value_bytes = value_bytes  # longer values are told as invalidations; all are, if it is negative
         self._engine_ms, self._engine_at = 0, now  # what the engine's clock said, and when
         self._base = 0  # what was appended up to then and not read was lost: nothing older is believed
         self._order = Order()
@@ -144,7 +146,7 @@ class LogEnd:
         self._waiting: _Waiting | None = None
         self._is_restoring = False  # what was last given to be appended was read here before
         self._acknowledged: Place | None = None  # where the engine has put that, until we have read so far
-        replica.log_up(link, VALUE_BYTES, now)
+        replica.log_up(link, value_bytes, now)
 
     # -- what the driver tells ---------------------------------------------------------------------------------------
 
@@ -163,9 +165,10 @@ class LogEnd:
         first = standing.first
         token, self.token = self.token, standing.token
         if token is None:
-            self._base = standing.engine_ms if first is None else first.place[0]
+            if first is not None and first.number > 1:
+                self._base = first.place[0]
+                self._replica.lost(self._base, now)
             self._breaks.append(_Break(standing.engine_ms, self._base))
-            self._replica.lost(self._base, now)
             self._begin(first)
         elif self.place is None:  # nothing was read so far, so of a log that has its beginning nothing is missed
             if first is not None and first.number > 1:
@@ -312,7 +315,7 @@ class LogEnd:
         self._since = 1
         self._pending.clear()
         self._waiting = None
-        self._replica.log_up(self._link, VALUE_BYTES, now)
+        self._replica.log_up(self._link, self._value_bytes, now)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

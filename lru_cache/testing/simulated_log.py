@@ -557,9 +557,10 @@ def _trims(simulation: LogSimulation) -> None:
     """Logs that forget at once, and machines that are away for longer."""
     _large(simulation, 6)
     simulation.engines.tail_seconds = simulation.chance.choice([LONG_TAIL_SECONDS, 0.3])
+    simulation.engines.steps = simulation.chance.choice([(-0.2, 0.0, 0.2), (-1.5, 0.0, 1.5)])
     simulation.setting.mix = {
         "set": 8, "invalidate": 2, "append": 25, "fetch": 15, "trim": 3, "engine_down": 3, "link": 1, "pump": 6,
-        "deliver": 6, "failover": simulation.chance.choice([0, 1]), "pause": 1, "check": 1,
+        "deliver": 6, "failover": simulation.chance.choice([0, 1, 2]), "pause": 1, "check": 1,
         "crash": simulation.chance.choice([0, 0, 0.5]),
     }  # fmt: skip
 

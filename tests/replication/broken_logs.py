@@ -130,16 +130,6 @@ def told_back() -> list[Patch]:
     return [(Replica, "_queue", patched)]
 
 
-def restored_too_early() -> list[Patch]:
-    """By a clock that is behind the one that it was appended by."""
-    original = LogEnd._next_missing
-
-    def patched(self: LogEnd, now: float, _: int) -> Any:
-        return original(self, now, 1 << 60)
-
-    return [(LogEnd, "_next_missing", patched)]
-
-
 def trimmed_not_restored() -> list[Patch]:
     """Who was away for so long that its place was trimmed gives nothing back."""
     original = LogEnd._break
@@ -170,7 +160,6 @@ BROKEN_LOGS: dict[str, Callable[[], list[Patch]]] = {
     "told-back": told_back,
     "acknowledgements-told": lambda: [(LogNeighbour, "_seen_changed", Believer._seen_changed)],
     "heartbeats-told": lambda: [(LogNeighbour, "_has_seen_for", Believer._has_seen_for)],
-    "restored-too-early": restored_too_early,
     "trimmed-not-restored": trimmed_not_restored,
 }
 

@@ -36,14 +36,17 @@ KEY = "k"
 class Member(Node):
     """A node on a log."""
 
-    def __init__(self, world: "World", name: bytes, build: str, seal: Any = None, **bounds: Any) -> None:
+    def __init__(
+        self, world: "World", name: bytes, build: str, seal: Any = None, opens: bool = True, **bounds: Any
+    ) -> None:
         super().__init__(build=build)
         for link in ("a", "b"):
             self.replica.link_down(link)
         self.replica.renew(name * 8, self.now)
         self.world = world
         self.end = LogEnd(self.replica, "log", self.now, seal, **bounds)
-        self.open()
+        if opens:
+            self.open()
 
     def open(self) -> None:
         log = self.world.log
@@ -331,6 +334,32 @@ def test_who_was_away_for_longer_than_the_log_remembers_drops_what_is_older_and_
     world.settle(writer, reader, slow)
     assert slow.end.counts.lost == 1
     assert [member.held(KEY) is None for member in (reader, slow)] == [False, True]
+
+
+def test_what_was_written_before_there_was_a_log_stays(world: World) -> None:
+    early = world.member(b"a", opens=False)
+    early.put(KEY, "mine", life=900.0)
+    early.open()
+    other = world.member(b"b")
+    world.settle(early, other)
+    assert early.held(KEY) is not None
+    assert other.held(KEY) is not None
+
+
+def test_what_is_given_back_waits_until_the_engine_s_clock_is_where_it_was(world: World) -> None:
+    """Else it would be dated ahead, and refused by all."""
+    one, other = world.member(b"a"), world.member(b"b")
+    world.settle(one, other)
+    one.put(KEY, "mine")
+    world.settle(one, other)
+    lost = world.log.records[-1]
+    world.log.truncate(1)
+    world.log.offset -= 2.0
+    one.open()
+    while world.log.ms() < lost.place[0]:
+        assert one.turn() is None
+        world.clock.advance(0.1)
+    assert one.turn() == lost.content
 
 
 def test_the_tail_is_bounded(world: World) -> None:

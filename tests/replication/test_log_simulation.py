@@ -20,15 +20,14 @@ CAUGHT_WITHIN: dict[str, tuple[int, str]] = {
     "gap-unnoticed": (50, "log-silent"),
     "no-floor-on-join": (50, "log-late"),
     "no-return": (200, "log-short"),
-    "any-time-is-valid": (150, "log-clocks"),
-    "no-skew-in-floors": (150, "log-clocks"),
+    "any-time-is-valid": (250, "log-trims"),
+    "no-skew-in-floors": (100, "log-trims"),
     "acknowledged-is-read": (50, "log-silent"),
     "live-at-once": (150, "log-short"),
-    "refused-not-retold": (150, "log-silent"),
+    "refused-not-retold": (150, "log-clocks"),
     "told-back": (20, "log-short"),
     "acknowledgements-told": (50, "log-silent"),
     "heartbeats-told": (10, "log"),
-    "restored-too-early": (300, "log-clocks"),
     "trimmed-not-restored": (400, "log-trims"),
 }
 

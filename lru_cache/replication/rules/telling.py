@@ -335,8 +335,12 @@ class Teller:
 
     def has_all(self, link: Hashable, time: int) -> bool:
         """Whether this neighbour is known to have everything of ours up to this time."""
+        return self.has_all_of(link, self.node, time)
+
+    def has_all_of(self, link: Hashable, node: bytes, time: int) -> bool:
+        """Likewise of any node's."""
         seen = self.neighbours[link].seen
-        return seen is not None and seen.get(self.node, 0) >= time
+        return seen is not None and seen.get(node, 0) >= time
 
     def _write(self, now: float) -> Version:
         time = self._clock.tick(now)
@@ -546,7 +550,7 @@ class Teller:
             if life <= 0:
                 return False
         if len(payload) > neighbour.value_limit:
-            self.counts.too_large += 1
+            self.counts.too_large += neighbour.value_limit >= 0  # else it takes none
             batch.is_for_all = False
             return False
         is_touched = stamp.life_version is not stamp.version and stamp.life_version != stamp.version

@@ -1,0 +1,359 @@
+"""The link to a log that an engine keeps: the thread that carries records between the engine and our end of the log.
+
+Reading and appending wait for the engine, so all of it is done in this thread. A writer at most rings, and no engine
+that is slow, full or away costs it more. What goes wrong is logged once, and tried again for as long as this lasts.
+
+This file must not know which engine it is, nor what a record says, nor what is believed of it.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
+from typing import TypeVar
+
+from lru_cache.engines.engine import DeniedError, Engine, EngineError, ForkedError
+from lru_cache.engines.options import Options
+from lru_cache.log import logger
+from lru_cache.network.address import is_local, shown
+from lru_cache.network.alarm import Alarm
+from lru_cache.network.exchange import Exchange, LinkFeed
+from lru_cache.network.handshake import Hello
+from lru_cache.network.peer import Peer
+from lru_cache.network.security import RecordSeals
+from lru_cache.replication import Replica
+from lru_cache.replication.log_end import VALUE_BYTES, LogCounts, LogEnd
+from lru_cache.replication.log_records import Place, Record
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 2.0  # between two looks whether this is still the log that was read, and what time it is there
+RECORDS_AT_ONCE = 64
+RECORD_BYTES = 128 * 1024  # about so many go into one
+PARTING_SECONDS = 1.0  # for what is still to be appended when the cache is closed
+NO_VALUES = -1  # the longest that is told
+ROLE = "engine"
+CONNECTING, CONNECTED, REFUSED, UNREACHABLE = "connecting", "connected", "refused", "unreachable"
+
+
+class LogLink:
+    """One cache's part in a log: a transport, and a link, for as long as it is started.
+
+    `secrets` seal the records; without one only an engine on this machine is used, unless `insecure`.
+    """
+
+    dialled = True
+    found = "given"
+    half_trip = round_trip = 0.0
+
+    def __init__(
+        self, options: Options, cluster: str, exchange: Exchange, secrets: Sequence[bytes], insecure: bool
+    ) -> None:
+        self.address = options.shown
+        self.peer = Hello(0, cluster, b"", "", ROLE, 0, 0, 0, 0, bool(secrets), b"")
+        self.state = CONNECTING
+        self.bytes_in = self.bytes_out = 0
+        self.counts = LogCounts()
+        self._options = options
+        self._latency = options.latency_seconds
+        self._feed: LinkFeed = exchange.feed()
+        self._seal = RecordSeals(secrets, cluster, options.stream) if secrets else None
+        self._is_trusted = bool(secrets) or insecure
+        self._engine: Engine = options.engine(cluster, self._refusal)
+        self._end: LogEnd | None = None
+        self._alarm = Alarm()
+        self._stopped = False
+        self._over_at = inf  # when it ends, whatever is still to be appended
+        self._is_attended = True  # the thread is about to look what there is to append, by itself
+        self._read_at = self._look_at = self._appended_at = -inf
+        self._caught_up_at: float | None = None  # when all that the log had was last read
+        self._engine_ms, self._engine_at = 0, 0.0  # what its clock said, and when
+        self._thread = threading.Thread(target=self._run, name=f"lru_cache-log-{options.stream}", daemon=True)
+
+    # -- a transport -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect. What is written from here on is for the log, too."""
+        self._join()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Connect no more; if there is a connection, what is left is appended first."""
+        if not self._stopped:
+            self._over_at = time.monotonic() + PARTING_SECONDS
+            self._stopped = True
+        self._alarm.ring()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread, if this is another one."""
+        if self._thread.ident is None:
+            self._alarm.close()
+        elif self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    def abandon(self) -> None:
+        """Let go of what was inherited by a fork: the thread is not in this process."""
+        self._stopped = True
+        self._engine.abandon()
+        self._alarm.abandon()
+
+    def peers(self) -> list[Peer]:
+        """The log, as it is now."""
+        if self._end is None:
+            return []
+        return [Peer(None, None, self.address, ROLE, self.state, None, self.lag, self._feed.queued, self.found)]
+
+    # -- a link ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_live(self) -> bool:
+        """Whether all of the log was read since there is this connection."""
+        end = self._end
+        return end is not None and end.is_live
+
+    def send(self, batches: int, now: float) -> None:  # noqa: ARG002 - a record has its own measure
+        """There is news for the log."""
+        if not self._is_attended:
+            self._alarm.ring()
+
+    def wake(self) -> None:
+        """Let the thread see what there is to do."""
+        self._alarm.ring()
+
+    def end(self, reason: str) -> None:  # noqa: ARG002 - there is nobody to tell
+        """Append what is left, and take no part any more."""
+        self.stop()
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds since all that the log had was read. None: it never was."""
+        return None if self._caught_up_at is None or self._stopped else time.monotonic() - self._caught_up_at
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = 0.0
+        try:
+            while not self._stopped:
+                began = time.monotonic()
+                try:
+                    self._connect()
+                    self._carry()
+                except ForkedError as error:
+                    logger().info("%s is opened anew: %s", self._name, error)
+                except DeniedError as error:
+                    self._note(REFUSED, f"{self._name} is not to be had: {error}")
+                except EngineError as error:
+                    self._note(UNREACHABLE, f"{self._name} is away: {error}; will go on trying")
+                except Exception:  # noqa: BLE001 - ours, then; the next attempt may do better
+                    self.state = UNREACHABLE
+                    logger().exception("%s failed because of a mistake of ours", self._name)
+                self._away()
+                if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
+                    pause = 0.0  # it was good for a while
+                self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at one moment
+                pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+        finally:
+            self._away()
+            self._feed.leave_log()
+            self._alarm.close()
+
+    @property
+    def _name(self) -> str:
+        return f"the log {self._options.stream!r} at {self.address}"
+
+    def _join(self) -> None:
+        def join(replica: Replica, now: float) -> None:
+            if self._end is None:
+                value_bytes = VALUE_BYTES if self._options.values else NO_VALUES
+                self._end = LogEnd(replica, self, now, self._seal, value_bytes=value_bytes)
+                self.counts = self._end.counts
+
+        self._feed.join_log(self, join)
+
+    def _connect(self) -> None:
+        """Connect, and find out what of what was read the log still has."""
+        self._join()
+        end = self._end
+        if end is None:
+            raise EngineError("the clock of this node was ahead, and is being set right")
+        asked_at = time.monotonic()
+        standing = self._engine.connect(asked_at + CONNECT_SECONDS)
+        self._note_clock(standing.engine_ms, asked_at)
+        common = None if end.place is None else self._engine.find(end.tail())
+        self._feed.keep_time_by(self._wall)
+        broken, lost = end.counts.broken, end.counts.lost
+        begins = end.token is None
+
+        def open_it(_: Replica, now: float) -> bool:
+            end.opened(standing._replace(engine_ms=self._ms()), common, now)
+            return True
+
+        if not self._feed.join_log(self, open_it):
+            raise EngineError("the clock of this node was ahead, and is being set right")
+        if end.counts.broken > broken and not begins:
+            logger().warning("%s has not all that was read of it: what it lacks is given back", self._name)
+        self._note_losses(lost)
+        self._read_at = self._look_at = -inf
+
+    def _carry(self) -> None:
+        """Read, append and look, until something goes wrong, or it is to end."""
+        while not self._is_over():
+            now = time.monotonic()
+            self._is_attended = True
+            self._feed.carry_out(now)
+            if now >= self._look_at:
+                self._look()
+            if now >= self._read_at:
+                self._read()
+            self._is_attended = False  # before it is seen what there is to append: who has more from here on rings
+            self._append()
+            self._wait_for_work()
+
+    def _is_over(self) -> bool:
+        end = self._end
+        assert end is not None
+        return self._stopped and (not end.has_to_append() or time.monotonic() >= self._over_at)
+
+    def _wait_for_work(self) -> None:
+        end = self._end
+        assert end is not None
+        now = time.monotonic()
+        until = min(self._read_at, self._look_at)
+        if end.has_to_append():
+            self._is_attended = True  # there is more, but not so soon: who has news by then need not ring
+            until = min(until, max(self._appended_at, now) + self._latency)
+        if until > now:
+            self._alarm.wait(min(until, self._feed.due()) - now)
+
+    def _read(self) -> None:
+        """Read to the end of the log."""
+        end, has_news = self._end, False
+        assert end is not None
+        while True:
+            records = self._engine.read(end.place, RECORDS_AT_ONCE)
+            is_end = len(records) < RECORDS_AT_ONCE
+            lost = end.counts.lost
+            goes_on = self._take(partial(self._read_into, end, records, is_end))
+            self.bytes_in += sum(len(record.content) for record in records)
+            has_news = has_news or bool(records)
+            self._note_losses(lost)
+            if not goes_on:
+                raise ForkedError("what follows there is not what follows what was read")
+            if is_end or self._is_over():
+                break
+        now = time.monotonic()
+        self._caught_up_at = now
+        self._read_at = now + max(self._latency, self._engine.pause)
+        if self.state != CONNECTED:
+            if self.state != CONNECTING:
+                logger().warning("%s is back", self._name)
+            else:
+                logger().info("%s is read", self._name)
+            self.state = CONNECTED
+        if has_news:
+            self._feed.consumed(True)
+            self._feed.pass_on()
+
+    def _read_into(self, end: LogEnd, records: list[Record], is_end: bool, now: float) -> bool:
+        return end.read(records, self._ms(), now, is_end)
+
+    def _append(self) -> None:
+        """Append a record of what there is, if it is time."""
+        end = self._end
+        assert end is not None
+        now = time.monotonic()
+        if now < self._appended_at + self._latency and not self._stopped:
+            return
+        content = self._take(lambda now: end.to_append(now, RECORD_BYTES) or b"")
+        if not content:
+            return
+        place = self._engine.append(content, end.place, end.chain)
+        self._take(partial(self._note_appended, end, place))
+        self.bytes_out += len(content)
+        if len(content) < RECORD_BYTES // 2:  # else there is more
+            self._appended_at = now
+        if self._stopped or self._feed.is_waited_for or end.has_to_append():
+            self._read_at = -inf  # it is done when it was read
+
+    def _note_appended(self, end: LogEnd, place: Place, _: float) -> bool:
+        end.appended(place)
+        return True
+
+    def _look(self) -> None:
+        end = self._end
+        assert end is not None
+        asked_at = time.monotonic()
+        self._note_clock(self._engine.look(end.place, end.chain), asked_at)
+        self._feed.keep_time_by(self._wall)
+        self._look_at = time.monotonic() + LOOK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - as above
+
+    def _take(self, act: Callable[[float], T]) -> T:
+        done = self._feed.take_log(act)
+        if done is None:
+            raise EngineError("the clock of this node was ahead, and is being set right")
+        return done
+
+    def _away(self) -> None:
+        end = self._end
+        if end is not None:
+            self._feed.take_log(lambda _: end.away())
+            end.is_open = end.is_live = False  # also where the replica has it no more
+        self._is_attended = True
+        try:
+            self._engine.close()
+        except EngineError:
+            pass
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, and meanwhile do what is due on all links where no other link's thread does."""
+        until = time.monotonic() + seconds
+        while not self._stopped:
+            now = time.monotonic()
+            self._feed.carry_out(now)
+            if now >= until:
+                return
+            self._alarm.wait(max(0.0, min(until, self._feed.due()) - now))
+
+    # -- the engine's clock ------------------------------------------------------------------------------------------
+
+    def _note_clock(self, engine_ms: int, asked_at: float) -> None:
+        """What it says is about half as old as the question."""
+        now = time.monotonic()
+        self._engine_ms, self._engine_at = engine_ms, now - (now - asked_at) / 2
+
+    def _ms(self) -> int:
+        return self._engine_ms + int((time.monotonic() - self._engine_at) * 1000)
+
+    def _wall(self) -> float:
+        return self._engine_ms / 1000 + time.monotonic() - self._engine_at
+
+    # -- what is said of it ------------------------------------------------------------------------------------------
+
+    def _note(self, state: str, line: str) -> None:
+        """Log a change of state, once."""
+        if self.state != state and not self._stopped:
+            logger().warning("%s", line)
+        self.state = state  # when the line is there: who sees the state may look for it
+
+    def _note_losses(self, before: int) -> None:
+        end = self._end
+        if end is not None and end.counts.lost > before:
+            logger().warning(
+                "%s may have had records that were not read: what was held from before them is not believed any more",
+                self._name,
+            )
+
+    def _refusal(self, family: int, where: tuple[str, int]) -> str | None:
+        """Why an engine at this socket address must not be used, if it must not."""
+        if self._is_trusted or is_local(family, where):
+            return None
+        return (
+            f"{shown(family, where)} is another machine, and records are not sealed without a secret: give all nodes "
+            "the same secret=..., or insecure=True if everybody who can write there may write this cache"
+        )
