@@ -2,7 +2,7 @@
 
     options.py     what users write: `Redis(...)`, `JetStream(...)`, or a URL
     engine.py      the contract: what a log's link asks of an engine
-    redis.py       Redis and Valkey
+    redis*.py      Redis and Valkey: the log, its stream and its scripts, the connection
     jetstream.py   NATS JetStream
     log_link.py    the thread that carries records between an engine and one node's end of the log
 
