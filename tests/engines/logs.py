@@ -1,0 +1,57 @@
+"""Logs for tests of engines: what makes an engine of each kind, and what an administrator may do to its log.
+
+This file must not know what is claimed of engines.
+"""
+
+from typing import Protocol
+
+from lru_cache.engines.engine import Engine
+from lru_cache.engines.options import Redis
+from tests.engines.servers import Server
+
+
+class Logs(Protocol):
+    """One server, and its logs."""
+
+    def make(self, cluster: str, stream: str = "s", **options: object) -> Engine:
+        """An engine that is not connected."""
+
+    def wipe(self, cluster: str, stream: str = "s") -> None:
+        """Forget the log as if it had never been."""
+
+    def trim(self, cluster: str, left: int, stream: str = "s") -> None:
+        """Forget all but the newest so many."""
+
+    def truncate(self, cluster: str, count: int, stream: str = "s") -> None:
+        """Lose the newest so many."""
+
+    def intrude(self, cluster: str, stream: str = "s") -> None:
+        """Put something there that no engine of ours would."""
+
+
+class RedisLogs:
+    """On a server of Redis or Valkey."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def make(self, cluster: str, stream: str = "s", **options: object) -> Engine:
+        return Redis(self.server.url, stream=stream, **options).engine(cluster, lambda _family, _where: None)
+
+    def wipe(self, cluster: str, stream: str = "s") -> None:
+        self.server.ask("DEL", key(cluster, stream))
+
+    def trim(self, cluster: str, left: int, stream: str = "s") -> None:
+        self.server.ask("XTRIM", key(cluster, stream), "MAXLEN", left)
+
+    def truncate(self, cluster: str, count: int, stream: str = "s") -> None:
+        for name, _ in self.server.client.xrevrange(key(cluster, stream), count=count):
+            self.server.ask("XDEL", key(cluster, stream), name)
+
+    def intrude(self, cluster: str, stream: str = "s") -> None:
+        self.server.ask("XADD", key(cluster, stream), "*", "hello", "world")
+
+
+def key(cluster: str, stream: str = "s") -> str:
+    """What Redis calls a log."""
+    return f"cf_LRU_cache:{{{cluster}:{stream}}}"
