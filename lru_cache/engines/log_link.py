@@ -72,7 +72,8 @@ class LogLink:
         self._is_attended = True  # the thread is about to look what there is to append, by itself
         self._read_at = self._look_at = self._appended_at = -inf
         self._caught_up_at: float | None = None  # when all that the log had was last read
-        self._engine_ms, self._engine_at = 0, 0.0  # what its clock said, and when
+        self._engine_time = 0.0  # what its clock says, about, in seconds
+        self._engine_at: float | None = None  # when it says that
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-log-{options.stream}", daemon=True)
 
     # -- a transport -------------------------------------------------------------------------------------------------
@@ -323,15 +324,22 @@ class LogLink:
     # -- the engine's clock ------------------------------------------------------------------------------------------
 
     def _note_clock(self, engine_ms: int, asked_at: float) -> None:
-        """What it says is about half as old as the question."""
+        """It said so at some time since it was asked. What we took for its time stays if that may have been so.
+
+        Else each slow answer would set the clock by half of what it took.
+        """
         now = time.monotonic()
-        self._engine_ms, self._engine_at = engine_ms, now - (now - asked_at) / 2
+        earliest = engine_ms / 1000
+        estimate = self._feed.wall() if self._engine_at is None else self._wall()
+        self._engine_time = min(max(estimate, earliest), earliest + 0.001 + now - asked_at)
+        self._engine_at = now
 
     def _ms(self) -> int:
-        return self._engine_ms + int((time.monotonic() - self._engine_at) * 1000)
+        return int(self._wall() * 1000)
 
     def _wall(self) -> float:
-        return self._engine_ms / 1000 + time.monotonic() - self._engine_at
+        assert self._engine_at is not None
+        return self._engine_time + time.monotonic() - self._engine_at
 
     # -- what is said of it ------------------------------------------------------------------------------------------
 

@@ -631,6 +631,10 @@ class LinkFeed:
         """There is no log any more."""
         self._exchange._leave_log(self._link)
 
+    def wall(self) -> float:
+        """The wall clock."""
+        return self._exchange._wall()
+
     def keep_time_by(self, wall: Callable[[], float]) -> None:
         """From here on this is the wall clock."""
         self._exchange._wall = wall

@@ -73,7 +73,7 @@ class MemoryOptions(Options):
 
     server = MemoryServer()
 
-    def engine(self, cluster: str, refusal: Callable[[int, Any], str | None]) -> Engine:  # noqa: ARG002
+    def engine(self, cluster: str, refusal: Callable[[int, Any], str | None]) -> Engine:
         return MemoryEngine(self.server)
 
 
@@ -94,7 +94,7 @@ class MemoryEngine:
             raise server.failure
         return server
 
-    def connect(self, deadline: float) -> Standing:  # noqa: ARG002
+    def connect(self, deadline: float) -> Standing:
         server = self._ask("connect")
         server.connections += 1
         first = server.records[0] if server.records else None
