@@ -542,7 +542,7 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 loads_untold=self._loads_untold,
                 undecodable=self._undecodable_count,
                 graves=len(self._replica.forgotten),
-                log_lag=None if log is None else log.lag,
+                log_lag=0.0 if log is None else log.lag,
                 log_broken=0 if log is None else log.counts.broken,
                 log_lost=0 if log is None else log.counts.lost,
                 log_restored=0 if log is None else log.counts.restored,

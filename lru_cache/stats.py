@@ -129,8 +129,8 @@ class DistributedStats(Stats):
     """Values that came and were misses when they were asked for: this node has no codec for them, or it refused."""
     graves: int
     """Keys whose values are gone and whose age is remembered, now."""
-    log_lag: float | None
-    """Seconds since all that the log on an engine had was last read here. None: there is no log, or it never was."""
+    log_lag: float
+    """Seconds since all that the log on an engine had was last read here, or since this began to. 0: there is none."""
     log_broken: int
     """Times that the log was not the one that had been read: a failover, a wipe."""
     log_lost: int

@@ -71,7 +71,7 @@ class LogLink:
         self._over_at = inf  # when it ends, whatever is still to be appended
         self._is_attended = True  # the thread is about to look what there is to append, by itself
         self._read_at = self._look_at = self._appended_at = -inf
-        self._caught_up_at: float | None = None  # when all that the log had was last read
+        self._caught_up_at = time.monotonic()  # when all that the log had was last read, or this was made
         self._engine_time = 0.0  # what its clock says, about, in seconds
         self._engine_at: float | None = None  # when it says that
         self._thread = threading.Thread(target=self._run, name=f"lru_cache-log-{options.stream}", daemon=True)
@@ -131,9 +131,9 @@ class LogLink:
         self.stop()
 
     @property
-    def lag(self) -> float | None:
-        """Seconds since all that the log had was read. None: it never was."""
-        return None if self._caught_up_at is None or self._stopped else time.monotonic() - self._caught_up_at
+    def lag(self) -> float:
+        """Seconds since all that the log had was read, or since this was made."""
+        return 0.0 if self._stopped else time.monotonic() - self._caught_up_at
 
     # -- the thread --------------------------------------------------------------------------------------------------
 

@@ -191,6 +191,12 @@ def _serve_parser() -> argparse.ArgumentParser:
         help="be one cluster with all caches of this user on this machine that give this name; "
         "--listen and --join are then the cluster's",
     )
+    add(
+        "--engine",
+        metavar="URL",
+        help="hear of other nodes over a log on Redis or NATS: redis://HOST:6379/0?stream=NAME, nats://HOST:4222. "
+        "LRU_CACHE_ENGINE in the environment is another way, which shows no password to other users",
+    )
     add("--region", metavar="NAME", help="where this node is, for people")
     add(
         "--secret-file", metavar="FILE", help="the cluster's secret; LRU_CACHE_SECRET in the environment is another way"

@@ -16,6 +16,7 @@ GAUGES = {
     "capacity": "Entries that can be held",
     "links": "Links to other nodes",
     "graves": "Keys whose values are gone and whose age is remembered",
+    "log_lag": "Seconds since all of the log on an engine was read",
 }
 """What of the cache's figures goes up and down; all others only ever go up."""
 

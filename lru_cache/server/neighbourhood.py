@@ -15,6 +15,7 @@ CONNECTED = "connected"
 FAR = "far"  # of a node that is no neighbour, and has answered
 GONE = "gone"
 LINKED = (CONNECTED, "greeting")
+ENGINE = "engine"  # the role of a log that an engine keeps, which is no node
 GONE_SECONDS = 600.0  # for which a node that is gone is shown
 MOST_GONE = 64
 CLAIM_SECONDS = 5.0  # a cache dials again within two, once it has lost the link for which it did not dial
@@ -67,7 +68,8 @@ class Neighbourhood:
         for node, peer in linked.items():
             self._find(node, peer, now)
         for peer in looked_for:
-            self._claim(peer.address, now)
+            if peer.role != ENGINE:
+                self._claim(peer.address, now)
         rows = [_row(peer, self._linked[node].since) for node, peer in linked.items()]
         rows += [self._vain_row(peer, now) for peer in looked_for]
         self._states = {peer.address: self._states[peer.address] for peer in looked_for}

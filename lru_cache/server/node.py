@@ -6,6 +6,7 @@ It must not know what is asked for, nor how the command line is written.
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -44,6 +45,7 @@ OPTIONS = {
     "remote_address": "--join",
     "local_address": "--listen",
     "local_cluster": "--local-cluster",
+    "engine": "--engine",
     "region": "--region",
     "codecs": "--codecs",
 }
@@ -60,6 +62,7 @@ class NodeOptions:
     listen: str | None = None
     join: tuple[str, ...] = ()
     local_cluster: str | None = None
+    engine: str | None = None
     region: str | None = None
     secret_file: str | None = None
     token_file: str | None = None
@@ -133,11 +136,12 @@ def make_cache(
             remote_address=list(options.join) or None,
             local_address=options.listen,
             local_cluster=options.local_cluster,
+            engine=options.engine or os.environ.get("LRU_CACHE_ENGINE") or None,
             region=options.region,
             secret=secret,
             codecs=codecs,
         )
-    except (LRUCacheError, ValueError) as error:
+    except (LRUCacheError, ValueError, ImportError) as error:
         raise CommandError(_in_options_words(error)) from error
 
 

@@ -131,7 +131,7 @@ def _peers(sample: Sample, columns: int) -> Panel:
     for peer in sample["peers"]:
         table.add_row(
             Text(_plain(peer["region"] or "-")),
-            Text(_plain((peer["node"] or "-")[:8])),
+            Text("log" if peer.get("role") == "engine" else _plain((peer["node"] or "-")[:8])),
             *([Text(_plain(peer["address"]))] if has_addresses else []),
             *([Text(_plain(peer.get(name) or "-")) for name in ("role", "found")] if has_roles else []),
             Text(_plain(peer["state"]), COLOURS.get(peer["state"], "red")),

@@ -159,12 +159,12 @@ def test_what_is_seen_of_it(two: tuple[Cache, Cache]) -> None:
     assert peer.lag >= 0
     stats = one.stats()
     assert stats.links == 0
-    assert stats.log_lag is not None
+    assert stats.log_lag > 0
     assert (stats.log_broken, stats.log_lost, stats.log_restored, stats.log_refused) == (0, 0, 0, 0)
 
 
 def test_without_an_engine_there_is_no_lag(nodes: Nodes) -> None:
-    assert nodes().stats().log_lag is None
+    assert nodes().stats().log_lag == 0
 
 
 def test_records_of_another_secret_only_move_a_count(nodes: Nodes, server: MemoryServer) -> None:
@@ -201,7 +201,7 @@ def test_it_works_before_the_engine_is_there(
         server.failure = None
         link(one, other)
         has(other, "k", 1)
-        assert len([line for line in caplog.messages if "is back" in line]) == 2
+        eventually(lambda: len([line for line in caplog.messages if "is back" in line]) == 2)
 
 
 def test_no_write_waits_for_an_engine_that_stands_still(two: tuple[Cache, Cache], server: MemoryServer) -> None:
