@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.options import Options, at_least
 from lru_cache.replication import implementation
-from lru_cache.testing.simulated_log import LOG_PROFILES, simulation_of
-from lru_cache.testing.simulation import PROFILES, STEPS, Tally, Violation, simulated_keys
+from lru_cache.testing.any_simulation import ALL_PROFILES, simulation_of
+from lru_cache.testing.simulation import STEPS, Tally, Violation, simulated_keys
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -132,7 +132,7 @@ def describe(error: BaseException) -> str:
 
 def missing_rules() -> dict[str, Any]:
     """The rules that can be taken away, by their names. ImportError where the tests are not at hand."""
-    return {**importlib.import_module(BREAKS).BROKEN, **importlib.import_module(BREAKS_OF_LOGS).BROKEN_LOGS}
+    return {**importlib.import_module(BREAKS).ALL_BROKEN, **importlib.import_module(BREAKS_OF_LOGS).BROKEN_LOGS}
 
 
 @contextmanager
@@ -258,7 +258,7 @@ def parser() -> Options:
     options.add_argument("--first", type=at_least(0), metavar="K", help="the first seed (0)")
     options.add_argument("--seed", type=at_least(0), metavar="K", help="this seed alone: --first K --seeds 1")
     options.add_argument("--steps", type=at_least(1), default=STEPS, metavar="S", help=f"of each schedule ({STEPS})")
-    options.add_argument("--profile", choices=sorted(PROFILES | LOG_PROFILES), help="one kind of trouble for all seeds")
+    options.add_argument("--profile", choices=ALL_PROFILES, help="one kind of trouble for all seeds")
     options.add_argument("--whole-cache", action="store_true", help="a whole cache on each node, used as people do")
     options.add_argument(
         "--both", action="store_true", help="on the compiled rules and on their source: the same bytes?"

@@ -27,6 +27,7 @@ class Core:
     NOTHING: replication.Version
     MAXIMUM_HOPS: int
     FRAME_MARGIN_BYTES: int
+    goodbye: bytes  # a message
     wire: Callable[..., Any]  # a view of a store, and a replica
     decode_message: Callable[[bytes], Any]
     encode_frame: Callable[[bytes, int], bytes]
@@ -48,6 +49,7 @@ def core_of(build: Literal["python", "native"] | None = None) -> Core:
         NOTHING=rules.NOTHING,
         MAXIMUM_HOPS=rules.MAXIMUM_HOPS,
         FRAME_MARGIN_BYTES=rules.FRAME_MARGIN_BYTES,
+        goodbye=rules.messages.encode(rules.messages.Goodbye("closed")),
         wire=rules.wire,
         decode_message=rules.messages.decode,
         encode_frame=rules.encode_frame,

@@ -35,6 +35,7 @@ class Tally:
     clock_jumps: int = 0
     resyncs: int = 0
     overflows: int = 0
+    takeovers: int = 0
 
 
 @dataclass

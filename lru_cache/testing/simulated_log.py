@@ -242,10 +242,6 @@ class LogSimulation(Simulation):
             self.ends[name] = LogEnd(node.replica, LOG, node.now, None, self.engines.tail_seconds)
         return node
 
-    def command(self) -> str:
-        text = super().command().replace("Simulation(", "LogSimulation(", 1)
-        return text.replace(").run()", f", profile={self.profile!r}).run()")
-
     # -- an end and its engine ---------------------------------------------------------------------------------------
 
     def log_of(self, node: Node) -> SimulatedLog:
@@ -625,10 +621,3 @@ LOG_PROFILES: dict[str, Callable[[LogSimulation], None]] = {
     "log-clean": _clean,
 }
 """Clusters with logs, made for one kind of trouble each."""
-
-
-def simulation_of(seed: int, profile: str | None = None, **settings: Any) -> Simulation:
-    """A simulation with this profile, be it one with logs."""
-    if profile in LOG_PROFILES:
-        return LogSimulation(seed, profile=profile, **settings)
-    return Simulation(seed, profile=profile, **settings)

@@ -70,6 +70,7 @@ class Simulation:
         self.core = core_of() if core is None else core
         self.setting = choose_setting(self.chance)
         self.setting.repeats = 1 + seed % 3
+        self.asked_for = profile
         self.profile = self.shape(profile)
         self.whole_cache = whole_cache
         if whole_cache:
@@ -152,8 +153,11 @@ class Simulation:
 
     def command(self) -> str:
         """What shows this run again."""
-        options = [name for name in ("whole_cache", "slowly") if getattr(self, name)]
-        return f"Simulation({', '.join([str(self.seed), *[f'{name}=True' for name in options]])}).run()"
+        options = [str(self.seed)]
+        options += [f"steps={self.steps}"] if self.steps != STEPS else []
+        options += [f"profile={self.asked_for!r}"] if self.asked_for is not None else []
+        options += [f"{name}=True" for name in ("whole_cache", "slowly") if getattr(self, name)]
+        return f"{type(self).__name__}({', '.join(options)}).run()"
 
     def count(self, node: Node) -> None:
         """What a node counted by itself, at the end of its life or of the run."""
@@ -515,9 +519,13 @@ class Simulation:
                 load.read = load.read or self.history.row(load.key)
                 node.end_load(name)
 
+    def are_links_up(self) -> bool:
+        """Whether all links are there that there are to be."""
+        return len(self.up) == len(self.setting.edges)
+
     def is_quiet(self) -> bool:
         return (
-            len(self.up) == len(self.setting.edges)
+            self.are_links_up()
             and not any(channel.frames for channel in self.channels.values())
             and not any(node.loads for node in self.nodes.values())
             and not any(n.replica.has_to_send(link) for n in self.nodes.values() for link in n.replica.neighbours)

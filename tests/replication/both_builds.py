@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from hashlib import blake2b
 from typing import Any
 
-from lru_cache.testing.simulated_log import simulation_of
+from lru_cache.testing.any_simulation import simulation_of
 from lru_cache.testing.simulation import Simulation
 from tests.replication.broken import as_python
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from lru_cache import lru_cache_distributed
 from lru_cache.replication.rules import public
@@ -25,6 +26,7 @@ from lru_cache.replication.rules.version import Version
 from lru_cache.store import RemovalCause
 from lru_cache.testing import simulation
 from lru_cache.testing.core import core_of
+from lru_cache.testing.simulated_local_cluster import SimulatedPost
 from lru_cache.testing.simulation import Simulation
 
 Patch = tuple[Any, str, Any]
@@ -205,6 +207,36 @@ def nothing_rests() -> list[Patch]:
     return [(Replica, "_receive_seen", patched)]
 
 
+def handover_without_resync() -> list[Patch]:
+    """Who listens now counts as knowing what was told to who listened before."""
+    down, greet = Replica.link_down, Replica._greet
+    before: WeakKeyDictionary[Replica, bytes] = WeakKeyDictionary()  # who was dialled last, and knew all
+
+    def link_down(self: Replica, link: Any) -> None:
+        lost = self.neighbours.get(link)
+        if lost is not None and lost.dialled_by == self.node and lost.seen is not None and lost.resync is None:
+            before[self] = lost.node
+        down(self, link)
+
+    def patched(self: Replica, message: Seen, source: Any) -> None:
+        greet(self, message, source)
+        if source.dialled_by == self.node and before.get(self, source.node) != source.node:
+            source.resync = self._resync(source, self.origins.all_seen(), {}, False, False)
+
+    return [(Replica, "link_down", link_down), (Replica, "_greet", patched)]
+
+
+def two_listen() -> list[Patch]:
+    """Who was deposed goes on listening when it is woken up."""
+    return [(SimulatedPost, "is_held", lambda self, name: name in self._held)]
+
+
+BROKEN_IN_HANDOVERS: dict[str, Callable[[], list[Patch]]] = {
+    "handover-without-resync": handover_without_resync,
+    "two-listen": two_listen,
+}
+"""Where another takes over from who listens."""
+
 BROKEN_IN_TREES: dict[str, Callable[[], list[Patch]]] = {
     "kept-taken-for-told": kept_taken_for_told,
     "kept-said-to-be-told": kept_said_to_be_told,
@@ -242,6 +274,8 @@ BROKEN: dict[str, Callable[[], list[Patch]]] = {
     "eviction-forgotten": lambda: [(Replica, "left", ignore), (Replica, "left_for", ignore)],
 }
 
+ALL_BROKEN = BROKEN | BROKEN_IN_SLICES | BROKEN_IN_TREES | BROKEN_IN_HANDOVERS
+
 
 @contextmanager
 def as_python() -> Iterator[None]:
@@ -261,7 +295,7 @@ def broken(name: str) -> Iterator[None]:
     """While inside, this rule is missing from every replica."""
     with ExitStack() as stack:
         stack.enter_context(as_python())
-        for target, attribute, replacement in (BROKEN | BROKEN_IN_SLICES | BROKEN_IN_TREES)[name]():
+        for target, attribute, replacement in ALL_BROKEN[name]():
             stack.enter_context(patch.object(target, attribute, replacement))
         if name == "no-hops":
             stack.enter_context(patch("lru_cache.replication.rules.believing.MAXIMUM_HOPS", 1 << 30))
