@@ -58,6 +58,14 @@ class Invariants:
                 for write in self.history.writes_of(origin, before, time):
                     assert node.knows(write.key, write.version), f"{node.name} has not seen {write}"
 
+    def check_links_left(self, node: Node, origins: Collection[bytes]) -> None:
+        """Of whom it has just asked not to be told over a link, it is told over another."""
+        for origin in origins:
+            neighbours = node.replica.neighbours.values()
+            assert not all(origin in neighbour.branch.cut for neighbour in neighbours), (
+                f"{node.name} has pruned its last link for {origin!r}"
+            )
+
     def hold_once_healed(self, nodes: Collection[Node]) -> None:
         latest: dict[str, Version] = {}
         for write in self.history.writes:

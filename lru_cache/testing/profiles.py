@@ -109,17 +109,44 @@ def _disputed(setting: Setting, chance: random.Random) -> None:
     }  # fmt: skip
 
 
+def _churn(setting: Setting, chance: random.Random) -> None:
+    """A ring, or a mesh in part, that falls apart for long and comes together link by link; its links are not the same.
+
+    So what one part has replaced the other has not met, and it hears of the two over different links.
+    """
+    is_calm = chance.random() < 0.7  # then trees grow, and only divisions bring trouble
+    setting.names = [f"n{i}" for i in range(5 if is_calm else chance.choice([5, 6, 7, 9]))]
+    setting.edges = edges_of("ring" if is_calm else chance.choice(["ring", "partial mesh"]), setting.names)
+    setting.is_linked = True
+    setting.repeats = 1 if is_calm else chance.choice([1, 2])
+    setting.set_keys = setting.database_keys = list(simulated_keys()[: chance.choice([6, 12])])
+    setting.sizes = dict.fromkeys(setting.names, LARGE)
+    setting.origins, setting.origin_silence = 1_024, 86_400.0
+    setting.paces, setting.divisions = (0.0, 0.03, 0.1), (10.0, 20.0)  # seconds: longer than the hold, and some writes
+    often = 0 if is_calm else chance.choice([0.3, 1])
+    setting.mix = {
+        "set": 20, "deliver": 90, "pump": 60, "work": 8, "heartbeat": 1, "divide": 0.5, "mend": 10,
+        "invalidate": often * 3, "rewire": often * 0.5, "sever": often * 0.1, "stall": often * 2, "crash": often * 0.2,
+    }  # fmt: skip
+
+
 def edges_of(shape: str, names: list[str]) -> list[tuple[str, str]]:
-    """The links of a network with more of them than it needs."""
+    """The links of a network with more of them than it needs: more than one way between any two."""
     if shape == "mesh":
         edges = {(a, b) for i, a in enumerate(names) for b in names[i + 1 :]}
     elif shape == "two hubs":
         edges = {(hub, name) for i, hub in enumerate(names[:2]) for name in names[i + 1 :]}
+    elif shape == "partial mesh":
+        edges = {
+            (name, names[(i + d) % len(names)]) for d in (1, 2, 4) if d < len(names) for i, name in enumerate(names)
+        }
+    elif shape == "ring":
+        edges = set(zip(names, names[1:] + names[:1], strict=True))
     else:
         edges = set(zip(names, names[1:] + names[:1], strict=True))
         half = len(names) // 2
         edges |= {(names[i], names[i + half]) for i in range(half)}
-    return sorted((min(a, b), max(a, b)) for a, b in edges)
+    return sorted({(min(a, b), max(a, b)) for a, b in edges})
 
 
 PROFILES: dict[str, Callable[[Setting, random.Random], None]] = {
@@ -134,5 +161,6 @@ ASKED_FOR: dict[str, Callable[[Setting, random.Random], None]] = {
     "crowd": _crowd,
     "trees": _trees,
     "disputed": _disputed,
+    "churn": _churn,
 }
 """Those that no seed chooses by itself."""

@@ -70,6 +70,7 @@ class Setting:
     origin_silence: float
     is_linked: bool = False  # from the beginning
     repeats: int = 3  # in a row after which a link is pruned
+    divisions: tuple[float, ...] = (1.0, 5.0)  # seconds for which some machines are cut off from the others
     slice: int = 256  # how much a replica looks at in one step
     skews: tuple[float, ...] = (0.0, 0.0, -1.0, 1.0)  # how far clocks are off, as a part of what is allowed
 

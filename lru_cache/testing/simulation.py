@@ -86,6 +86,8 @@ class Simulation:
         self.invariants = Invariants(self.core, self.setting, self.history)
         self.frame_limit = self.core.FRAME_MARGIN_BYTES + VALUE_LIMIT
         self.redating: set[Node] = set()  # nodes whose clock was ahead, until all that they know is dated anew
+        self.cut_off: list[str] = []  # machines that nobody else can reach
+        self.divided_until = 0.0
         self.links = 0
         self.tokens = 0
         self.up: dict[tuple[str, str], int] = {}
@@ -318,8 +320,11 @@ class Simulation:
                 self.arrive(channel, body)
 
     def arrive(self, channel: Channel, body: bytes) -> None:
+        branch = channel.receiver.replica.neighbours[channel.link].branch
+        cut = set(branch.cut)
         try:
             channel.receiver.receive(channel.link, body)
+            self.invariants.check_links_left(channel.receiver, branch.cut.keys() - cut)
         except ProtocolError:
             assert self.tally.clock_jumps, f"{channel.receiver.name} takes what a replica sent for nonsense"
             self.cut(next(edge for edge, link in self.up.items() if link == channel.link))
@@ -340,9 +345,37 @@ class Simulation:
             self.cut(edge)
             self.setting.edges = left
 
+    def act_rewire(self, _: Node) -> None:
+        """As nodes come and go, two others are linked, and two that are not needed for it are linked no more."""
+        names = self.setting.names
+        apart = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if (a, b) not in self.setting.edges]
+        if apart:
+            self.setting.edges = [*self.setting.edges, self.chance.choice(apart)]
+            self.act_sever(self.nodes[names[0]])
+
+    def act_divide(self, _: Node) -> None:
+        """Some machines, neighbours in a ring, are cut off from the others for a while. Links come back one by one."""
+        if self.now >= self.divided_until:
+            names, first = self.setting.names, self.chance.randrange(len(self.setting.names))
+            self.cut_off = [*names[first:], *names[:first]][: self.chance.randint(1, len(names) - 1)]
+            self.divided_until = self.now + self.chance.choice(self.setting.divisions)
+            for edge in filter(self.is_across, list(self.up)):
+                self.cut(edge)
+            self.tally.partitions += 1
+
+    def is_across(self, edge: tuple[str, str]) -> bool:
+        """Whether a link joins those that are cut off with the others."""
+        return (edge[0] in self.cut_off) != (edge[1] in self.cut_off)
+
+    def act_mend(self, _: Node) -> None:
+        """One link comes back."""
+        missing = [edge for edge in self.setting.edges if edge not in self.up]
+        if missing:
+            self.connect(self.chance.choice(missing))
+
     def connect(self, edge: tuple[str, str]) -> None:
         here, there = (self.nodes[name] for name in edge)
-        if not (here.is_up and there.is_up):
+        if not (here.is_up and there.is_up) or (self.now < self.divided_until and self.is_across(edge)):
             return
         presents = [(one, other.replica.present(other.now)) for one, other in ((here, there), (there, here))]
         refusals = [one.replica.clock_refusal(present, 0.0, one.now) for one, present in presents]
@@ -475,6 +508,7 @@ class Simulation:
             node.paused_until = 0.0
             node.clock.jumped = 0.0
             self.act_tidy(node)
+        self.divided_until = 0.0
         self.clock.advance(1.0)
         while self.history.unannounced:
             self.announce(0)
