@@ -533,6 +533,8 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 news_applied=counts.applied,
                 news_told=counts.told,
                 news_repeated=counts.repeated,
+                prunes=counts.prunes,
+                grafts=counts.grafts,
                 sets_refused=counts.refused,
                 resyncs=counts.resyncs,
                 overflows=counts.overflows,

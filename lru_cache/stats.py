@@ -111,6 +111,10 @@ class DistributedStats(Stats):
     """News that neighbours were told, of this node and of others: once for each link."""
     news_repeated: int
     """News that was known already, from another link."""
+    prunes: int
+    """Times that a neighbour asked not to be told a node's news any more, which it has over another link."""
+    grafts: int
+    """Times that a neighbour asked for what was kept from it so: it had missed something, or lost a link."""
     sets_refused: int
     """Values that came too late to tell whether they were the newest, and so count as invalidations."""
     resyncs: int

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from lru_cache import Loaded, LRUCache, LRUCacheDistributed, Removal
 from lru_cache.loading.single_flight import Flight
+from lru_cache.replication import messages
 from lru_cache.replication.encoding import encode_key, encode_value
 from lru_cache.testing import ManualClock
 from tests.concurrency import PATIENCE, CountingLock, Gate, Started, eventually, link, settle
@@ -1176,6 +1177,24 @@ def test_news_that_was_told_is_counted_once_for_each_link(nodes: Nodes) -> None:
     eventually(lambda: [leaf.stats().news_applied - 1 for leaf in leaves[1:]] == applied)
     assert hub.stats().news_told == before + 5
     assert leaves[0].stats().news_told == 1
+
+
+def test_prunes_and_grafts_that_a_neighbour_asks_for_are_counted(nodes: Nodes) -> None:
+    cache = nodes()
+    replica, node = cache._replica, bytes.fromhex(cache.node)
+
+    def hear(message: Any) -> tuple[int, int]:
+        with cache._lock:
+            replica.received("link", messages.encode(message), 0.0)
+            while replica.to_send("link", 0.0, 1_000):
+                pass
+        return cache.stats().prunes, cache.stats().grafts
+
+    replica.link_up("link", b"neighbour"[:8], 100, 1_000)
+    assert hear(messages.Seen(True, {})) == (0, 0)
+    cache.set("k", VALUE)
+    assert hear(messages.Prune([node])) == (1, 0)
+    assert hear(messages.Graft({node: 0})) == (1, 1)
 
 
 def test_a_chain_that_loses_its_middle_goes_on_as_two(nodes: Nodes) -> None:
