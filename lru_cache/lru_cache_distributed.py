@@ -275,10 +275,12 @@ class LRUCacheDistributed(LRUCache[K, V]):
                 )
                 self._transports = [self._server]
             else:
+                diallers: list[Dialling] = []
                 if local is not None:
-                    self._server = Server(local, self._exchange, terms)
+                    self._server = Server(local, self._exchange, terms, on_loss=lambda: _note_loss(diallers))
                     self._transports.append(self._server)
-                self._transports += self._outwards(remotes, terms)
+                diallers += self._outwards(remotes, terms)
+                self._transports += diallers
         except BaseException:  # no descriptors left, say
             self._end_links(0.0)
             raise
@@ -848,6 +850,11 @@ class _LocalSharing(_Sharing):
         self._replica.invalidate(name, now)
         began = self._replica.begin_load(now)
         return Stamp(name, began, False, None, began)
+
+
+def _note_loss(diallers: "list[Dialling]") -> None:
+    for each in diallers:
+        each.note_loss()
 
 
 _open_caches: "WeakValueDictionary[int, LRUCacheDistributed[Any, Any]]" = WeakValueDictionary()

@@ -93,6 +93,9 @@ class Dialler:
         if link is not None:
             link.end(reason)
 
+    def note_loss(self) -> None:
+        """Its address stays, whoever is gone."""
+
     @property
     def is_alive(self) -> bool:
         """Whether its thread has not ended."""

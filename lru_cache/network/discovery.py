@@ -49,6 +49,7 @@ class Discovery:
         self._leaving: list[Dialler] = []  # that dial no more, and may have a link still
         self._ask_at: dict[str, float] = {}  # when each source is to be asked again
         self._changed = False
+        self._lost = False  # whether a link is over that was not dialled here
         self._stopped = False
         self._alarm = Alarm()
         self._thread = threading.Thread(target=self._run, name="lru_cache-discovery", daemon=True)
@@ -80,6 +81,11 @@ class Discovery:
         for dialler in self._all():
             dialler.join(max(0.0, deadline - time.monotonic()))
 
+    def note_loss(self) -> None:
+        """Perhaps the answers are others by now: they are asked for, once for all links that end meanwhile."""
+        self._lost = True
+        self._wake()
+
     def abandon(self) -> None:
         """Let go of what was inherited by a fork."""
         self._stopped = True
@@ -110,15 +116,28 @@ class Discovery:
         now = time.monotonic()
         asks_at, earliest = now + ASK_SECONDS, now + SHORTEST_ASK_SECONDS
         while not self._stopped and now < asks_at:
-            if self._changed:
-                self._changed, asks_at = False, min(asks_at, earliest)
-                self._ask_at.clear()
+            if self._changed or self._lost:
+                asks_all, self._changed, self._lost = self._changed, False, False
+                asks_at = min(asks_at, earliest)
+                self._ask_anew(asks_all)
             self._alarm.wait(max(0.0, asks_at - now))
             now = time.monotonic()
+
+    def _ask_anew(self, asks_all: bool) -> None:
+        """Ask the sources at the next turn; those that cost all nodes something only where a link of ours has changed.
+
+        Else all whom one node had dialled would do that together when it ends.
+        """
+        for source in self._sources:
+            if asks_all or not source.costs_all:
+                self._ask_at.pop(source.name, None)
 
     def _note_change(self) -> None:
         """A link is over, and perhaps its address, too; or has begun, and there may be others behind it."""
         self._changed = True
+        self._wake()
+
+    def _wake(self) -> None:
         with suppress(OSError, ValueError):  # closed meanwhile
             self._alarm.ring()
 

@@ -241,12 +241,19 @@ class LocalCluster:
         """Whether the port, or the path, was free. Who was deposed may still have it, and do nothing."""
         try:
             with self._lock:
-                self._outer = Server(local, self._exchange, self._terms, self._post.is_held, self._post.was_seized)
+                self._outer = Server(
+                    local, self._exchange, self._terms, self._post.is_held, self._post.was_seized, self._note_loss
+                )
         except OSError as error:
             self._note(f"the local cluster at {self._post.path} goes on trying to listen for others: {said(error)}")
             return False
         self._outer.start()
         return True
+
+    def _note_loss(self) -> None:
+        """A link is over that another region had dialled."""
+        for dialler in list(self._diallers):
+            dialler.note_loss()
 
     def _step_down(self) -> None:
         """Let go of the post, and before that of all that only its holder may have."""

@@ -40,7 +40,7 @@ class Server:
 
     `may_accept` is asked before anybody is let in; when it says no, this listens no longer. `seizes`: it takes the
     address also from one like this, who has it and may not accept any more; a port only if that was made with
-    `may_accept`, too.
+    `may_accept`, too. `on_loss` is called when a link has ended.
     """
 
     def __init__(
@@ -50,9 +50,11 @@ class Server:
         terms: Terms,
         may_accept: Callable[[], bool] | None = None,
         seizes: bool = False,
+        on_loss: Callable[[], object] | None = None,
     ) -> None:
         self._sockets, self.address = _listen(address, seizes)
         self._may_accept = may_accept
+        self._on_loss = on_loss
         if may_accept is not None:
             _be_seizable(self._sockets)
         self._exchange = exchange
@@ -259,6 +261,8 @@ class Server:
                 logger().info("the link to %s ended: %s", link, ending)
             elif not self._stopped:
                 self._log.warning("lost", f"the link to {link} ended: {ending}")
+            if self._on_loss is not None and not self._stopped:
+                self._on_loss()
         finally:
             self._links.discard(link)
             self._link_threads.discard(threading.current_thread())

@@ -32,3 +32,6 @@ class Dialling(Transport, Protocol):
 
     def end(self, reason: str) -> None:
         """Stop, and end the links that it has made."""
+
+    def note_loss(self) -> None:
+        """A link that another node had dialled is over: perhaps that one is gone. For any thread."""

@@ -2,7 +2,9 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from lru_cache import AddressError, LRUCacheDistributed
 from lru_cache.network import client, discovery
 from lru_cache.network.choosing import ALL_OF
+from lru_cache.network.sources import Source
 from tests.concurrency import Gate, Started, eventually
 from tests.conftest import Nodes
 
@@ -160,6 +163,80 @@ def test_a_loss_is_a_reason_to_ask_at_once(fleet: Fleet, nodes: Nodes, monkeypat
     asked = fleet.asked
     fleet.caches[0].close()
     eventually(lambda: fleet.asked > asked)
+
+
+def accepted_links() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("lru_cache-link-")]
+
+
+@pytest.mark.parametrize("is_of_a_local_cluster", [False, True])
+def test_so_is_the_loss_of_a_link_that_others_have_dialled(
+    is_of_a_local_cluster: bool, fleet: Fleet, nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "ASK_SECONDS", 1_000.0)
+    options = {"local_cluster": str(tmp_path / "socket")} if is_of_a_local_cluster else {}
+    cache = nodes(local_address=("127.0.0.1", 0), remote_address=fleet, **options)
+    eventually(lambda: isinstance(cache.local_address, tuple))
+    other = nodes(remote_address=cache.local_address)
+    assert cache.wait_connected(timeout=10)
+    eventually(lambda: fleet.asked == 1)
+    other.close()
+    eventually(lambda: fleet.asked > 1)
+
+
+def test_many_links_that_end_at_once_are_one_reason_to_ask(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "ASK_SECONDS", 1_000.0)
+    gates = [Gate(), Gate(), Gate(), Gate()]
+    for index in (0, 2, 3):
+        gates[index].open()
+    asked = 0
+
+    def ask() -> list[Any]:
+        nonlocal asked
+        asked += 1
+        gates[asked - 1].pass_through()
+        return []
+
+    cache = nodes(local_address=("127.0.0.1", 0), remote_address=ask)
+    first, *others = [nodes(remote_address=cache.local_address) for _ in range(6)]
+    assert cache.wait_connected(6, timeout=10)
+    first.close()
+    gates[1].wait_entered()  # it asks because of that, and the others end meanwhile
+    for other in others:
+        other.close()
+    eventually(lambda: accepted_links() == [])
+    gates[1].open()
+    gates[2].wait_entered()
+    last = nodes(remote_address=cache.local_address)
+    assert cache.wait_connected(timeout=10)
+    assert not gates[3].is_entered()
+    last.close()
+    gates[3].wait_entered()
+    assert asked == 4
+
+
+def test_what_costs_all_nodes_is_not_asked_for_a_link_that_others_have_dialled(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "ASK_SECONDS", 1_000.0)
+    asked: list[str] = []
+
+    def source(name: str, costs_all: bool) -> Source:
+        return Source(name, lambda: asked.append(name) or [], costs_all)  # type: ignore[func-returns-value]
+
+    found = discovery.Discovery([], [source("cheap", False), source("dear", True)], no_dialler, lambda: None, bytes)
+    found.start()
+    eventually(lambda: asked == ["cheap", "dear"])
+    found.note_loss()
+    eventually(lambda: asked == ["cheap", "dear", "cheap"])
+    found._note_change()
+    eventually(lambda: asked == ["cheap", "dear", "cheap", "cheap", "dear"])
+    found.stop()
+    found.join(10)
+
+
+def no_dialler(*_: Any) -> Any:
+    raise AssertionError("there is nobody to dial")
 
 
 def test_an_address_that_does_not_answer_is_complained_of_when_that_lasts(
