@@ -41,7 +41,7 @@ def test_the_build_that_says_it_is_native_is_compiled() -> None:
 
 
 @needs_both
-@pytest.mark.parametrize("profile", [None, *sorted(PROFILES)])
+@pytest.mark.parametrize("profile", [None, *sorted(PROFILES), "churn", "handover"])
 def test_every_message_of_a_cluster_is_the_same(profile: str | None) -> None:
     for seed in range(SEEDS if profile is None else SEEDS_OF_A_PROFILE):
         native, python = (everything_sent(build, seed, profile=profile)[0] for build in ("native", "python"))

@@ -1,6 +1,7 @@
 """The rules hold whatever happens, and the simulator that says so would notice if they did not."""
 
 import io
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from itertools import count
 from math import inf
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lru_cache.testing.any_simulation import simulation_of
 from lru_cache.testing.profiles import edges_of
 from lru_cache.testing.setting import Sizes
 from lru_cache.testing.simulation import PROFILES, Simulation, Violation
@@ -317,6 +319,26 @@ def test_a_violation_says_how_to_see_it_again() -> None:
     assert seed is not None
     with broken("seen-ahead"), pytest.raises(Violation, match=rf"seed {seed}: .*Simulation\({seed}\)\.run\(\)"):
         Simulation(seed).run()
+
+
+@pytest.mark.parametrize(
+    ("made", "command"),
+    [
+        (lambda: Simulation(3), "Simulation(3).run()"),
+        (
+            lambda: Simulation(3, 7, profile="trees", slowly=True),
+            "Simulation(3, steps=7, profile='trees', slowly=True).run()",
+        ),
+        (lambda: simulation_of(3, "log-late"), "LogSimulation(3, profile='log-late').run()"),
+        (
+            lambda: simulation_of(3, "handover", steps=7),
+            "LocalClusterSimulation(3, steps=7, profile='handover').run()",
+        ),
+    ],
+    ids=["plain", "trees", "logs", "local cluster"],
+)
+def test_the_command_names_all_that_was_asked_for(made: Callable[[], Simulation], command: str) -> None:
+    assert made().command() == command
 
 
 def test_a_run_that_fails_says_what_it_went_through() -> None:
