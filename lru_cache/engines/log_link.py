@@ -103,6 +103,9 @@ class LogLink:
         self._engine.abandon()
         self._alarm.abandon()
 
+    def note_loss(self) -> None:
+        """The log is where it was."""
+
     def peers(self) -> list[Peer]:
         """The log, as it is now."""
         if self._end is None:
