@@ -238,9 +238,10 @@ class Connection:
                     _shut(self._socket)
             return
         self._closing = threading.Lock()  # whoever holds it is not in this process
-        made, self._socket, self._parsing = self._socket, None, None
+        made, self._socket = self._socket, None
         if made is not None:
-            made.close()
+            made.close()  # before redis-py could shut it down
+        self._parsing = None
 
     # -- what errors mean ----------------------------------------------------------------------------------------------
 

@@ -8,10 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from lru_cache.engines.engine import Engine
+from lru_cache.engines.engine import Engine, Refusal
+from lru_cache.engines.options import Redis
+from lru_cache.engines.redis import RedisEngine
 from lru_cache.replication.log_records import Place, Record, Standing
 from tests.concurrency import PATIENCE
-from tests.engines.logs import Logs, RedisLogs
+from tests.engines.fake_redis import FakeRedis
+from tests.engines.logs import SUFFICIENT, Logs, RedisLogs
 from tests.engines.servers import Server, Servers, find_server
 
 
@@ -111,3 +114,42 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     yield start
     for server in made:
         server.close()
+
+
+def allow(_family: int, _where: Any) -> str | None:
+    return None
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., RedisEngine]]:
+    """Make engines, of which all are closed in the end."""
+    made: list[RedisEngine] = []
+
+    def of(url: str, refusal: Refusal = allow, **options: Any) -> RedisEngine:
+        made.append(RedisEngine(Redis(url, **{"stream": "s", **options}), "c", refusal))
+        return made[-1]
+
+    yield of
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def fake() -> Iterator[Callable[..., FakeRedis]]:
+    made: list[FakeRedis] = []
+
+    def start(*arguments: Any) -> FakeRedis:
+        made.append(FakeRedis(*arguments))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def guarded(servers: Servers) -> Server:
+    """A server with one user beside its administrator, who may do no more than is documented."""
+    server = servers(password="administrator")
+    server.ask("ACL", "SETUSER", "smith-and-sons", "on", ">open sesame", *SUFFICIENT)
+    return server

@@ -5,9 +5,20 @@ This file must not know what is claimed of engines.
 
 from typing import Protocol
 
+from lru_cache.engines import redis
 from lru_cache.engines.engine import Engine
 from lru_cache.engines.options import Redis
 from tests.engines.servers import Server
+
+
+def _documented() -> list[str]:
+    """The ACL that is said to suffice."""
+    lines = (redis.__doc__ or "").splitlines()
+    return [rule for line in lines if line.startswith("    ") for rule in line.split()]
+
+
+SUFFICIENT = _documented()
+USER, PASSWORD = "cache", "secret"
 
 
 class Logs(Protocol):
@@ -30,13 +41,15 @@ class Logs(Protocol):
 
 
 class RedisLogs:
-    """On a server of Redis or Valkey."""
+    """On a server of Redis or Valkey, as a user who may do no more than is documented."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        server.ask("ACL", "SETUSER", USER, "on", f">{PASSWORD}", *SUFFICIENT)
+        self._url = f"redis://{USER}:{PASSWORD}@127.0.0.1:{server.port}"
 
     def make(self, cluster: str, stream: str = "s", **options: object) -> Engine:
-        return Redis(self.server.url, stream=stream, **options).engine(cluster, lambda _family, _where: None)
+        return Redis(self._url, stream=stream, **options).engine(cluster, lambda _family, _where: None)
 
     def wipe(self, cluster: str, stream: str = "s") -> None:
         self.server.ask("DEL", key(cluster, stream))

@@ -49,18 +49,29 @@ def find_server(name: str) -> str:
 class Server:
     """One server, and a client to do with it what its administrator might."""
 
-    def __init__(self, program: str, folder: Path, *options: str, port: int | None = None, password: str = "") -> None:
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        *options: str,
+        port: int | None = None,
+        password: str = "",
+        sentinel: Path | None = None,
+    ) -> None:
         self.port = free_port() if port is None else port
         self.url = f"redis://127.0.0.1:{self.port}"
         folder = folder / str(self.port)
         folder.mkdir()
         self.socket = folder / "redis.sock"
         protected = ("--requirepass", password) if password else ()
-        self._command = [
-            program,
-            "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder),
-            "--unixsocket", str(self.socket), "--repl-diskless-sync-delay", "0", *protected, *options,
-        ]  # fmt: skip
+        where = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        if sentinel is not None:
+            self._command = [program, str(sentinel), *where, "--sentinel"]
+        else:
+            self._command = [
+                program, *where, "--save", "", "--appendonly", "no", "--unixsocket", str(self.socket),
+                "--repl-diskless-sync-delay", "0", *protected, *options,
+            ]  # fmt: skip
         self.client = redis.Redis(port=self.port, protocol=2, socket_timeout=SECONDS, password=password or None)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -123,6 +134,28 @@ class Server:
 
     def promote(self) -> None:
         self.ask("REPLICAOF", "NO", "ONE")
+
+
+class Sentinel(Server):
+    """A Sentinel that watches one primary, and alone decides that it has failed."""
+
+    def __init__(self, program: str, folder: Path, primary: Server, name: str) -> None:
+        port = free_port()
+        configuration = folder / f"sentinel-{port}.conf"
+        configuration.write_text(f"sentinel monitor {name} 127.0.0.1 {primary.port} 1\n")
+        super().__init__(program, folder, port=port, sentinel=configuration)
+
+    def fail_over(self, name: str, to: Server) -> None:
+        """Have a replica promoted, and wait until the Sentinel names it."""
+        eventually(lambda: f"{to.port}" in repr(self.ask("SENTINEL", "REPLICAS", name)))
+        eventually(lambda: self._begins_to_fail_over(name))
+        eventually(lambda: f"{to.port}" in repr(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)))
+
+    def _begins_to_fail_over(self, name: str) -> bool:
+        try:
+            return bool(self.ask("SENTINEL", "FAILOVER", name))
+        except redis.ResponseError:  # it has still to hear from the replica
+            return False
 
 
 Servers = Callable[..., Server]
