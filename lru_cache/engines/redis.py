@@ -132,6 +132,7 @@ class RedisEngine:
     def abandon(self) -> None:
         """Let go of the connection: in a child nothing is sent; else who waits for an answer is woken up."""
         self._connection.abandon()
+        self._node = os.urandom(8).hex()  # a child is another node
 
     # -- connecting ----------------------------------------------------------------------------------------------------
 

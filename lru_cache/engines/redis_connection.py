@@ -109,8 +109,8 @@ class Connection:
     def _resolved(self, address: Address) -> list[tuple[socket.AddressFamily, Any]]:
         try:
             return resolve(address)
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, ValueError, OverflowError) as error:  # some names and ports come from servers
+            reason = getattr(error, "strerror", None) or error
         raise EngineError(f"the name of {self.where} is not known: {reason}")
 
     def _connect(self, family: socket.AddressFamily, where: Any, host: str, timeout: float) -> EngineError | None:
@@ -142,7 +142,7 @@ class Connection:
             failure = DeniedError(f"the certificate of {self.where} does not do: {error.verify_message}")
         except TimeoutError:
             failure = EngineError(f"{self.where} does not answer in time")
-        except (OSError, redis.RedisError, ValueError) as error:
+        except (OSError, redis.RedisError, ValueError, OverflowError) as error:
             failure = EngineError(f"{self.where} cannot be reached: {getattr(error, 'strerror', None) or error}")
         else:
             return None
@@ -200,7 +200,17 @@ class Connection:
         try:
             return self._parsing.read_response()
         except redis.ResponseError as error:
-            return ErrorReply(error)
+            return ErrorReply(self._discreet(str(error)))
+
+    def _discreet(self, error: str) -> str:
+        """An error without what it says of who we are: some name the user."""
+        code, _, text = error.partition(" ")
+        parts = self._options.parts
+        if parts.password:
+            text = text.replace(parts.password, "...")
+        if parts.user:
+            text = re.sub(rf"(?<!\w){re.escape(parts.user)}(?!\w)", "...", text)
+        return f"{code} {text}"
 
     def ask(self, *commands: Command) -> list[Any]:
         """The same; what fails as a whole is raised."""
@@ -252,7 +262,7 @@ class Connection:
         )
         command = _COMMAND.search(error)
         if not text:
-            text = f"refuses a command: {self._quoted(error)}"
+            text = f"refuses a command: {shown(error)}"
         elif error.code == "NOPERM" and command is not None:
             text = f"{text} ({command[1]})"
         return kind(f"{self.where} {text}")
@@ -260,12 +270,6 @@ class Connection:
     def odd(self) -> EngineError:
         """For a reply that is not as it should be."""
         return EngineError(f"{self.where} answers what Redis does not")
-
-    def _quoted(self, error: ErrorReply) -> str:
-        """What it says, unless that says who we are."""
-        parts = self._options.parts
-        secrets = [each for each in (parts.user, parts.password) if each]
-        return "the reason says who we are" if any(each in error for each in secrets) else shown(error)
 
 
 _COMMAND = re.compile(r"to run the '([a-z|]{1,30})' command")

@@ -47,8 +47,8 @@ def outcome(act: Callable[[], Any]) -> Any:
         return error
 
 
-def failure(act: Callable[[], Any], kind: type[EngineError] = EngineError, is_told: bool = False) -> str:
-    """What it says: in one line, and with nothing secret in all that it refers to, unless the server has told it us."""
+def failure(act: Callable[[], Any], kind: type[EngineError] = EngineError) -> str:
+    """What it says: in one line, and with nothing secret in all that it refers to."""
     with pytest.raises(kind) as caught:
         act()
     assert type(caught.value) is kind
@@ -58,7 +58,7 @@ def failure(act: Callable[[], Any], kind: type[EngineError] = EngineError, is_to
         held = [repr(value) for frame, _ in traceback.walk_tb(error.__traceback__) for value in locals_of(frame)]
         for secret in SECRETS.values():
             assert secret not in shown + repr(error.args)
-            assert is_told or not [text for text in held if secret in text], "a variable of a frame"
+            assert not [text for text in held if secret in text], "a variable of a frame"
         error = error.__cause__ or error.__context__
     assert "\n" not in str(caught.value)
     return str(caught.value)
