@@ -152,7 +152,7 @@ def test_a_log_without_what_was_read_is_forked(
         other.append(b"1")
     with pytest.raises(ForkedError):
         there.append(b"4") if act == "append" else there.look()
-    assert last.place not in [record.place for record in Reader.read(_again(other))]
+    assert last.chain not in [record.chain for record in _again(other).read()]
 
 
 def _again(reader: Reader) -> Reader:
@@ -184,6 +184,18 @@ def test_the_newest_place_that_is_left_is_found(reader: Readers, logs: Logs, clu
     there.connect()
     there.records = read
     assert there.find() == read[9].place
+
+
+def test_of_a_long_tail_the_newest_that_is_left_is_found(reader: Readers) -> None:
+    there = reader()
+    for number in range(3):
+        there.append(b"%d" % number)
+        there.read()
+    read, last = there.records, there.records[-1].place
+    gone = [((last[0] + number, 9), b"f" * 40) for number in range(some_or_many(2_000, 50_000), 0, -1)]
+    there.connect()
+    left = [(record.place, record.chain) for record in reversed(read)]
+    assert there.engine.find([*gone, (last, b"f" * 40), *left]) == last
 
 
 def test_of_a_log_that_is_trimmed_or_wiped_nothing_older_is_found(reader: Readers, logs: Logs, cluster: str) -> None:

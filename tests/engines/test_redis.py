@@ -142,9 +142,9 @@ def test_a_primary_that_becomes_a_replica_is_dialled_anew(servers: Servers, make
 # -- entries that are not as they should be ----------------------------------------------------------------------------
 
 
-def forge(server: Server, **fields: Any) -> None:
+def forge(server: Server, id: str = "*", **fields: Any) -> None:  # noqa: A002
     """Add an entry with our fields, by hand."""
-    server.client.xadd(key("c"), {"n": 5, "h": "f" * 40, "b": "b" * 40, "t": "t" * 40, "r": "r", **fields})
+    server.client.xadd(key("c"), {"n": 5, "h": "f" * 40, "b": "b" * 40, "t": "t" * 40, "r": "r", **fields}, id=id)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,29 @@ def test_what_lies_before_a_gap_counts_as_trimmed(damage: str, servers: Servers,
         assert there.read(100)[-1].content == b"more"
 
 
+def test_behind_what_a_stranger_adds_numbers_and_token_go_on(servers: Servers, make: Make) -> None:
+    server = servers()
+    there = filled(make(server.url), 2)
+    token = there.records[0].before
+    for _ in range(3):
+        server.client.xadd(key("c"), {"hello": "world"})
+    there.append(b"2")
+    assert there.read()[-1].number == 3
+    server.client.xtrim(key("c"), maxlen=1, approximate=False)
+    assert there.connect().token == token
+
+
+def test_no_record_behind_another_is_the_first(servers: Servers, make: Make) -> None:
+    server = servers()
+    there = filled(make(server.url), 1)
+    forge(server, n=1, b=there.chain)
+    assert [record.number for record in there.read()] == [1, 2]
+
+
 def test_a_gap_is_forgotten_with_its_log(servers: Servers, make: Make) -> None:
     server = servers()
     there = filled(make(server.url), 1)
-    forge(server)
+    forge(server, id=f"{int(time.time() * 1000) + 60_000}-0")
     failure(lambda: there.engine.read(None, 100), ForkedError)
     there.connect()
     server.ask("DEL", key("c"))
@@ -269,6 +288,7 @@ def test_a_server_that_is_stopped_does_not_answer(
     monkeypatch.setattr(redis_connection, "TIMEOUT_SECONDS", 0.05)
     server.stop()
     assert "does not answer in time" in failure(there.look)
+    assert "not connected" in failure(there.look)
     assert "does not answer in time" in failure(lambda: connect(there.engine))
     server.go_on()
     monkeypatch.undo()

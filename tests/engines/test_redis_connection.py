@@ -375,6 +375,17 @@ def test_not_a_byte_is_sent_over_a_connection_that_was_inherited(fake: Fakes, ma
     os.close(parents)
 
 
+def test_a_child_need_not_wait_for_a_thread_that_it_has_not(fake: Fakes, make: Make) -> None:
+    engine = make(fake().url)
+    connect(engine)
+    connection = engine._connection
+    connection._process = -1
+    with connection._closing:
+        engine.abandon()
+        engine.close()
+    assert "not connected" in failure(lambda: engine.read(None, 1))
+
+
 def test_who_waits_for_an_answer_is_woken_up(servers: Servers, make: Make, start: Callable[..., Started]) -> None:
     server = servers()
     there = filled(make(server.url), 1)
