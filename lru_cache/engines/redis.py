@@ -237,7 +237,7 @@ class RedisEngine:
         """Whether this is a primary, and new enough. Who is not permitted to ask will see."""
         where = self._connection.where
         if isinstance(hello, ErrorReply):
-            if hello.code == "ERR":
+            if "unknown command" in hello:
                 raise DeniedError(f"{where} {_TOO_OLD}")
             if hello.code != "NOPERM":
                 raise self._connection.explained(hello)

@@ -178,16 +178,19 @@ class Connection:
             return EngineError(f"{self.where} is not connected")
         if self.is_asking:
             commands = [each for command in commands for each in (("ASKING",), command)]
+        replies: list[Any] = []
         try:
             self._socket.settimeout(self._seconds())
             self._parsing.send_packed_command(self._parsing.pack_commands(commands), check_health=False)
-            replies = [self._reply() for _ in commands]
+            for _ in commands:
+                replies.append(self._reply())  # noqa: PERF401 - those before a failure are wanted
         except redis.TimeoutError:
             failure = EngineError(f"{self.where} does not answer in time")
         except (redis.InvalidResponse, ValueError):
             failure = EngineError(f"{self.where} answers what Redis does not")
         except (redis.RedisError, OSError):
-            failure = EngineError(f"{self.where} has closed the connection")
+            said = [reply for reply in replies[-1:] if isinstance(reply, ErrorReply)]  # some errors are its last word
+            failure = self.explained(said[0]) if said else EngineError(f"{self.where} has closed the connection")
         except BaseException:  # replies that were not read would answer what is asked next
             self.close()
             raise

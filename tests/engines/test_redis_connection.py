@@ -258,6 +258,15 @@ def test_a_primary_that_a_sentinel_names_may_be_refused(fake: Fakes, make: Make)
     assert failure(lambda: connect(engine), DeniedError) == "not there"
 
 
+@pytest.mark.parametrize("who", ["", ":open%20sesame@"])
+def test_what_a_server_says_before_it_closes_the_connection_is_heard(who: str, servers: Servers, make: Make) -> None:
+    server = servers()
+    server.client.config_set("maxclients", 1)
+    assert "raise its maxclients" in failure(
+        lambda: connect(make(f"redis://{who}127.0.0.1:{server.port}")), DeniedError
+    )
+
+
 PLACES = [(b"127.0.0.1", b"99999"), (b"127.0.0.1", b"-1"), (b"127.0.0.1", b"x"), (b"\0", b"1"), (b"\xff" * 99, b"1")]
 
 
