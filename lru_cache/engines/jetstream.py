@@ -140,6 +140,7 @@ class _Consumer:
         self.next = start  # what is to be read next
         self.reached = since - 1  # the last that came; all up to there did, or are trimmed
         self.delivered = 0  # how many came
+        self.due = 0  # how many there were when it was made, and must come before all was read
         self.asked = 0  # how many were asked for and did not come so far
         self.asked_at = 0.0
 
@@ -225,10 +226,12 @@ class JetStreamEngine:
             consumer = self._consume(connection, start)
         records: list[Record] = []
         with self._changed:
+            if consumer.asked and time.monotonic() > consumer.asked_at + PULL_SECONDS + LATEST_SECONDS:
+                raise EngineError(f"it has forgotten that records of {self.name} were asked for")
             while True:
                 self._take(consumer, limit, records)
                 self._ask(connection, consumer)
-                if len(records) == limit or consumer.reached >= self._wanted:
+                if len(records) == limit or self._has_all(consumer):
                     return records
                 if not self._changed.wait_for(partial(self._is_news, connection, consumer), ANSWER_SECONDS):
                     raise EngineError(f"{self.name} does not deliver what it has")
@@ -246,7 +249,7 @@ class JetStreamEngine:
             if state.start != start and chain:
                 raise ForkedError(f"{self.name} was trimmed before it was read")
         elif state.start > place[1] and state.last > place[1]:
-            if self._consumer is None or state.start > self._consumer.reached + 1:
+            if state.start > self._reached() + 1:
                 raise ForkedError(f"{self.name} was trimmed beyond what was read")
         elif not self._is_there(place, chain):
             raise ForkedError(f"{self.name} has not what was read last")
@@ -452,8 +455,9 @@ class JetStreamEngine:
             f"CONSUMER.CREATE.{self.name}.{consumer.name}",
             {"stream_name": self.name, "action": "create", "config": _consumer_config(consumer.name, max(since, 1))},
         )
-        if not answer.get("num_pending"):
-            consumer.reached = max(consumer.reached, self._wanted)  # what it had said to have was trimmed
+        consumer.due = int(answer.get("num_pending") or 0)
+        if consumer.due == 0:
+            consumer.reached = max(consumer.reached, self._wanted)  # what was said to be there was trimmed
         self._consumer = consumer
         return consumer
 
@@ -478,18 +482,18 @@ class JetStreamEngine:
                 records.append(Record(message.place, number, before, chain, message.content))
 
     def _is_news(self, connection: Connection, consumer: _Consumer) -> bool:
-        return connection.failure is not None or len(consumer.waiting) > 0 or consumer.reached >= self._wanted
+        return connection.failure is not None or len(consumer.waiting) > 0 or self._has_all(consumer)
+
+    def _has_all(self, consumer: _Consumer) -> bool:
+        return consumer.reached >= self._wanted and consumer.delivered >= consumer.due
 
     def _ask(self, connection: Connection, consumer: _Consumer) -> None:
         """For more, if there is room; with the lock held."""
-        now = time.monotonic()
         if consumer.asked == 0 and len(consumer.waiting) <= ROOM // 2:
-            consumer.asked, consumer.asked_at = ROOM - len(consumer.waiting), now
+            consumer.asked, consumer.asked_at = ROOM - len(consumer.waiting), time.monotonic()
             question = {"batch": consumer.asked, "max_bytes": ROOM_BYTES, "expires": int(PULL_SECONDS * 1e9)}
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.name}.{consumer.name}"
             connection.later(connection.publish, subject, json.dumps(question).encode(), consumer.inbox)
-        elif consumer.asked > 0 and now > consumer.asked_at + PULL_SECONDS + LATEST_SECONDS:
-            raise EngineError("it has forgotten that it was asked for records")
 
     def _received(self, connection: Connection, consumer: _Consumer, message: Msg) -> None:
         """In the thread of the connection."""
@@ -505,7 +509,7 @@ class JetStreamEngine:
 
     def _received_record(self, connection: Connection, consumer: _Consumer, message: Msg) -> None:
         words = message.reply.split(".")
-        number, serial, ns = map(int, words[5:8] if len(words) < LONG_REPLY_WORDS else words[7:10])
+        number, serial, ns, left = map(int, words[5:9] if len(words) < LONG_REPLY_WORDS else words[7:11])
         if serial != consumer.delivered + 1 or number <= consumer.reached:
             connection.fail(EngineError("a record was lost on its way, or came twice"))
             return
@@ -513,6 +517,8 @@ class JetStreamEngine:
             was_empty = not consumer.waiting
             consumer.waiting.append(_Message(number, ns, message.data))
             consumer.delivered, consumer.reached = serial, number
+            if left == 0:
+                consumer.due = serial  # the rest has been trimmed
             consumer.asked -= consumer.asked > 0
             self._ask(connection, consumer)
             self._changed.notify_all()
@@ -529,6 +535,10 @@ class JetStreamEngine:
                 self._ask(connection, consumer)
         else:
             connection.fail(EngineError(f"it delivers no more: {status} {words}"[:200]))
+
+    def _reached(self) -> int:
+        """Up to where nothing was missed."""
+        return max(self._known[0], 0 if self._consumer is None else self._consumer.reached)
 
     def _came(self, number: int) -> _Message | None:
         """What was appended just now, if it is delivered; so its timestamp need not be asked for."""
@@ -547,7 +557,7 @@ class JetStreamEngine:
         """The connection has failed: who waits hears of it, and who does not looks."""
         with self._changed:
             self._changed.notify_all()
-        if self.on_records is not None:
+        if self.on_records is not None and self._connection is not None:
             self.on_records()
 
 

@@ -80,7 +80,7 @@ class _Loop(asyncio.SelectorEventLoop):
                 dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except (OSError, asyncio.TimeoutError) as error:
                 dialled.close()
-                self.error = EngineError(_words(error) or "it does not answer")
+                self.error = EngineError(_words(error))
                 continue
             except BaseException:
                 dialled.close()
@@ -337,13 +337,17 @@ def _why(error: BaseException) -> EngineError:
     if isinstance(error, EngineError):
         return error
     if "permissions violation" in lower:
-        return DeniedError(f"this user has no {words[words.lower().index('permission') :]}")
+        return DeniedError(f"this user may not {lower.partition(' for ')[2]}")
     if any(word in lower for word in ("authorization", "authentication", "maximum", "does not encrypt")):
         return DeniedError(words)
-    return EngineError(words or "it does not answer")
+    return EngineError(words or type(error).__name__)
 
 
 def _words(error: BaseException) -> str:
     """In one line, without what nobody needs."""
-    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    words = str(error)
+    if isinstance(error, asyncio.TimeoutError):
+        words = "it does not answer"
+    elif isinstance(error, OSError) and error.errno:
+        words = str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno)
     return " ".join(words.removeprefix("nats: ").split())[:SHOWN_CHARACTERS]
