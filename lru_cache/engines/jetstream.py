@@ -65,6 +65,7 @@ PULL_SECONDS = 30.0  # for which the server remembers that there is room; then i
 CONSUMER_SECONDS = 90.0  # after which it forgets who does not ask any more
 
 NO_STREAM, NO_MESSAGE, STREAM_EXISTS = 10059, 10037, 10058
+TOO_MANY_REQUESTS = 429
 DENYING = {10023, 10028, 10039, 10047, 10076, 10077}  # no resources, not enabled, no room: until somebody changes it
 
 LATEST_SECONDS = 5.0  # beyond that its answer is late
@@ -367,7 +368,7 @@ class JetStreamEngine:
             raise ForkedError(f"there is no stream {self.name}")
         if kind == NO_MESSAGE:
             raise _NoMessageError
-        if kind in DENYING or code < 500:
+        if kind in DENYING or (code < 500 and code != TOO_MANY_REQUESTS):
             refused = _RefusedError(f"it refuses: {' '.join(words.split())[:200]}")
             refused.kind = kind
             raise refused

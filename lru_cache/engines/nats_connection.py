@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error, NoRespondersError
+from nats.errors import Error, NoRespondersError, StaleConnectionError, UnexpectedEOF
 
 from lru_cache.engines.engine import DeniedError, EngineError, Refusal
 from lru_cache.network.address import Address
@@ -30,6 +30,7 @@ ANSWER_SECONDS = 2.0  # within which the server answers, or it is away
 GOODBYE_SECONDS = 0.5  # for what is said before a connection is closed
 PING_SECONDS = 20  # two of them unanswered, and the connection is gone
 SHOWN_CHARACTERS = 200
+LOST = "the connection was lost"
 
 Result = TypeVar("Result")
 Received = Callable[[Msg], None]
@@ -142,6 +143,7 @@ class Connection:
         self._loop = _Loop(refusal)
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._is_open = False
         self._goodbye: tuple[str, bytes] | None = None
         self._thread = Thread(target=self._run, name="lru_cache-nats", daemon=True)
         try:
@@ -197,9 +199,11 @@ class Connection:
             self._failed()
 
     def check(self) -> None:
-        """Raise if it has failed."""
+        """Raise if it has failed. Not every release of nats-py calls us back for all ways to lose a connection."""
         if self.failure is not None:
             raise type(self.failure)(*self.failure.args)
+        if self._is_open and self._client.is_closed:
+            raise EngineError(LOST)
 
     def end(self, goodbye: tuple[str, bytes] | None = None) -> None:
         """Send this as the last, and close it. Its thread ends with it, unless a name is just being looked up."""
@@ -269,6 +273,7 @@ class Connection:
             raise self._loop.error or _why(error) from None
         version = client.connected_server_version
         self.version, self.max_payload = (version.major, version.minor), client.max_payload
+        self._is_open = True
 
     async def _request(self, subject: str, content: bytes, headers: dict[str, str] | None, seconds: float) -> bytes:
         try:
@@ -289,17 +294,21 @@ class Connection:
     async def _note_error(self, error: Exception) -> None:
         if "permissions violation" in str(error).lower():
             self.fail(_why(error))
+        elif self._is_open and isinstance(error, UnexpectedEOF | StaleConnectionError | OSError):
+            self.fail(EngineError(LOST))
 
     async def _note_closed(self) -> None:
         last = self._client.last_error
-        self.fail(EngineError("the connection was lost") if last is None else _why(last))
+        self.fail(EngineError(LOST) if last is None else _why(last))
 
     # -- between the two ---------------------------------------------------------------------------------------------
 
     def _wait_for(self, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-        if self.failure is not None:
-            work.close()
+        try:
             self.check()
+        except EngineError:
+            work.close()
+            raise
         running = self._unless_broken(work)
         try:
             future = asyncio.run_coroutine_threadsafe(running, self._loop)

@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -482,7 +484,9 @@ def test_a_stopped_server_is_away(own: Callable[..., NatsServer], engines: Engin
     assert contents(engine.read(None, 10)) in ([], [b"a"])
 
 
-def test_a_dead_server_is_away(own: Callable[..., NatsServer], engines: Engines) -> None:
+def test_a_dead_server_is_away(
+    own: Callable[..., NatsServer], engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
     server = own()
     engine = engines(server.url)
     opened(engine)
@@ -494,6 +498,7 @@ def test_a_dead_server_is_away(own: Callable[..., NatsServer], engines: Engines)
             act()
     with pytest.raises(EngineError, match="refused"):
         opened(engine)
+    assert not caplog.records, "what the engine's user logs is enough"
 
 
 def test_of_several_servers_one_is_enough(server: NatsServer, engines: Engines, free_port: int) -> None:
@@ -725,6 +730,19 @@ def test_closing_does_not_wait_for_a_stopped_server(own: Callable[..., NatsServe
     assert not [thread for thread in threading.enumerate() if thread.name == "lru_cache-nats"]
     with pytest.raises(EngineError, match="not connected"):
         engine.read(None, 10)
+
+
+def test_a_process_that_does_not_close_it_exits(server: NatsServer) -> None:
+    code = f"""
+import time
+from lru_cache.engines.options import JetStream
+engine = JetStream({server.url!r}).engine({CLUSTER!r}, lambda *_: None)
+engine.connect(time.monotonic() + {PATIENCE})
+assert engine.read(None, 10) == []
+print("at its end")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "at its end\n", "")
 
 
 def in_child(act: Callable[[], None]) -> int:
