@@ -17,14 +17,22 @@ JetStream has neither a script that could guard an append nor a chain, so both a
   valid. But what was appended before the first record that is left may have later timestamps than that one. So where
   something was trimmed, `Standing.first` is said to be `CLOCKS_MS` later than it is: servers that take over from each
   other must have clocks which differ by no more.
-- An append is guarded by what is cheap: that the stream is the one, and that the number it got is higher than that of
-  what was read last. Who asked the server to compare the last number with theirs would be refused whenever somebody
+- An append is guarded by what is cheap: what was read last has the chain that this connection knows, the stream is the
+  one, and the number it got is higher than that of what was read last; who has read nothing asks for the log's
+  beginning. Who asked the server to compare the last number with theirs would be refused whenever somebody
   else was quicker. What gets through is found by who reads on, as behind any engine without a guard.
 - The header against duplicates is not used: a record that is given back has the bytes that it had.
 
 Records come by themselves, as many as there is room for: the server is asked for so many, and for more when half were
 read. `read` waits only for what the log was said to have: what was appended here, or was there when we connected or
 looked. A connection that has skipped a record, or whose consumer is gone, has failed.
+
+What a user must be allowed to publish, beside subscribing to `_INBOX.>`; STREAM is the stream's name, and who has not
+the second line needs somebody else to make the stream:
+
+    STREAM $JS.API.STREAM.INFO.STREAM $JS.API.STREAM.MSG.GET.STREAM
+    $JS.API.STREAM.CREATE.STREAM
+    $JS.API.CONSUMER.CREATE.STREAM.* $JS.API.CONSUMER.MSG.NEXT.STREAM.* $JS.API.CONSUMER.DELETE.STREAM.*
 
 This file must not know what stands in a record, nor how nats-py and its event loop are run.
 """
@@ -40,11 +48,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from hashlib import blake2b
 from struct import Struct
 from threading import Condition
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
 
@@ -70,6 +78,8 @@ DENYING = {10023, 10028, 10039, 10047, 10076, 10077}  # no resources, not enable
 
 LATEST_SECONDS = 5.0  # beyond that its answer is late
 LONG_REPLY_WORDS = 11  # of the reply subject of a record, where it names a domain and an account
+
+Result = TypeVar("Result")
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _CHAIN = Struct(">QQ16s")
@@ -146,6 +156,23 @@ class _Consumer:
         self.asked_at = 0.0
 
 
+Act = Callable[..., Result]
+
+
+def _is_last(act: Act[Result]) -> Act[Result]:
+    """What fails is the last that is done over a connection."""
+
+    @wraps(act)
+    def acted(self: "JetStreamEngine", *arguments: Any) -> Result:
+        try:
+            return act(self, *arguments)
+        except EngineError:
+            self.close()
+            raise
+
+    return acted
+
+
 class JetStreamEngine:
     """See the contract. `on_records` is called, by another thread, when there is something to read again."""
 
@@ -184,8 +211,10 @@ class JetStreamEngine:
                 self.close()
         raise error
 
+    @_is_last
     def find(self, tail: Iterable[tuple[Place, bytes]]) -> Place | None:
         """Where one is, all before it are, or they are trimmed: so a few questions are enough."""
+        self._connected()
         state = self._state
         places = [(place, chain) for place, chain in tail if len(chain) == _CHAIN.size and place[1] <= state.last]
         if not places:
@@ -199,18 +228,22 @@ class JetStreamEngine:
         self._known = place[1], chain
         return place
 
+    @_is_last
     def append(self, content: bytes, place: Place | None, chain: bytes) -> Place:
         """Also refused, though it was put there, if it got no higher number than what was read last."""
         connection = self._connected()
-        if place is None and chain and chain != self._state.before(self._state.start):
-            raise ForkedError(f"{self.name} has another first record than it had")
+        if place is None:
+            self._state = self._info(connection)
+            self._check_beginning(chain)
+        elif place[1] == self._known[0] and chain != self._known[1]:
+            raise ForkedError(f"{self.name} has another record there")
         try:
             answer = connection.request(self.name, content, {"Nats-Expected-Stream": self.name})
         except UnansweredError:
             self._info(connection)  # which says why
             raise EngineError(f"{self.name} takes no records") from None
         number = int(self._checked(answer)["seq"])
-        if number < self._state.start or (place is not None and number <= place[1]):
+        if number <= (self._state.start - 1 if place is None else place[1]):
             raise ForkedError(f"{self.name} has lost its end: its next record is number {number}")
         self._wanted = max(self._wanted, number)
         message = self._came(number) or self._message(connection, number)
@@ -218,6 +251,7 @@ class JetStreamEngine:
             raise ForkedError(f"{self.name} has lost a record at once")
         return message.place
 
+    @_is_last
     def read(self, after: Place | None, limit: int) -> list[Record]:
         """What came, and all that the log was said to have."""
         connection = self._connected()
@@ -238,23 +272,26 @@ class JetStreamEngine:
                     raise EngineError(f"{self.name} does not deliver what it has")
                 connection.check()
 
+    @_is_last
     def look(self, place: Place | None, chain: bytes) -> int:
         """One question, and a second one where others have appended since."""
         connection = self._connected()
-        created, start = self._state.created, self._state.start
         state = self._state = self._info(connection)
         self._wanted = max(self._wanted, state.end)
-        if state.created != created:
-            raise ForkedError(f"{self.name} is another stream than it was")
         if place is None:
-            if state.start != start and chain:
-                raise ForkedError(f"{self.name} was trimmed before it was read")
+            self._check_beginning(chain)
         elif state.start > place[1] and state.last > place[1]:
             if state.start > self._reached() + 1:
                 raise ForkedError(f"{self.name} was trimmed beyond what was read")
         elif not self._is_there(place, chain):
             raise ForkedError(f"{self.name} has not what was read last")
         return state.ms
+
+    def _check_beginning(self, chain: bytes) -> None:
+        """Whether who has read nothing has missed nothing."""
+        state = self._state
+        if chain != state.before(state.start) if state.start > 1 else chain and state.last == 0:
+            raise ForkedError(f"{self.name} has not the beginning that it had")
 
     def close(self) -> None:
         """Let the server forget our consumer, and close the connection."""
@@ -315,7 +352,7 @@ class JetStreamEngine:
                 break
             state = self._state = self._info(connection)  # it was trimmed meanwhile
         self._wanted = state.end
-        return Standing(state.before(1), first, state.ms)
+        return Standing(b"" if first is None else state.before(1), first, state.ms)
 
     def _first(self, connection: Connection, state: _State) -> Record | None:
         """The first record that is left; or what stands for the next, where there were others."""
@@ -534,6 +571,8 @@ class JetStreamEngine:
             with self._changed:
                 consumer.asked = 0
                 self._ask(connection, consumer)
+        elif "consumer deleted" in words.lower():  # as all of a stream's are when that is
+            connection.fail(ForkedError(f"{self.name} is no longer the stream that it was"))
         else:
             connection.fail(EngineError(f"it delivers no more: {status} {words}"[:200]))
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import trustme
 
+from lru_cache.engines import jetstream
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError
 from lru_cache.engines.jetstream import CLOCKS_MS, JetStreamEngine, stream_name
 from lru_cache.engines.nats_connection import Connection
@@ -109,7 +111,7 @@ def contents(records: list[Record]) -> list[bytes]:
 def test_an_empty_log_has_no_first_record(server: NatsServer, engines: Engines) -> None:
     engine = engines(server.url)
     standing = opened(engine)
-    assert standing.first is None
+    assert (standing.token, standing.first) == (b"", None)
     assert abs(standing.engine_ms - time.time() * 1000) < PATIENCE * 1000
     assert engine.read(None, 10) == []
 
@@ -118,8 +120,9 @@ def test_what_is_appended_is_read_in_its_order_each_with_the_chain_of_the_one_be
     server: NatsServer, engines: Engines
 ) -> None:
     engine = engines(server.url)
-    standing = opened(engine)
+    opened(engine)
     places = append(engine, b"a", b"b", b"c")
+    standing = opened(engine)
     records = engine.read(None, 10)
     assert contents(records) == [b"a", b"b", b"c"]
     assert [record.place for record in records] == places == sorted(places)
@@ -276,11 +279,12 @@ def test_the_newest_place_that_the_log_has_is_found(server: NatsServer, engines:
 
 def test_a_stream_that_was_deleted_is_another_log(server: NatsServer, engines: Engines) -> None:
     engine, other = engines(server.url), engines(server.url)
-    token = opened(engine).token
+    opened(engine)
     append(engine, b"a", b"b")
+    token = opened(engine).token
     records = engine.read(None, 10)
     ask(server, f"STREAM.DELETE.{NAME}")
-    with pytest.raises(EngineError):
+    with pytest.raises(ForkedError):
         engine.append(b"c", records[-1].place, records[-1].chain)
     opened(other)
     append(other, b"c", b"d", b"e")
@@ -299,6 +303,51 @@ def test_an_append_to_a_log_that_has_lost_its_end_is_refused(server: NatsServer,
     opened(engine)
     with pytest.raises(ForkedError):
         engine.append(b"c", records[-1].place, records[-1].chain)
+
+
+def test_an_append_with_another_chain_than_was_read_is_refused(server: NatsServer, engines: Engines) -> None:
+    engine = engines(server.url)
+    opened(engine)
+    append(engine, b"a", b"b")
+    records = engine.read(None, 10)
+    with pytest.raises(ForkedError):
+        engine.append(b"c", records[1].place, records[0].chain)
+    opened(engine)
+    assert contents(engine.read(None, 10)) == [b"a", b"b"]
+
+
+def test_who_has_read_nothing_does_not_append_to_a_log_whose_beginning_is_gone(
+    server: NatsServer, engines: Engines
+) -> None:
+    engine, writer = engines(server.url), engines(server.url)
+    opened(engine)
+    opened(writer)
+    append(writer, b"a", b"b")
+    ask(server, f"STREAM.PURGE.{NAME}", {"keep": 1})
+    with pytest.raises(ForkedError):
+        engine.append(b"c", None, b"")
+    standing = opened(engine)
+    assert standing.first is not None
+    engine.append(b"c", None, standing.first.before)
+    assert contents(engine.read(None, 10)) == [b"b", b"c"]
+
+
+@pytest.mark.parametrize("act", ["append", "read", "look", "find"])
+def test_after_a_failure_there_is_no_connection(server: NatsServer, engines: Engines, act: str) -> None:
+    engine = engines(server.url)
+    opened(engine)
+    append(engine, b"a")
+    (record,) = engine.read(None, 10)
+    with pytest.raises(ForkedError):
+        engine.look(record.place, b"another chain")
+    acts: dict[str, Callable[[], object]] = {
+        "append": lambda: engine.append(b"b", record.place, record.chain),
+        "read": lambda: engine.read(record.place, 1),
+        "look": lambda: engine.look(record.place, record.chain),
+        "find": lambda: engine.find(tail([record])),
+    }
+    with pytest.raises(EngineError, match="not connected"):
+        acts[act]()
 
 
 def test_looking_finds_that_the_log_is_another(server: NatsServer, engines: Engines) -> None:
@@ -327,7 +376,7 @@ def test_after_a_purge_who_had_read_all_reads_on(server: NatsServer, engines: En
     assert standing.first is not None
     assert standing.first.number == 3
     assert engine.find(tail(records)) == records[-1].place
-    append(writer, b"c")
+    append(writer, b"c", at=records[-1])
     (read,) = engine.read(records[-1].place, 10)
     assert (read.content, read.before) == (b"c", records[-1].chain)
 
@@ -342,7 +391,8 @@ def test_after_a_purge_who_had_not_read_all_begins_anew(server: NatsServer, engi
     ask(server, f"STREAM.PURGE.{NAME}")
     standing = opened(engine)
     assert engine.find(tail(records)) is None
-    append(writer, b"c")
+    opened(writer)
+    writer.append(b"c", None, standing.first.before if standing.first is not None else b"")
     (read,) = engine.read(None, 10)
     assert standing.first is not None
     assert read.before == standing.first.before
@@ -370,14 +420,14 @@ def test_a_trimmed_log_begins_later_than_what_it_has_left(server: NatsServer, en
     opened(engine)
     append(engine, b"a")
     records = engine.read(None, 10)
-    append(engine, b"b", b"c", b"d")
+    append(engine, b"b", b"c", b"d", at=records[-1])
     left = engine.read(records[-1].place, 10)
     assert contents(left) == [b"b", b"c", b"d"], "they had come already"
     standing = opened(engine)
     assert standing.first is not None
     assert standing.first.number == 3
     assert standing.first[1:] == (3, standing.first.before, left[1].chain, b"c")
-    assert 0 <= standing.first.place[0] - left[1].place[0] <= CLOCKS_MS
+    assert standing.first.place[0] == min(left[1].place[0] + CLOCKS_MS, standing.engine_ms)
     assert engine.find(tail(records)) is None
     (first, second) = engine.read(None, 10)
     assert first.place == left[1].place
@@ -393,9 +443,10 @@ def test_a_reader_that_is_too_slow_sees_a_chain_that_does_not_follow(server: Nat
     records = engine.read(None, 10)
     engine.close()
     opened(engine)
-    append(writer, b"b", b"c", b"d")
+    append(writer, b"b", b"c", b"d", at=records[-1])
     with pytest.raises(ForkedError, match="trimmed"):
         engine.look(records[-1].place, records[-1].chain)
+    opened(engine)
     read = engine.read(records[-1].place, 10)
     assert contents(read) == [b"c", b"d"]
     assert read[0].before != records[-1].chain
@@ -444,6 +495,7 @@ def test_a_server_with_an_older_copy_has_what_that_had(own: Callable[..., NatsSe
     opened(engine)
     with pytest.raises(ForkedError):
         engine.look(records[-1].place, records[-1].chain)
+    opened(engine)
     assert engine.find(tail(records)) == records[1].place
     read = engine.read(records[1].place, 10)
     assert contents(read) == [b"c", b"x", b"y", b"z"]
@@ -540,14 +592,12 @@ authorization {{
 }}
 """
 NEEDED = [
-    NAME,
-    f"$JS.API.STREAM.INFO.{NAME}",
-    f"$JS.API.STREAM.CREATE.{NAME}",  # unless somebody else makes the stream
-    f"$JS.API.STREAM.MSG.GET.{NAME}",
-    f"$JS.API.CONSUMER.CREATE.{NAME}.*",
-    f"$JS.API.CONSUMER.MSG.NEXT.{NAME}.*",
-    f"$JS.API.CONSUMER.DELETE.{NAME}.*",
+    NAME if subject == "STREAM" else re.sub(r"(?<=\.)STREAM(?=$|\.\*)", NAME, subject)
+    for line in (jetstream.__doc__ or "").splitlines()
+    if line.startswith("    ")
+    for subject in line.split()
 ]
+"""What is documented."""
 
 
 def use(engine: JetStreamEngine) -> None:
