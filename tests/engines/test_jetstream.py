@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import trustme
+from nats.aio.msg import Msg
 
 from lru_cache.engines import jetstream
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError
@@ -700,6 +701,50 @@ def test_a_clock_that_is_far_off_is_refused(
     monkeypatch.setattr("lru_cache.engines.jetstream.time.time", lambda: real() + 90)
     with pytest.raises(DeniedError, match=r"its clock is (89|90) seconds behind this machine's"):
         opened(engines(server.url))
+
+
+def deliver(engine: JetStreamEngine, words: str) -> None:
+    """Give it a record with a reply subject that ends in these words: from others the server takes none of those."""
+    connection, consumer = engine._connection, engine._consumer
+    assert connection is not None
+    assert consumer is not None
+
+    async def take() -> None:
+        client: Any = None
+        engine._received(connection, consumer, Msg(client, consumer.inbox, f"$JS.ACK.{words}", b"made up"))
+
+    connection.later(take)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("s.c.1.4.3.1700000000000000000.0", id="one was skipped"),
+        pytest.param("s.c.1.2.1.1700000000000000000.0", id="it came twice"),
+        pytest.param("s.c.1.1.2.1700000000000000000.0", id="one that was before"),
+        pytest.param("s.c.1.two.2.1700000000000000000.0", id="no number"),
+        pytest.param("s.c", id="cut"),
+    ],
+)
+def test_a_delivery_that_does_not_follow_is_the_last(server: NatsServer, engines: Engines, words: str) -> None:
+    engine = engines(server.url)
+    opened(engine)
+    append(engine, b"a")
+    (record,) = engine.read(None, 10)
+    deliver(engine, words)
+    eventually(lambda: engine._connection is None or engine._connection.failure is not None)
+    with pytest.raises(EngineError):
+        engine.read(record.place, 10)
+
+
+def test_what_an_account_and_a_domain_add_to_a_delivery_is_passed_over(server: NatsServer, engines: Engines) -> None:
+    engine = engines(server.url)
+    opened(engine)
+    append(engine, b"a")
+    (record,) = engine.read(None, 10)
+    deliver(engine, "domain.hash.s.c.1.2.2.1700000000000000000.0.random")
+    eventually(lambda: engine._consumer is not None and engine._consumer.waiting)
+    assert [found.place for found in engine.read(record.place, 10)] == [(1_700_000_000_000, 2)]
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------------
