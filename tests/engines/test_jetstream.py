@@ -202,17 +202,34 @@ def test_what_another_appends_wakes_the_reader(server: NatsServer, engines: Engi
     assert contents(reader.read(None, 10)) == [b"a"]
 
 
-def test_a_read_has_all_that_was_there_when_one_looked(server: NatsServer, engines: Engines) -> None:
+def test_a_read_waits_for_what_was_there_when_one_looked(
+    server: NatsServer, engines: Engines, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader, writer = engines(server.url), engines(server.url)
     opened(reader)
     opened(writer)
     assert reader.read(None, 10) == []
-    for number in range(20):
-        append(writer, b"%d" % number)
-        reader.look(None, b"")
-        assert contents(reader.read(None, 1)) == [b"0"]
-        reader.close()
-        opened(reader)
+    held: list[Any] = []
+    asked = threading.Event()
+    take, has_all = reader._received_record, reader._has_all
+
+    def note(consumer: Any) -> bool:
+        asked.set()
+        return has_all(consumer)
+
+    async def let_go() -> None:
+        take(*held[0])
+
+    monkeypatch.setattr(reader, "_received_record", lambda *arguments: held.append(arguments))
+    monkeypatch.setattr(reader, "_has_all", note)
+    append(writer, b"a")
+    reader.look(None, b"")
+    eventually(lambda: held)
+    reading = start(reader.read, None, 10)
+    assert asked.wait(PATIENCE)
+    assert reader._connection is not None
+    reader._connection.later(let_go)
+    assert contents(reading.result()) == [b"a"]
 
 
 def test_a_read_has_what_was_appended_here(server: NatsServer, engines: Engines) -> None:
