@@ -25,6 +25,7 @@ from lru_cache.replication.log_records import (
     NEWS_BYTES,
     RECORD_BYTES,
     SEAL_BYTES,
+    Handover,
     Name,
     News,
     Place,
@@ -109,6 +110,7 @@ class LogEnd:
         tail_seconds: float = TAIL_SECONDS,
         tail_bytes: int = TAIL_BYTES,
         value_bytes: int = VALUE_BYTES,
+        handover: Handover | None = None,
     ) -> None:
         self.counts = LogCounts()
         self.place: Place | None = None  # of the record that was read last; None: of this log none was
@@ -125,6 +127,7 @@ class LogEnd:
         self._value_bytes = value_bytes  # longer values are told as invalidations; all are, if it is negative
         self._engine_ms, self._engine_at = 0, now  # what the engine's clock said, and when
         self._base = 0  # what was appended up to then and not read was lost: nothing older is believed
+        self._taken_ms = 0  # what was appended up to then another has read, and we have it
         self._order = Order()
         self._breaks: deque[_Break] = deque()
         # The last of what was read of this log, in its order.
@@ -146,7 +149,9 @@ class LogEnd:
         self._waiting: _Waiting | None = None
         self._is_restoring = False  # what was last given to be appended was read here before
         self._acknowledged: Place | None = None  # where the engine has put that, until we have read so far
-        replica.log_up(link, value_bytes, now)
+        if handover is not None:
+            self._take_over(handover)
+        replica.log_up(link, value_bytes, {} if handover is None else handover.has, now)
 
     # -- what the driver tells ---------------------------------------------------------------------------------------
 
@@ -170,6 +175,10 @@ class LogEnd:
                 self._replica.lost(self._base, now)
             self._breaks.append(_Break(standing.engine_ms, self._base))
             self._begin(first)
+        elif not self._breaks:  # it was taken over, from somebody who may not know of the last break
+            self._breaks.append(_Break(standing.engine_ms, self._taken_ms))
+            if common != self.place:
+                self._break(first, common, token == standing.token, now)
         elif self.place is None:  # nothing was read so far, so of a log that has its beginning nothing is missed
             if first is not None and first.number > 1:
                 self._lose(first.place[0], now)
@@ -230,6 +239,25 @@ class LogEnd:
         """The replica is about to be another node. It may be opened again when it is."""
         self.away()
         self._replica.link_down(self._link)
+
+    # -- from one end to another -------------------------------------------------------------------------------------
+
+    def handover(self) -> Handover | None:
+        """What a neighbour needs to go on here in our place, once it has all that we have heard of. None: not now."""
+        if not self.is_live or self.place is None or self._own_missing or self._missing or self._back_to is not None:
+            return None
+        if self._order.has_gaps:  # what is behind one was merged, and no `seen` says so
+            return None
+        replica = self._replica
+        heard = {**replica.heard, replica.node: replica.told_time()}
+        return Handover(self.token or b"", self.place, self.chain, self._base, replica.log_has(), heard)
+
+    def _take_over(self, handover: Handover) -> None:
+        """All up to that place is known here, but was not read: it cannot be given back."""
+        self.token, self.place, self.chain = handover.token, handover.place, handover.chain
+        self._base = handover.base
+        self._taken_ms = self._pruned_ms = handover.place[0]
+        self._tail.append(_Read(handover.place, handover.chain))
 
     # -- what it says of itself --------------------------------------------------------------------------------------
 
@@ -315,7 +343,7 @@ class LogEnd:
         self._since = 1
         self._pending.clear()
         self._waiting = None
-        self._replica.log_up(self._link, self._value_bytes, now)
+        self._replica.log_up(self._link, self._value_bytes, {}, now)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -376,7 +404,7 @@ class LogEnd:
     def _take_news(self, news: News, appended: int, now: float) -> bool:
         """False if it is refused. Then what it had is missing until its publisher has told it anew."""
         is_own = news.publisher == self._publisher
-        is_whole = self._order.is_whole(news, self._base)
+        is_whole = self._order.is_whole(news, max(self._base, self._taken_ms))
         if is_own:
             self._prev = appended
             is_whole = is_whole and news.serial >= self._since  # of what is told anew the log is not known to have any

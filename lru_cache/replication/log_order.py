@@ -44,6 +44,11 @@ class Order:
     def __init__(self) -> None:
         self._publishers: OrderedDict[bytes, _Publisher] = OrderedDict()
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether anything is behind one."""
+        return any(publisher.beyond for publisher in self._publishers.values())
+
     def is_whole(self, news: News, base: int) -> bool:
         """Whether all that its publisher has told up to this record is known, or no longer matters.
 

@@ -43,6 +43,17 @@ class Standing(NamedTuple):
     engine_ms: int
 
 
+class Handover(NamedTuple):
+    """What somebody who has all that a node has heard of needs to read on in its place."""
+
+    token: bytes
+    place: Place  # of the record that was read last
+    chain: bytes
+    base: int  # up to when records may have been missed
+    has: dict[bytes, int]  # what the log has of each node
+    heard: dict[bytes, int]  # and what there was: up to which times it must be known of each
+
+
 class Seal(Protocol):
     """What shows that a member of the cluster has made a record, for this log."""
 

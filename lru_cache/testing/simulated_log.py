@@ -16,7 +16,7 @@ from typing import Any
 
 from lru_cache.errors import ProtocolError
 from lru_cache.replication.log_end import LogEnd
-from lru_cache.replication.log_records import News, Place, Record, Standing, decode_record, name_of
+from lru_cache.replication.log_records import Handover, News, Place, Record, Standing, decode_record, name_of
 from lru_cache.testing.core import Core
 from lru_cache.testing.invariants import Invariants
 from lru_cache.testing.manual_clock import ManualClock
@@ -209,6 +209,9 @@ class LogSimulation(Simulation):
         self.wrote_records = self.lost_answers = 0
         self.faults = self.trims = 0  # of engines; logs that fail after they were trimmed may lack all that was read
         self.excuses = 0  # that records were trimmed which somebody had not read
+        self.handed: dict[
+            str, list[tuple[str, Handover]]
+        ] = {}  # machine -> what it was told to go on with, newest first
         self.ended = Counter[str]()  # what ends of machines that are gone have counted
         super().__init__(seed, steps, mix, trace, profile or "log", whole_cache, slowly, core)
         names = sorted(set(self.engines.logs.values()))
@@ -234,6 +237,7 @@ class LogSimulation(Simulation):
     def machine(self, name: str, incarnation: int) -> Node:
         node = super().machine(name, incarnation)
         self.at.pop(name, None)
+        self.handed.pop(name, None)
         old = self.ends.pop(name, None)
         if old is not None:
             self.note_end(old)
@@ -341,6 +345,54 @@ class LogSimulation(Simulation):
             records = log.records[-self.chance.randint(1, 3) :]
             if not node.take(lambda: end.read(records, log.ms(), node.now, False)):
                 self.part(node)
+
+    # -- from one machine to another ---------------------------------------------------------------------------------
+
+    def act_tell_place(self, node: Node) -> None:
+        """A gateway tells its neighbours how to go on in its place. They may have that before what it stands for."""
+        self.act_fetch(node)
+        end = self.ends.get(node.name)
+        handover = None if end is None else end.handover()
+        if handover is None:
+            return
+        for edge in self.up:
+            if node.name in edge:
+                other = edge[0] if edge[1] == node.name else edge[1]
+                told = (self.engines.logs[node.name], handover)
+                self.handed[other] = [told, *self.handed.get(other, [])][:2]
+
+    def act_take_over(self, node: Node) -> None:
+        """A gateway is one no more, or dies, and a neighbour without a log takes its place."""
+        handed = self.handed.get(node.name, [])
+        if node.name in self.engines.logs or not handed or node.replica.is_redating():
+            return
+        name = handed[0][0]
+        others = [each for edge in self.up if node.name in edge for each in edge if each != node.name]
+        givers = [each for each in others if self.engines.logs.get(each) == name]
+        if not givers:
+            return
+        known = [handover for _, handover in handed if node.replica.knows_all_of(handover.heard)]
+        if not known and self.chance.random() < 0.8:
+            return
+        giver = self.nodes[givers[0]]
+        del self.engines.logs[giver.name]
+        if self.chance.random() < 0.5:
+            self.act_crash(giver)
+        else:
+            self.part(giver)
+            end = self.ends.pop(giver.name)
+            end.part()
+            self.note_end(end)
+        self.engines.logs[node.name] = name
+        node.clock.__class__ = EngineClock
+        self.ends[node.name] = LogEnd(
+            node.replica, LOG, node.now, None, self.engines.tail_seconds, handover=known[0] if known else None
+        )
+        can_lose = self.setting.mix["failover"] or self.setting.mix["wipe"]  # what was taken over cannot be given back
+        if can_lose or not known or not self.logs[name].has(known[0].place, known[0].chain):
+            self.excuses += 1
+        self.tally.takeovers += 1
+        self.say(f"{node.name} takes over {name} from {giver.name}, {'knowing' if known else 'not knowing'} all of it")
 
     # -- what engines do ---------------------------------------------------------------------------------------------
 
@@ -574,6 +626,23 @@ def _clocks(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
+def _handover(simulation: LogSimulation) -> None:
+    """Gateways that change, on logs that forget at once and lose their ends."""
+    _large(simulation, 4)
+    setting, engines, chance = simulation.setting, simulation.engines, simulation.chance
+    setting.names = names = [f"n{i}" for i in range(chance.choice([4, 5]))]
+    engines.logs = dict.fromkeys(names[:2], "A")
+    setting.edges = [(one, other) for i, one in enumerate(names[1:], 1) for other in names[i + 1 :]]
+    setting.sizes = dict.fromkeys(names, LARGE)
+    engines.tail_seconds = chance.choice([LONG_TAIL_SECONDS, 0.3, 0.05])
+    engines.joins_at_once = True
+    setting.mix = {
+        "set": 4, "invalidate": 1.5, "append": 20, "fetch": 25, "trim": chance.choice([0, 1]), "engine_down": 0.7,
+        "failover": chance.choice([0, 1]), "wipe": chance.choice([0, 0.5]), "link": 6, "pump": 25, "deliver": 40,
+        "check": 1, "tell_place": 12, "take_over": 10, "crash": chance.choice([0, 0.3]), "wait": 0.3,
+    }  # fmt: skip
+
+
 def _large(simulation: LogSimulation, keys: int) -> None:
     """Machines that forget nothing by themselves, so whatever is missing was lost on its way."""
     setting = simulation.setting
@@ -618,6 +687,7 @@ LOG_PROFILES: dict[str, Callable[[LogSimulation], None]] = {
     "log-trims": _trims,
     "log-clocks": _clocks,
     "log-late": _late,
+    "log-handover": _handover,
     "log-clean": _clean,
 }
 """Clusters with logs, made for one kind of trouble each."""

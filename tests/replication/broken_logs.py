@@ -161,6 +161,7 @@ BROKEN_LOGS: dict[str, Callable[[], list[Patch]]] = {
     "acknowledgements-told": lambda: [(LogNeighbour, "_seen_changed", Believer._seen_changed)],
     "heartbeats-told": lambda: [(LogNeighbour, "_has_seen_for", Believer._has_seen_for)],
     "trimmed-not-restored": trimmed_not_restored,
+    "taken-over-unseen": lambda: [(LogNeighbour, "knows_all_of", lambda self, heard: True)],
 }
 
 

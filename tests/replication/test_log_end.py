@@ -362,6 +362,75 @@ def test_what_is_given_back_waits_until_the_engine_s_clock_is_where_it_was(world
     assert one.turn() == lost.content
 
 
+class Follower(Member):
+    """A node that was on no log, and had all from one that was."""
+
+    def __init__(self, world: World, name: bytes, giver: Member) -> None:
+        super().__init__(world, name, world.build, opens=False)
+        handover = giver.end.handover()
+        assert handover is not None
+        self.replica.link_down("log")
+        self.end = LogEnd(self.replica, "log", self.now, handover=handover)
+        self.open()
+
+
+def test_who_takes_over_drops_nothing_and_tells_nothing_twice(world: World) -> None:
+    writer, giver = world.member(b"w"), world.member(b"g")
+    writer.put(KEY, "mine", life=900.0)
+    world.settle(writer, giver)
+    world.clock.advance(60.0)
+    for member in (writer, giver):
+        member.now = world.now
+    writer.put("other", "mine", life=900.0)
+    world.settle(writer, giver)
+    world.log.trim(len(world.log.records) - 1)
+    before = len(world.log.records)
+    taker = Follower(world, b"t", giver)
+    world.settle(writer, taker)
+    assert len(world.log.records) == before
+    assert writer.held(KEY) is not None
+    assert taker.end.counts.lost == writer.end.counts.lost == 0
+    writer.put("new", "mine")
+    world.settle(writer, taker)
+    assert taker.held("new") is not None
+
+
+def test_who_takes_over_and_finds_another_log_says_what_it_cannot_give_back(world: World) -> None:
+    writer, giver, behind = world.member(b"w"), world.member(b"g"), world.member(b"b")
+    world.settle(writer, giver, behind)
+    writer.put(KEY, "mine")
+    world.settle(writer, giver)
+    handover = giver.end.handover()
+    assert handover is not None
+    taker = Follower(world, b"t", giver)
+    world.log.wipe()
+    taker.read()
+    world.clock.advance(3.0)  # by then it is its turn
+    world.settle(taker)
+    (found,) = [decode_record(record.content) for record in world.log.records]
+    assert isinstance(found, Return)
+    assert found.back_to == handover.place[0]
+    world.settle(taker, behind)
+    assert behind.end.counts.lost == 1
+
+
+def test_nothing_is_handed_over_while_there_is_a_gap_or_something_to_give_back(world: World) -> None:
+    writer, giver = world.member(b"w"), world.member(b"g")
+    writer.put(KEY, "mine")
+    world.settle(writer, giver)
+    assert giver.end.handover() is not None
+    world.log.truncate(1)
+    giver.read()
+    assert giver.end.handover() is None  # what is missing now
+    world.clock.advance(3.0)  # by then it is its turn
+    world.settle(giver)
+    assert giver.end.handover() is not None
+    news = News(b"x" * 8, 5, 1, 1, world.log.ms(), [])
+    world.log.append(encode_record(news))
+    giver.read()
+    assert giver.end.handover() is None  # what the serials before the fifth have said
+
+
 def test_the_tail_is_bounded(world: World) -> None:
     reader = world.member(b"r", tail_bytes=10_000)
     body = b"\x93\x03\xc2\x90"

@@ -29,6 +29,7 @@ CAUGHT_WITHIN: dict[str, tuple[int, str]] = {
     "acknowledgements-told": (50, "log-silent"),
     "heartbeats-told": (10, "log"),
     "trimmed-not-restored": (400, "log-trims"),
+    "taken-over-unseen": (60, "log-handover"),
 }
 
 # Seeds that once failed, each with what it showed.

@@ -41,12 +41,12 @@ class LogNeighbour(Believer):
         super().__init__(node, store, now, wall, limits)
         self._log: Neighbour | None = None
 
-    def log_up(self, link: Hashable, value_limit: int, now: float) -> None:
-        """There is a log. Who has something in memory by now tells it all."""
+    def log_up(self, link: Hashable, value_limit: int, has: dict[bytes, int], now: float) -> None:
+        """There is a log, which has so much of each node. Who has something in memory by now tells it the rest."""
         assert link not in self.neighbours and not self.is_redating()  # noqa: PT018 - one condition
         log = Neighbour(link, OF_NO_NODE, NO_LIMIT, value_limit, 0.0, OF_NO_NODE, self.limits.outbox)
         log.greeted = log.has_caught_up = True
-        log.seen = {}
+        log.seen = dict(has)
         time = self._write(now).time
         self.neighbours[link] = self._log = log
         self._links = tuple(self.neighbours.values())
@@ -55,6 +55,17 @@ class LogNeighbour(Believer):
             self._begin_resync(log, True)
         else:  # what a finalizer has written meanwhile is newer, and queued
             log.seen[self.origins.node] = log.own_seen = time
+
+    def log_has(self) -> dict[bytes, int]:
+        """Up to which time the log is known to have everything of each node."""
+        log = self._log
+        assert log is not None
+        return dict(log.seen or {})
+
+    def knows_all_of(self, heard: dict[bytes, int]) -> bool:
+        """Whether everything of these nodes, up to these times, is known here."""
+        seen = self.origins.all_seen()
+        return all(time <= seen.get(node, 0) for node, time in heard.items())
 
     def consume(self, body: bytes, appended: int, age: float, with_seen: bool, own: bool, now: float) -> bool:
         """A message of a record that was appended at this millisecond, and made so many seconds ago.
@@ -110,7 +121,8 @@ class LogNeighbour(Believer):
     def lost(self, appended: int, now: float) -> None:
         """Records were missed, appended up to this millisecond: what is held from before is no longer believed.
 
-        Links are told. The log is not, not even when much else is told anew, since others may have missed nothing;
+        Links are told, also those that come up later: of what was missed nothing was heard, so without that they would
+        seem to lack nothing. The log is not, not even when much else is told anew, since others may have missed nothing;
         unless what goes here may have been news that was not told so far.
         """
         log = self._log
@@ -120,6 +132,7 @@ class LogNeighbour(Believer):
         is_told = not (base or raised or self._has_news_for(log))
         upto = (appended << _COUNTER_BITS) + span_of(self.limits.max_clock_skew)
         self._receive_floors(self._announce([FloorRange(0, BUCKETS, upto, {})], {}), log, now)
+        self._forgot_nodes_at = self._write(now).time
         if is_told:
             log.changes_told = self.forgotten.changes
 
