@@ -293,7 +293,9 @@ class LRUCacheDistributed(LRUCache[K, V]):
             return self._diallers(remotes, terms)
         from lru_cache.engines.log_link import LogLink
 
-        self._log_link = LogLink(self._options, self._cluster, self._exchange, self._secrets, self._insecure)
+        self._log_link = LogLink(
+            self._options, self._cluster, self._exchange, self._secrets, self._insecure, self._meeting is not None
+        )
         return [*self._diallers(remotes, terms), self._log_link]
 
     def _diallers(self, remotes: list[Address], terms: Terms) -> "list[Dialling]":

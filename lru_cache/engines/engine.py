@@ -31,6 +31,9 @@ class ForkedError(EngineError):
 class Engine(Protocol):
     """One engine's log. Made without asking for anything."""
 
+    on_records: Callable[[], object] | None
+    """Called, from any thread, when there are records to read, by an engine that notices. Others leave it alone."""
+
     @property
     def pause(self) -> float:
         """Seconds that are to lie between two reads, so that all who read do not take too much of the engine."""

@@ -176,7 +176,7 @@ def _is_last(act: Act[Result]) -> Act[Result]:
 class JetStreamEngine:
     """See the contract. `on_records` is called, by another thread, when there is something to read again."""
 
-    pause = 0.0  # what comes by itself costs the server nothing to read
+    pause = 0.5  # what comes by itself says so
     on_records: Callable[[], None] | None = None
 
     def __init__(self, options: JetStream, cluster: str, refusal: Refusal) -> None:

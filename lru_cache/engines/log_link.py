@@ -20,12 +20,13 @@ from lru_cache.log import logger
 from lru_cache.network.address import is_local, shown
 from lru_cache.network.alarm import Alarm
 from lru_cache.network.exchange import Exchange, LinkFeed
+from lru_cache.network.handing_over import pack
 from lru_cache.network.handshake import Hello
 from lru_cache.network.peer import Peer
 from lru_cache.network.security import RecordSeals
 from lru_cache.replication import Replica
 from lru_cache.replication.log_end import VALUE_BYTES, LogCounts, LogEnd
-from lru_cache.replication.log_records import Place, Record
+from lru_cache.replication.log_records import Handover, Place, Record
 
 T = TypeVar("T")
 
@@ -44,7 +45,8 @@ CONNECTING, CONNECTED, REFUSED, UNREACHABLE = "connecting", "connected", "refuse
 class LogLink:
     """One cache's part in a log: a transport, and a link, for as long as it is started.
 
-    `secrets` seal the records; without one only an engine on this machine is used, unless `insecure`.
+    `secrets` seal the records; without one only an engine on this machine is used, unless `insecure`. `hands_over`: who
+    has dialled us is told how to go on in our place.
     """
 
     dialled = True
@@ -52,7 +54,13 @@ class LogLink:
     half_trip = round_trip = 0.0
 
     def __init__(
-        self, options: Options, cluster: str, exchange: Exchange, secrets: Sequence[bytes], insecure: bool
+        self,
+        options: Options,
+        cluster: str,
+        exchange: Exchange,
+        secrets: Sequence[bytes],
+        insecure: bool,
+        hands_over: bool = False,
     ) -> None:
         self.address = options.shown
         self.peer = Hello(0, cluster, b"", "", ROLE, 0, 0, 0, 0, bool(secrets), b"")
@@ -63,8 +71,11 @@ class LogLink:
         self._latency = options.latency_seconds
         self._feed: LinkFeed = exchange.feed()
         self._seal = RecordSeals(secrets, cluster, options.stream) if secrets else None
+        self._hands_over = hands_over
         self._is_trusted = bool(secrets) or insecure
         self._engine: Engine = options.engine(cluster, self._refusal)
+        self._engine.on_records = self._note_records
+        self._has_records = False
         self._end: LogEnd | None = None
         self._alarm = Alarm()
         self._stopped = False
@@ -138,6 +149,11 @@ class LogLink:
         """Seconds since all that the log had was read, or since this was made."""
         return 0.0 if self._stopped else time.monotonic() - self._caught_up_at
 
+    def _note_records(self) -> None:
+        """The engine has something to read. Before it is read this is taken back, so no word of it is lost."""
+        self._has_records = True
+        self._alarm.ring()
+
     # -- the thread --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -175,7 +191,8 @@ class LogLink:
         def join(replica: Replica, now: float) -> None:
             if self._end is None:
                 value_bytes = VALUE_BYTES if self._options.values else NO_VALUES
-                self._end = LogEnd(replica, self, now, self._seal, value_bytes=value_bytes)
+                handover = self._feed.handover_of(self._options.stream)
+                self._end = LogEnd(replica, self, now, self._seal, value_bytes=value_bytes, handover=handover)
                 self.counts = self._end.counts
 
         self._feed.join_log(self, join)
@@ -213,7 +230,8 @@ class LogLink:
             self._feed.carry_out(now)
             if now >= self._look_at:
                 self._look()
-            if now >= self._read_at:
+            if now >= self._read_at or self._has_records:
+                self._has_records = False
                 self._read()
             self._is_attended = False  # before it is seen what there is to append: who has more from here on rings
             self._append()
@@ -295,6 +313,11 @@ class LogLink:
         asked_at = time.monotonic()
         self._note_clock(self._engine.look(end.place, end.chain), asked_at)
         self._feed.keep_time_by(self._wall)
+        if self._hands_over and self._feed.has_followers:
+            handover = self._take(lambda _: end.handover() or ())
+            body = pack(self._options.stream, handover) if isinstance(handover, Handover) else None
+            if body is not None:
+                self._feed.hand_over(body)
         self._look_at = time.monotonic() + LOOK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - as above
 
     def _take(self, act: Callable[[float], T]) -> T:

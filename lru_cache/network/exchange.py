@@ -25,13 +25,16 @@ from lru_cache.clock import Clock
 from lru_cache.log import logger
 from lru_cache.network.address import host_in
 from lru_cache.network.feed import Linked
+from lru_cache.network.handing_over import HANDOVER, MOST_KEPT, unpack
 from lru_cache.network.handshake import Hello, RefusedError
 from lru_cache.network.peer import Peer
 from lru_cache.network.roll_call import ANSWER, CALL, Call, Introduction, Present, RollCalls
 from lru_cache.replication import NODE_BYTES, Message, Replica, Type, messages, pace, seconds_of
+from lru_cache.replication.log_records import Handover
 
 T = TypeVar("T")
 
+LOCAL_CLUSTER = "local cluster"  # how the link to who listens for it was found
 CALL_AGAIN_SECONDS = 0.05  # after a roll call that was not whole, or did not find enough
 UPKEEP_SECONDS = 2.0  # between heartbeats, which tell every node how far behind it is
 UPKEEP_EARLY_SECONDS = 1.2  # so much earlier if a thread is awake anyway: then a heartbeat goes with a ping
@@ -44,6 +47,7 @@ _SEEN_TOLD, _SEEN_IDLE, _SEEN_NEWS = map(int, pace.Seen)
 _NEWS = frozenset(bytes([each]) for each in (Type.EVENTS, Type.FLOORS))  # second bytes
 _ACKNOWLEDGING = frozenset((Type.SEEN, Type.RESTING))
 _ROLL_CALLS = frozenset(bytes([each]) for each in (CALL, ANSWER))
+_HANDOVER = bytes([HANDOVER])
 _OF_THE_LINK = frozenset(bytes([each]) for each in (Type.PING, Type.PONG))  # which the replica has no part in
 
 
@@ -80,6 +84,7 @@ class Exchange:
         self._feeds: tuple[LinkFeed, ...] = ()
         self._log: Linked | None = None  # that of `_links` which leads to an engine
         self._wall = clock.time  # the wall clock, or what stands for it
+        self._handed: deque[tuple[str, Handover]] = deque(maxlen=MOST_KEPT)  # how to go on with a log, the last first
         self._changed = threading.Condition(lock)  # a link came or went, or a neighbour has told what it has seen
         self._notes: tuple[Callable[[], None], ...] = ()  # to be called likewise
         self._waiters = 0
@@ -416,6 +421,13 @@ class Exchange:
             self._notify_removed(gone)
         return done
 
+    def _hand_over(self, body: bytes) -> None:
+        self._send_urgently([(link, body) for link in self._to_nodes() if not link.dialled])
+
+    def _handover_of(self, stream: str) -> Handover | None:
+        known = [each for name, each in self._handed if name == stream and self._replica.knows_all_of(each.heard)]
+        return known[0] if known else None
+
     def _leave_log(self, log: Linked) -> None:
         with self._lock:
             self._wall = self._clock.time
@@ -627,6 +639,19 @@ class LinkFeed:
         """
         return self._exchange._take_log(self._link, act)
 
+    def hand_over(self, body: bytes) -> None:
+        """Tell those who have dialled us how to go on with the log in our place."""
+        self._exchange._hand_over(body)
+
+    def handover_of(self, stream: str) -> Handover | None:
+        """What was told of a log by who read it before, if we have all that this stands for. Under the lock."""
+        return self._exchange._handover_of(stream)
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody has dialled us."""
+        return any(not link.dialled for link in self._exchange._to_nodes())
+
     def leave_log(self) -> None:
         """There is no log any more."""
         self._exchange._leave_log(self._link)
@@ -679,6 +704,10 @@ class LinkFeed:
             return messages.decode(body)
         if kind in _ROLL_CALLS:
             self._exchange._called(self._link, body)
+            return None
+        if kind == _HANDOVER:
+            if self._link.found == LOCAL_CLUSTER:
+                self._exchange._handed.appendleft(unpack(body))
             return None
         self._came = True
         if kind in _NEWS:

@@ -20,7 +20,7 @@ from lru_cache.errors import ProtocolError
 from lru_cache.log import logger
 from lru_cache.network.address import Address
 from lru_cache.network.client import Dialler, NeedlessError, said
-from lru_cache.network.exchange import Exchange
+from lru_cache.network.exchange import LOCAL_CLUSTER, Exchange
 from lru_cache.network.greeting import Terms
 from lru_cache.network.handshake import RefusedError
 from lru_cache.network.peer import Peer
@@ -64,7 +64,7 @@ class LocalCluster:
         self._longest_pause = min(LONGEST_PAUSE_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
         self._check_seconds = min(LONGEST_CHECK_SECONDS, terms.silence_seconds / CHECKS_IN_A_SILENCE)
         # Never started: this thread uses it.
-        self._dialler = Dialler(Address(path=str(path)), exchange, terms, "local cluster")
+        self._dialler = Dialler(Address(path=str(path)), exchange, terms, LOCAL_CLUSTER)
         self._stopped = False
         self._heard_at = time.monotonic()  # the last that we know of somebody in the post who is alive
         self._holder: object = None  # what was known of who has the post when we last looked

@@ -362,6 +362,32 @@ def test_in_a_local_cluster_one_reads_the_log_for_all(nodes: Nodes, server: Memo
     has(far, "k", 3)
 
 
+def test_who_takes_over_the_log_of_a_local_cluster_drops_nothing(
+    nodes: Nodes, server: MemoryServer, tmp_path: Path
+) -> None:
+    """Also of what is older than the log remembers: it had all of it from who read the log before."""
+    path = str(tmp_path / "app.sock")
+    far = nodes(engine=server.options())
+    leader = nodes(engine=server.options(), local_cluster=path)
+    eventually(lambda: server.connections == 2)
+    follower = nodes(engine=server.options(), local_cluster=path)
+    link(leader, count=2)
+    link(far, follower)
+    far.set("old", 1)
+    has(follower, "old", 1)
+    far.set("new", 1)
+    has(follower, "new", 1)
+    eventually(lambda: follower._exchange._handover_of("default") is not None)
+    eventually(lambda: follower._exchange._handover_of("default").place == server.records[-1].place)
+    server.trim(len(server.records) - 1)
+    leader.close()
+    eventually(lambda: follower._log_link is not None and follower._log_link.is_live)
+    assert (follower.get("old"), far.get("old")) == (1, 1)
+    far.set("new", 2)
+    has(follower, "new", 2)
+    assert follower.stats().log_lost == far.stats().dropped_by_floors == 0
+
+
 # -- its end -----------------------------------------------------------------------------------------------------------
 
 

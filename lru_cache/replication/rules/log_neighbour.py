@@ -121,9 +121,9 @@ class LogNeighbour(Believer):
     def lost(self, appended: int, now: float) -> None:
         """Records were missed, appended up to this millisecond: what is held from before is no longer believed.
 
-        Links are told, also those that come up later: of what was missed nothing was heard, so without that they would
-        seem to lack nothing. The log is not, not even when much else is told anew, since others may have missed nothing;
-        unless what goes here may have been news that was not told so far.
+        Links are told, also those that come up later: of what was missed nothing was heard, so they would seem to lack
+        nothing. The log is not, not even when much else is told anew, since others may have missed nothing; unless what
+        goes here may have been news that was not told so far.
         """
         log = self._log
         assert log is not None
