@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.servers import find_server
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -34,6 +36,18 @@ def test_two_regions_take_about_twenty_lines() -> None:
     """Of code: without the docstring and empty lines."""
     code = (EXAMPLES / "two_regions.py").read_text().split('"""')[2]
     assert len([line for line in code.splitlines() if line]) <= 22
+
+
+def test_two_engines() -> None:
+    find_server("redis")
+    values = [re.findall(r"-[12]: ([a-z ]+)", line) for line in printed_by("two_engines.py")]
+    assert values == [
+        ["hello", "hello", "hello", "hello"],
+        ["good day", "good day", "hello", "hello"],
+        ["good day", "good day", "good day", "good day"],
+        ["good day", "good day", "bonjour", "good day"],
+        ["bonjour", "bonjour", "bonjour", "bonjour"],
+    ]
 
 
 def test_star_of_workers() -> None:

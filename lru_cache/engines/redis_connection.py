@@ -292,7 +292,7 @@ _MEANINGS: dict[str, tuple[type[EngineError], str]] = {
     "MISCONF": (DeniedError, "cannot save to its disk, and refuses writes until it can"),
     "MOVED": (EngineError, _ELSEWHERE),
     "NOAUTH": (DeniedError, "asks for a password: give it in the URL, as redis://user:password@host"),
-    "NOPERM": (DeniedError, "does not permit this user what the cache needs: see the ACL in docs/operations.md"),
+    "NOPERM": (DeniedError, "does not permit this user what the cache needs: see the ACL in docs/engines.md"),
     "NOREPLICAS": (EngineError, "has fewer replicas than it must have to be written to"),
     "OOM": (DeniedError, "has no memory left for the log: raise its maxmemory, or lower retention or records"),
     "READONLY": (EngineError, _REPLICA),
