@@ -80,6 +80,7 @@ class LogLink:
         self._alarm = Alarm()
         self._stopped = False
         self._over_at = inf  # when it ends, whatever is still to be appended
+        self._takes_no_more = False  # what was last to be appended was not taken
         self._is_attended = True  # the thread is about to look what there is to append, by itself
         self._read_at = self._look_at = self._appended_at = -inf
         self._caught_up_at = time.monotonic()  # when all that the log had was last read, or this was made
@@ -272,7 +273,9 @@ class LogLink:
         now = time.monotonic()
         self._caught_up_at = now
         self._read_at = now + max(self._latency, self._engine.pause)
-        if self.state != CONNECTED:
+        if not end.has_to_append():
+            self._takes_no_more = False
+        if self.state != CONNECTED and not self._takes_no_more:  # that it can be read does not mean that it is back
             if self.state != CONNECTING:
                 logger().warning("%s is back", self._name)
             else:
@@ -295,13 +298,20 @@ class LogLink:
         content = self._take(lambda now: end.to_append(now, RECORD_BYTES) or b"")
         if not content:
             return
-        place = self._engine.append(content, end.place, end.chain)
+        try:
+            place = self._engine.append(content, end.place, end.chain)
+        except ForkedError:
+            raise
+        except EngineError:
+            self._takes_no_more = True
+            raise
         self._take(partial(self._note_appended, end, place))
         self.bytes_out += len(content)
         if len(content) < RECORD_BYTES // 2:  # else there is more
             self._appended_at = now
-        if self._stopped or self._feed.is_waited_for or end.has_to_append():
+        if self._stopped or self._takes_no_more or self._feed.is_waited_for or end.has_to_append():
             self._read_at = -inf  # it is done when it was read
+        self._takes_no_more = False
 
     def _note_appended(self, end: LogEnd, place: Place, _: float) -> bool:
         end.appended(place)

@@ -122,6 +122,7 @@ class RedisEngine:
         reply = self._run(stream.LOOK, *self._read_last(place, chain))
         self._check_fork(reply)
         engine_ms = self._milliseconds(reply)
+        self._check_clock(engine_ms)
         self._note_presence()
         return engine_ms
 
