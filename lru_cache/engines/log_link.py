@@ -37,6 +37,7 @@ LOOK_SECONDS = 2.0  # between two looks whether this is still the log that was r
 RECORDS_AT_ONCE = 64
 RECORD_BYTES = 128 * 1024  # about so many go into one
 PARTING_SECONDS = 1.0  # for what is still to be appended when the cache is closed
+ABANDON_AGAIN_SECONDS = 0.02
 NO_VALUES = -1  # the longest that is told
 ROLE = "engine"
 CONNECTING, CONNECTED, REFUSED, UNREACHABLE = "connecting", "connected", "refused", "unreachable"
@@ -103,11 +104,17 @@ class LogLink:
         self._alarm.ring()
 
     def join(self, seconds: float) -> None:
-        """Wait for the thread, if this is another one."""
+        """Wait for the thread, if this is another one. Once its time is over it waits for no answer any more."""
         if self._thread.ident is None:
             self._alarm.close()
-        elif self._thread is not threading.current_thread():
-            self._thread.join(seconds)
+            return
+        if self._thread is threading.current_thread():
+            return
+        until = time.monotonic() + seconds
+        self._thread.join(max(0.0, min(self._over_at - time.monotonic(), seconds / 2)))
+        while self._thread.is_alive() and (left := until - time.monotonic()) > 0:
+            self._engine.abandon()  # again and again: it may be about to connect with another host
+            self._thread.join(min(left, ABANDON_AGAIN_SECONDS))
 
     def abandon(self) -> None:
         """Let go of what was inherited by a fork: the thread is not in this process."""
