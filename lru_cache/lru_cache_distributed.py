@@ -450,7 +450,10 @@ class LRUCacheDistributed(LRUCache[K, V]):
         return self._exchange.call_all(lambda call: len(call.nodes) >= count, seconds)
 
     def _flushing(self, seconds: float | None) -> "Calling":
-        return self._exchange.call_all(lambda call: bool(call.nodes) or not self._expects_others(), seconds, True)
+        exchange = self._exchange
+        return exchange.call_all(
+            lambda call: bool(call.nodes) or exchange.has_log or not self._expects_others(), seconds, True
+        )
 
     def _expects_others(self) -> bool:
         """Whether there are others to be told, as far as is known here."""

@@ -261,6 +261,11 @@ class Exchange:
         """Whether there is any."""
         return bool(self._links)
 
+    @property
+    def has_log(self) -> bool:
+        """Whether one of them leads to an engine."""
+        return self._log is not None
+
     def peers(self) -> list[Peer]:
         """The neighbours, as they are now."""
         with self._lock:
