@@ -294,7 +294,13 @@ class LRUCacheDistributed(LRUCache[K, V]):
         from lru_cache.engines.log_link import LogLink
 
         self._log_link = LogLink(
-            self._options, self._cluster, self._exchange, self._secrets, self._insecure, self._meeting is not None
+            self._options,
+            self._cluster,
+            self._exchange,
+            self._secrets,
+            self._insecure,
+            self._meeting is not None,
+            self._log_link,
         )
         return [*self._diallers(remotes, terms), self._log_link]
 

@@ -47,7 +47,7 @@ class LogLink:
     """One cache's part in a log: a transport, and a link, for as long as it is started.
 
     `secrets` seal the records; without one only an engine on this machine is used, unless `insecure`. `hands_over`: who
-    has dialled us is told how to go on in our place.
+    has dialled us is told how to go on in our place. `former` is the part that the cache had before, and has no more.
     """
 
     dialled = True
@@ -62,12 +62,14 @@ class LogLink:
         secrets: Sequence[bytes],
         insecure: bool,
         hands_over: bool = False,
+        former: "LogLink | None" = None,
     ) -> None:
         self.address = options.shown
         self.peer = Hello(0, cluster, b"", "", ROLE, 0, 0, 0, 0, bool(secrets), b"")
         self.state = CONNECTING
         self.bytes_in = self.bytes_out = 0
-        self.counts = LogCounts()
+        self._former = None if former is None else former._end
+        self.counts: LogCounts = LogCounts() if former is None else former.counts
         self._options = options
         self._latency = options.latency_seconds
         self._feed: LinkFeed = exchange.feed()
@@ -200,8 +202,10 @@ class LogLink:
             if self._end is None:
                 value_bytes = VALUE_BYTES if self._options.values else NO_VALUES
                 handover = self._feed.handover_of(self._options.stream)
-                self._end = LogEnd(replica, self, now, self._seal, value_bytes=value_bytes, handover=handover)
-                self.counts = self._end.counts
+                self._end = LogEnd(
+                    replica, self, now, self._seal, value_bytes=value_bytes, handover=handover, former=self._former
+                )
+                self.counts, self._former = self._end.counts, None
 
         self._feed.join_log(self, join)
 

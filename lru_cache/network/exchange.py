@@ -435,9 +435,8 @@ class Exchange:
 
     def _leave_log(self, log: Linked) -> None:
         with self._lock:
-            self._wall = self._clock.time
-            if self._log is log:
-                self._log = None
+            if self._log is log or self._log is None:  # else there is another by now, whose clock this is
+                self._log, self._wall = None, self._clock.time
             self._note_change()
         self._leave(log)
 

@@ -99,7 +99,7 @@ class _Break:
 
 
 class LogEnd:
-    """One node's end of one log. `link` is what the replica calls it."""
+    """One node's end of one log. `link` is what the replica calls it; `former`, what the same node had before."""
 
     def __init__(
         self,
@@ -111,8 +111,9 @@ class LogEnd:
         tail_bytes: int = TAIL_BYTES,
         value_bytes: int = VALUE_BYTES,
         handover: Handover | None = None,
+        former: "LogEnd | None" = None,
     ) -> None:
-        self.counts = LogCounts()
+        self.counts: LogCounts = LogCounts() if former is None else former.counts
         self.place: Place | None = None  # of the record that was read last; None: of this log none was
         self.chain = b""  # up to there; empty where the log has still to begin
         self.token: bytes | None = None  # of the log that is read
@@ -142,8 +143,9 @@ class LogEnd:
         self._returns = 0
         # What is published here.
         self._publisher = replica.node
-        self._serial = self._prev = 0
-        self._since = 1
+        self._prev = 0
+        self._serial: int = 0 if former is None else former._serial  # no two records of a publisher may have the same
+        self._since = self._serial + 1
         self._pending: deque[bytes] = deque()  # messages that wait for a record
         self._made = 0  # when they were made, by the engine's clock
         self._waiting: _Waiting | None = None
