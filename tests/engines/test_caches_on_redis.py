@@ -4,26 +4,42 @@ Each incident must end in the newest value or a miss on every node, be one line 
 `set` waiting.
 """
 
+import ast
 import itertools
 import logging
+import random
 import re
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from lru_cache import LRUCacheDistributed
-from lru_cache.engines import log_link, redis_connection
+from lru_cache.engines import log_link, redis_connection, redis_stream
+from lru_cache.engines.engine import EngineError
+from lru_cache.engines.options import read_engine
 from lru_cache.engines.redis import RedisEngine
+from lru_cache.network.security import RecordSeals
+from lru_cache.replication import Event, Version, messages
+from lru_cache.replication.log_end import VALUE_BYTES
+from lru_cache.replication.log_records import News, decode_record, encode_record
 from tests.concurrency import PATIENCE, eventually
 from tests.engines import logs
+from tests.engines.fleet import Attempts, Cache, Fleet, Lines
 from tests.engines.proxy import Proxy
 from tests.engines.servers import Server, Servers
+from tests.test_fork import Child
 
-Cache = LRUCacheDistributed[Any, Any]
 Nodes = Callable[..., Cache]
 
-KEYS = 6  # of each node
 STREAM = logs.key("default", "default")
 AWAY, REFUSED, BACK = "is away: ", "is not to be had: ", "is back"
 BROKEN, LOST = "what it lacks is given back", "may have had records that were not read"
@@ -36,95 +52,6 @@ def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_link, "LOOK_SECONDS", 0.2)
 
 
-class Fleet:
-    """Caches on one engine, what they have written, and what they have logged."""
-
-    def __init__(self, caches: list[Cache], lines: "Lines") -> None:
-        self.caches = caches
-        self.lines = lines
-        self._numbers = itertools.count(1)
-        self._mark = 0
-        self._newest: dict[Any, int | None] = {}  # None: it is invalid
-        self._shared: dict[Any, dict[int, int]] = {}  # of keys that all write: the newest of each
-
-    def write(self, rounds: int = 1) -> None:
-        """Write keys, on each cache its own and some that all write; and read them, while whatever happens happens."""
-        for _, (index, cache), key in itertools.product(range(rounds), enumerate(self.caches), range(KEYS)):
-            number = next(self._numbers)
-            if number % 5 == 0:
-                cache.invalidate((index, key))
-                self._newest[index, key] = None
-            else:
-                cache.set((index, key), number)
-                self._newest[index, key] = number
-            assert cache.get((index, key)) == self._newest[index, key]
-            if key == 0:
-                cache.set(("shared", key), number)
-                self._shared.setdefault(("shared", key), {})[index] = number
-
-    def settle(self) -> None:
-        """Wait until the log has all that was written, and all have read it."""
-        eventually(lambda: self.states() == {"connected"})
-        for cache in self.caches:
-            assert cache.flush(timeout=PATIENCE), cache.peers()
-        self._hear()
-
-    def _hear(self) -> None:
-        """Wait until each has read what each writes now. It may be lost, too, and then is written again."""
-        polls = itertools.count()
-
-        def have_all() -> bool:
-            if next(polls) % 500 == 0:
-                self._mark = next(self._numbers)
-                for index, cache in enumerate(self.caches):
-                    cache.set(("mark", index), self._mark)
-            return all(self._have(("mark", index), self._mark) for index in range(len(self.caches)))
-
-        eventually(have_all)
-
-    def _have(self, key: Any, value: Any) -> bool:
-        return all(cache.peek(key) == value for cache in self.caches)
-
-    def states(self) -> set[str]:
-        return {peer.state for cache in self.caches for peer in cache.peers() if peer.role == "engine"}
-
-    def agree(self, *, whole: bool = False) -> None:
-        """Each key has its newest value on every node, or is missed there; `whole`: none that is valid is missed."""
-        self.settle()
-        for cache, (key, newest) in itertools.product(self.caches, self._newest.items()):
-            found = cache.peek(key)
-            assert found == newest or (found is None and not whole), (self.caches.index(cache), key, found, newest)
-        for key, written in self._shared.items():
-            found = {cache.peek(key) for cache in self.caches} - {None}
-            assert len(found) <= 1, (key, found)
-            assert found <= set(written.values()), (key, found, written)
-
-    def total(self, count: str) -> int:
-        return sum(getattr(cache.stats(), count) for cache in self.caches)
-
-    def all_say(self, phrase: str) -> None:
-        """Wait until there are as many such lines as nodes, that is one of each."""
-        eventually(lambda: self.lines.count(phrase) >= len(self.caches))
-
-    def have_said(self, *phrases: str) -> None:
-        """Each node has logged one line with each of these phrases, and nothing else."""
-        expected = sorted(phrases * len(self.caches))
-        assert sorted(next((p for p in phrases if p in line), line) for line in self.lines.all()) == expected
-
-
-class Lines:
-    """What the library has logged, from warnings on."""
-
-    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self._log = caplog
-
-    def all(self) -> list[str]:
-        return [each.getMessage() for each in list(self._log.records) if each.name == "lru_cache"]
-
-    def count(self, phrase: str) -> int:
-        return sum(phrase in line for line in self.all())
-
-
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.WARNING, "lru_cache")
@@ -132,6 +59,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
 
 
 Fleets = Callable[..., Fleet]
+Proxies = Callable[[int], Proxy]
 
 
 @pytest.fixture
@@ -149,34 +77,16 @@ def fleet(nodes: Nodes, lines: Lines) -> Fleets:
 
 
 @pytest.fixture
-def proxies() -> Iterator[Callable[[Server], Proxy]]:
+def proxies() -> Iterator[Proxies]:
     made: list[Proxy] = []
 
-    def make(server: Server) -> Proxy:
-        made.append(Proxy(server.port))
+    def make(port: int) -> Proxy:
+        made.append(Proxy(port))
         return made[-1]
 
     yield make
     for each in made:
         each.close()
-
-
-class Attempts:
-    """To connect: those of all engines."""
-
-    def __init__(self) -> None:
-        self.made: list[RedisEngine] = []
-
-    def again(self, fleet: Fleet, times: int = 3) -> None:
-        """Wait until each node has tried so many times more, to the end."""
-        begun = len(self.made)
-
-        def enough() -> bool:
-            made = self.made[begun:]
-            counts = [made.count(each) for each in set(made)]
-            return len(counts) == len(fleet.caches) and min(counts) > times
-
-        eventually(enough)
 
 
 @pytest.fixture
@@ -306,11 +216,11 @@ def test_the_log_is_trimmed_where_all_have_read_it(servers: Servers, fleet: Flee
 
 
 def test_the_log_is_trimmed_beyond_the_place_of_who_is_away(
-    servers: Servers, fleet: Fleets, nodes: Nodes, proxies: Callable[[Server], Proxy], lines: Lines
+    servers: Servers, fleet: Fleets, nodes: Nodes, proxies: Proxies, lines: Lines
 ) -> None:
     """Only that one drops anything."""
     server = servers()
-    proxy = proxies(server)
+    proxy = proxies(server.port)
     caches = fleet(server.url, 2)
     away = nodes(engine=proxy.url)
     caches.caches.append(away)
@@ -368,12 +278,10 @@ def test_a_log_that_may_be_evicted_is_warned_of(servers: Servers, nodes: Nodes, 
     eventually(lambda: lines.count("may evict the cache's log") == 1)
 
 
-def test_a_proxy_swaps_servers_and_nobody_is_disconnected(
-    servers: Servers, fleet: Fleets, proxies: Callable[[Server], Proxy]
-) -> None:
+def test_a_proxy_swaps_servers_and_nobody_is_disconnected(servers: Servers, fleet: Fleets, proxies: Proxies) -> None:
     primary, replica = servers(), servers()
     replica.follow(primary)
-    proxy = proxies(primary)
+    proxy = proxies(primary.port)
     caches = fleet(proxy.url)
     caches.write()
     caches.settle()
@@ -454,9 +362,9 @@ def test_a_password_that_is_changed(servers: Servers, fleet: Fleets, attempts: A
 
 
 def test_a_server_that_is_too_old(
-    servers: Servers, nodes: Nodes, lines: Lines, proxies: Callable[[Server], Proxy], attempts: Attempts
+    servers: Servers, nodes: Nodes, lines: Lines, proxies: Proxies, attempts: Attempts
 ) -> None:
-    proxy = proxies(servers())
+    proxy = proxies(servers().port)
     proxy.rewrite = lambda answer: re.sub(rb"(version\r\n)\$\d+\r\n[\d.]+", rb"\1$6\r\n6.0.16", answer)
     caches = Fleet([nodes(engine=proxy.url) for _ in range(3)], lines)
     caches.write()
@@ -477,9 +385,9 @@ def shifted(seconds: int) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("seconds", [90, -90])
 def test_a_clock_that_is_a_minute_and_a_half_off(
-    seconds: int, servers: Servers, nodes: Nodes, lines: Lines, proxies: Callable[[Server], Proxy], attempts: Attempts
+    seconds: int, servers: Servers, nodes: Nodes, lines: Lines, proxies: Proxies, attempts: Attempts
 ) -> None:
-    proxy = proxies(servers())
+    proxy = proxies(servers().port)
     proxy.rewrite = shifted(seconds)
     caches = Fleet([nodes(engine=proxy.url) for _ in range(3)], lines)
     caches.write()
@@ -493,9 +401,9 @@ def test_a_clock_that_is_a_minute_and_a_half_off(
 
 @pytest.mark.parametrize("seconds", [90, -90])
 def test_a_clock_that_jumps_while_caches_are_connected(
-    seconds: int, servers: Servers, fleet: Fleets, proxies: Callable[[Server], Proxy], attempts: Attempts
+    seconds: int, servers: Servers, fleet: Fleets, proxies: Proxies, attempts: Attempts
 ) -> None:
-    proxy = proxies(servers())
+    proxy = proxies(servers().port)
     caches = fleet(proxy.url)
     proxy.rewrite = shifted(seconds)
     caches.write()
@@ -505,3 +413,508 @@ def test_a_clock_that_jumps_while_caches_are_connected(
     proxy.rewrite = shifted(0)
     caches.agree(whole=True)
     caches.have_said(REFUSED, BACK)
+
+
+# -- many nodes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_failover_under_many_nodes_drops_nothing_and_is_no_stampede(servers: Servers, fleet: Fleets) -> None:
+    primary, replica = servers(), servers()
+    replica.follow(primary)
+    caches = fleet(f"redis://127.0.0.1:{primary.port},127.0.0.1:{replica.port}", 20)
+    rest(caches)
+    replica.catch_up(primary)
+    replica.lose_primary()
+    caches.write()
+    rest(caches)
+    caches.agree(whole=True)
+    rest(caches)
+    sizes = [len(cache) for cache in caches.caches]
+    kept = replica.client.xlen(STREAM)
+    lost = primary.client.xlen(STREAM) - kept
+    assert lost >= len(caches.caches)
+    primary.kill()
+    caches.all_say(AWAY)
+    replica.promote()
+    caches.all_say(BACK)
+    rest(caches)
+    assert lost <= replica.client.xlen(STREAM) - kept <= 3 * lost
+    assert [len(cache) for cache in caches.caches] == sizes
+    assert caches.total("log_broken") == len(caches.caches)
+    assert caches.total("log_lost") == caches.total("evictions") == 0
+    caches.agree(whole=True)
+    caches.have_said(AWAY, BROKEN, BACK)
+
+
+def rest(fleet: Fleet) -> None:
+    """Wait until nobody has anything to append."""
+
+    def are_at_rest() -> bool:
+        ends = [cache._log_link._end for cache in fleet.caches if cache._log_link is not None]
+        return all(end is not None and end.is_live and not end.has_to_append() for end in ends)
+
+    eventually(are_at_rest)
+
+
+# -- hostile records ---------------------------------------------------------------------------------------------------
+
+SECRET = "a secret of sixteen bytes or more"
+SEALS = RecordSeals([SECRET.encode()], "default", "default")
+
+
+def put(server: Server, content: bytes) -> None:
+    """Append a record as a member does."""
+
+    def is_there() -> bool:
+        [(place, fields)] = server.client.xrevrange(STREAM, count=1)
+        digest = redis_stream.digest(content)
+        arguments = place, fields.get(b"h", place), redis_stream.START, "", digest, 100_000, 600_000, content
+        return server.client.eval(redis_stream.APPEND.text, 1, STREAM, *arguments) != 0
+
+    eventually(is_there)
+
+
+def contents(server: Server) -> list[bytes]:
+    """What stands in all records."""
+    return [fields[b"r"] for _, fields in server.client.xrange(STREAM) if b"r" in fields]
+
+
+def opened(content: bytes) -> News:
+    news = decode_record(SEALS.open(content) or b"")
+    assert isinstance(news, News)
+    return news
+
+
+def ahead(server: Server) -> bytes:
+    """News of a member whose clock is ahead."""
+    by = 10_000 << 16  # milliseconds
+    for content in contents(server):
+        news = opened(content)
+        for body in news.bodies:
+            events = messages.decode(body)
+            if isinstance(events, list):
+                late_events = [
+                    Event(each.kind, each.key, Version(each.version.time + by, each.version.node), 1, each.payload)
+                    for each in events
+                ]
+                late = news._replace(publisher=b"somebody", serial=1, prev=0, bodies=[messages.encode(late_events)])
+                return SEALS.close(encode_record(late))
+    raise AssertionError("there are no news")
+
+
+REFUSED_RECORDS: dict[str, Callable[[Server], bytes]] = {
+    "random": lambda _: random.Random(1).randbytes(300),
+    "empty": lambda _: b"",
+    "cut": lambda server: contents(server)[-1][:-3],
+    "cut short": lambda server: contents(server)[-1][:10],
+    "cut within, and sealed": lambda server: SEALS.close((SEALS.open(contents(server)[-1]) or b"")[:-3]),
+    "sealed with another secret": lambda server: RecordSeals([b"another" * 5], "default", "default").close(
+        SEALS.open(contents(server)[-1]) or b""
+    ),
+    "sealed for another log": lambda server: RecordSeals([SECRET.encode()], "default", "other").close(
+        SEALS.open(contents(server)[-1]) or b""
+    ),
+    "not sealed": lambda server: SEALS.open(contents(server)[-1]) or b"",
+    "dated ahead": ahead,
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_RECORDS)
+def test_a_hostile_record_is_refused_and_moves_nothing(kind: str, servers: Servers, fleet: Fleets) -> None:
+    server = servers()
+    caches = fleet(server.url, secret=SECRET)
+    caches.agree(whole=True)
+    rest(caches)
+    before = counts(caches)
+    for _ in range(3):
+        put(server, REFUSED_RECORDS[kind](server))
+    eventually(lambda: [cache.stats().log_refused for cache in caches.caches] == [3, 3, 3])
+    assert counts(caches) == before
+    caches.agree(whole=True)
+    caches.write(2)
+    caches.agree(whole=True)
+    assert [cache.stats().log_refused for cache in caches.caches] == [3, 3, 3]
+    caches.have_said()
+
+
+COUNTS = ("news_applied", "sets_refused", "dropped_by_floors", "log_lost", "log_broken", "log_restored", "undecodable")
+
+
+def counts(fleet: Fleet) -> list[int]:
+    return [fleet.total(each) for each in COUNTS]
+
+
+def test_records_that_are_replayed_change_nothing(servers: Servers, fleet: Fleets) -> None:
+    """As all of them are old by now, or known."""
+    server = servers()
+    caches = fleet(server.url, secret=SECRET)
+    old = contents(server)
+    caches.write(3)
+    caches.settle()
+    for content in [*old, *contents(server)]:
+        put(server, content)
+    caches.agree(whole=True)
+    caches.write()
+    caches.agree(whole=True)
+    assert caches.total("log_lost") == caches.total("log_broken") == caches.total("log_refused") == 0
+    caches.have_said()
+
+
+INTRUSIONS: dict[str, tuple[Any, ...]] = {
+    "other fields": ("hello", "world"),
+    "few fields": ("r", b"content"),
+    "a chain of its own": ("n", 7, "h", b"f" * 40, "b", b"e" * 40, "t", b"d" * 40, "r", b"content"),
+    "a beginning": ("n", 1, "h", b"f" * 40, "b", b"e" * 40, "t", b"d" * 40, "r", b"content"),
+    "no chain": ("n", "x", "h", b"short", "b", b"", "t", b"", "r", b"content"),
+}
+
+
+@pytest.mark.parametrize("kind", INTRUSIONS)
+def test_an_entry_of_a_stranger_s_leaves_what_is_held_right(kind: str, servers: Servers, fleet: Fleets) -> None:
+    """At most the log is opened anew behind it."""
+    server = servers()
+    caches = fleet(server.url, secret=SECRET)
+    caches.write()
+    caches.settle()
+    server.ask("XADD", STREAM, "*", *INTRUSIONS[kind])
+    eventually(lambda: all(cache.stats().log_refused > 0 for cache in caches.caches))
+    caches.write(2)
+    caches.agree()
+    assert [cache.stats().log_refused for cache in caches.caches] == [1, 1, 1]
+
+
+def test_an_entry_that_is_dated_ahead_leaves_what_is_held_right(servers: Servers, fleet: Fleets, nodes: Nodes) -> None:
+    """Whoever can add one could as well delete the log; but nothing old is served for it."""
+    server = servers()
+    caches = fleet(server.url, secret=SECRET)
+    caches.write()
+    caches.settle()
+    (last, _), *_ = server.client.xrevrange(STREAM, count=1)
+    server.ask("XADD", STREAM, f"{int(last.partition(b'-')[0]) + 10_000}-0", "hello", "world")
+    caches.write(2)
+    caches.agree()
+    caches.caches.append(nodes(engine=server.url, secret=SECRET))
+    caches.write()
+    caches.agree()
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_url_s_password_is_shown_nowhere(
+    servers: Servers, nodes: Nodes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is right, wrong, or something fails where it is."""
+    caplog.set_level(logging.DEBUG)
+    word = "pa55word"
+    server = servers(password=word)
+    url = f"redis://:{word}@127.0.0.1:{server.port}"
+    cache = nodes(engine=url)
+    options = read_engine(url)
+    shown: list[object] = []
+
+    def show() -> None:
+        shown.extend([cache, cache.peers(), cache.stats(), options, vars(cache._log_link).values()])
+        raised = [record.exc_info[1] for record in caplog.records if record.exc_info]
+        shown.extend(with_variables(each) for each in raised if each is not None)
+
+    def is_(state: str) -> None:
+        eventually(lambda: [peer.state for peer in cache.peers()] == [state])
+        show()
+
+    is_("connected")
+    server.ask("CONFIG", "SET", "requirepass", "other")
+    server.ask("CLIENT", "KILL", "TYPE", "normal")
+    is_("refused")
+    server.ask("CONFIG", "SET", "requirepass", word)
+    is_("connected")
+    with monkeypatch.context() as broken:
+        broken.setattr(RedisEngine, "_check_kind", lambda _, hello: hello.nothing)
+        server.ask("CLIENT", "KILL", "TYPE", "normal")
+        eventually(lambda: "a mistake of ours" in caplog.text)
+        show()
+    server.kill()
+    is_("unreachable")
+    engine = options.engine("default", lambda _family, _where: None)
+    with pytest.raises(EngineError) as raised:
+        engine.connect(time.monotonic() + PATIENCE)
+    shown.append(with_variables(raised.value))
+    assert word not in caplog.text
+    assert word not in " ".join(map(repr, shown))
+    assert word not in " ".join(map(str, shown))
+
+
+def with_variables(error: BaseException) -> list[str]:
+    """The traceback with the variables of each frame of ours, and of all that it refers to."""
+    found = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert (found.__cause__, found.__context__) == (None, None)
+    frames = [frame for frame in found.stack if "/lru_cache/" in frame.filename]
+    assert frames
+    return [str(error), *traceback.StackSummary.from_list(frames).format()]
+
+
+# -- fork, and the end -------------------------------------------------------------------------------------------------
+
+FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+OF_ENGINES = {"eval", "evalsha", "xrange", "xrevrange"}
+
+
+def engines(server: Server) -> set[str]:
+    """The connections of caches that a server has, by their ids."""
+    return {each["id"] for each in server.client.client_list() if each["cmd"] in OF_ENGINES}
+
+
+@FORKS
+def test_a_child_has_a_connection_of_its_own(servers: Servers, fleet: Fleets) -> None:
+    server = servers()
+    caches = fleet(server.url, 2)
+    cache, other = caches.caches
+    before = engines(server)
+
+    def live() -> list[str]:
+        eventually(lambda: [peer.state for peer in cache.peers()] == ["connected"])
+        cache.set("child", "has told")
+        cache.flush(timeout=PATIENCE)
+        again = redis.Redis(port=server.port, protocol=2)
+        return sorted(each["id"] for each in again.client_list() if each["cmd"] in OF_ENGINES)
+
+    told = ast.literal_eval(Child(live).result())
+    assert len(told) == 4, "both caches are in the child"
+    assert before < set(told)
+    eventually(lambda: cache.peek("child") == other.peek("child") == "has told")
+    caches.write()
+    caches.agree(whole=True)
+    eventually(lambda: engines(server) == before)
+    caches.have_said()
+
+
+@FORKS
+def test_a_child_of_who_listens_joins_it_and_has_no_connection(servers: Servers, nodes: Nodes, lines: Lines) -> None:
+    server = servers()
+    cache = nodes(engine=server.url, local_address=("127.0.0.1", 0))
+    other = nodes(engine=server.url)
+    caches = Fleet([cache, other], lines)
+    caches.write()
+    caches.agree(whole=True)
+    before = engines(server)
+
+    def live() -> list[str]:
+        other.close()
+        assert cache.wait_connected(1, timeout=PATIENCE)
+        assert [peer.role for peer in cache.peers()] == ["server"]
+        cache.set("child", "has told")
+        cache.flush(timeout=PATIENCE)
+        again = redis.Redis(port=server.port, protocol=2)
+        return sorted(each["id"] for each in again.client_list() if each["cmd"] in OF_ENGINES)
+
+    assert set(ast.literal_eval(Child(live).result())) == before
+    eventually(lambda: cache.peek("child") == other.peek("child") == "has told")
+    caches.write()
+    caches.agree(whole=True)
+
+
+def is_stopped(server: Server) -> bool:
+    assert server._process is not None
+    return Path(f"/proc/{server._process.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+
+
+@pytest.mark.parametrize("when", ["reading", "connecting"])
+def test_a_cache_is_closed_while_the_server_stands_still(
+    when: str,
+    servers: Servers,
+    nodes: Nodes,
+    lines: Lines,
+    attempts: Attempts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no thread of it is left, long before the server would be given up."""
+    server = servers()
+    cache = nodes(engine=server.url, connection_timeout=timedelta(seconds=1.5))
+    caches = Fleet([cache], lines)
+    caches.write()
+    caches.settle()
+    server.stop()
+    if when == "connecting":
+        with monkeypatch.context() as impatient:
+            impatient.setattr(redis_connection, "TIMEOUT_SECONDS", 0.5)
+            attempts.again(caches, 1)
+    cache.set("k", "v")
+    cache.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("lru_cache-")]
+    assert is_stopped(server)
+    assert cache.get("k") == "v"
+    server.go_on()
+
+
+ENDING = """
+import sys
+from lru_cache import LRUCacheDistributed
+cache = LRUCacheDistributed(engine=sys.argv[1])
+cache.set("k", "v")
+assert cache.flush(timeout=10)
+print("told", flush=True)
+sys.stdin.readline()
+cache.set("k", "w")
+"""
+
+
+def test_the_interpreter_ends_while_the_server_stands_still(servers: Servers) -> None:
+    server = servers()
+    command = [sys.executable, "-c", ENDING, server.url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"told\n"
+        server.stop()
+        try:
+            _, said = process.communicate(b"\n", timeout=PATIENCE)
+        finally:
+            process.kill()
+        assert is_stopped(server)
+        assert (process.returncode, said) == (0, b"")
+    server.go_on()
+
+
+def test_what_was_written_last_is_told_when_a_cache_is_closed(servers: Servers, fleet: Fleets) -> None:
+    caches = fleet(servers().url, 2)
+    one, two = caches.caches
+    one.set("last", "word")
+    one.close()
+    eventually(lambda: two.peek("last") == "word")
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def test_without_values_a_set_is_told_as_an_invalidation(servers: Servers, nodes: Nodes) -> None:
+    server = servers()
+    truth = {"k": "old"}
+    one, two = (nodes(truth.get, engine=f"{server.url}?values=false") for _ in range(2))
+    assert one.get("k") == two.get("k") == "old"
+    truth["k"] = "newer than that"
+    one.set("k", truth["k"])
+    eventually(lambda: two.peek("k") is None)
+    assert two.get("k") == one.get("k") == truth["k"]
+    assert one.flush(timeout=PATIENCE)
+    assert not any(truth["k"].encode() in content for content in contents(server))
+
+
+def test_a_value_that_is_too_long_for_a_record_is_told_as_an_invalidation(servers: Servers, fleet: Fleets) -> None:
+    caches = fleet(servers().url, 2)
+    one, two = caches.caches
+    fits, too_long = b"x" * (VALUE_BYTES - 100), b"y" * 300_000
+    one.set("k", fits)
+    eventually(lambda: two.peek("k") == fits)
+    assert one.stats().values_too_large == 0
+    one.set("k", too_long)
+    eventually(lambda: two.peek("k") is None)
+    assert one.peek("k") == too_long
+    assert one.stats().values_too_large == 1
+    one.set("k", fits)
+    eventually(lambda: two.peek("k") == fits)
+    caches.have_said()
+
+
+# -- engines and links -------------------------------------------------------------------------------------------------
+
+
+def test_a_gateway_passes_on_between_the_engine_and_its_links(servers: Servers, nodes: Nodes, lines: Lines) -> None:
+    """Also of what is told while the engine stands still."""
+    server = servers()
+    gateway = nodes(engine=server.url, local_address=("127.0.0.1", 0))
+    near = nodes(remote_address=gateway.local_address)
+    far = nodes(engine=server.url)
+    caches = Fleet([gateway, near, far], lines)
+    caches.write()
+    caches.agree(whole=True)
+    server.stop()
+    near.set("k", "of the link")
+    eventually(lambda: gateway.peek("k") == "of the link")
+    caches.write()
+    assert far.peek("k") is None
+    server.go_on()
+    caches.agree(whole=True)
+    assert far.peek("k") == "of the link"
+
+
+def test_two_regions_with_an_engine_each_are_cut_and_healed(
+    servers: Servers, nodes: Nodes, lines: Lines, proxies: Proxies
+) -> None:
+    """What each writes meanwhile is everywhere in the end, or a miss."""
+    west, east = servers(), servers()
+    gate = nodes(engine=west.url, local_address=("127.0.0.1", 0), region="west")
+    cable = proxies(gate.local_address[1])
+    caches = Fleet(
+        [
+            nodes(engine=west.url),
+            gate,
+            nodes(engine=east.url, remote_address=("127.0.0.1", cable.port), region="east"),
+            nodes(engine=east.url),
+        ],
+        lines,
+    )
+    caches.write()
+    caches.agree(whole=True)
+    cable.cut()
+    eventually(lambda: not caches.caches[1].stats().links)
+    caches.write(3)
+    caches.caches[0].set("k", "of the west")
+    eventually(lambda: caches.caches[1].peek("k") == "of the west")
+    assert caches.caches[3].peek("k") is None
+    cable.mend()
+    caches.write()
+    caches.agree(whole=True)
+    assert caches.caches[3].peek("k") == "of the west"
+
+
+def test_a_region_s_engine_is_wiped_and_the_other_region_is_right(servers: Servers, nodes: Nodes, lines: Lines) -> None:
+    west, east = servers(), servers()
+    gate = nodes(engine=west.url, local_address=("127.0.0.1", 0))
+    other = nodes(engine=east.url, remote_address=gate.local_address)
+    caches = Fleet([nodes(engine=west.url), gate, other, nodes(engine=east.url)], lines)
+    caches.write()
+    caches.agree(whole=True)
+    west.kill()
+    caches.write()
+    west.start()
+    caches.write()
+    caches.agree()
+    caches.have_said(AWAY, BROKEN, BACK, nodes=2)
+
+
+# -- a local cluster ---------------------------------------------------------------------------------------------------
+
+
+def test_of_a_local_cluster_one_has_a_connection(servers: Servers, nodes: Nodes, lines: Lines, tmp_path: Path) -> None:
+    server = servers()
+    workers = [nodes(engine=server.url, local_cluster=tmp_path / "c") for _ in range(3)]
+    caches = Fleet([*workers, nodes(engine=server.url)], lines)
+    eventually(lambda: sum(worker.local_address is not None for worker in workers) == 1)
+    caches.write()
+    caches.agree(whole=True)
+    assert len(engines(server)) == 2
+    leader = next(worker for worker in workers if worker.local_address is not None)
+    caches.leave(leader)
+    leader.close()
+    caches.write()
+    caches.agree()
+    assert len(engines(server)) == 2
+    caches.have_said()
+
+
+def test_who_leads_a_local_cluster_again_goes_on_in_the_log(
+    servers: Servers, nodes: Nodes, lines: Lines, tmp_path: Path
+) -> None:
+    """Its records have numbers of which none comes twice: else what is given back would be taken for something else."""
+    server = servers()
+    meeting = tmp_path / "c"
+    leader = nodes(engine=server.url, local_cluster=meeting, secret=SECRET)
+    caches = Fleet([leader, nodes(engine=server.url, secret=SECRET)], lines)
+    caches.write()
+    caches.agree(whole=True)
+    led = leader._log_link
+    meeting.unlink()
+    eventually(lambda: leader._log_link is not led)
+    caches.write()
+    caches.agree()
+    names = Counter((each.publisher, each.serial) for each in map(opened, contents(server)))
+    assert set(names.values()) == {1}
