@@ -212,6 +212,7 @@ class LogSimulation(Simulation):
         self.handed: dict[
             str, list[tuple[str, Handover]]
         ] = {}  # machine -> what it was told to go on with, newest first
+        self.formers: dict[tuple[str, int], LogEnd] = {}  # of machines that were gateways, and may be again
         self.ended = Counter[str]()  # what ends of machines that are gone have counted
         super().__init__(seed, steps, mix, trace, profile or "log", whole_cache, slowly, core)
         names = sorted(set(self.engines.logs.values()))
@@ -382,11 +383,21 @@ class LogSimulation(Simulation):
             self.part(giver)
             end = self.ends.pop(giver.name)
             end.part()
+            self.formers[giver.name, self.incarnations[giver.name]] = end
             self.note_end(end)
         self.engines.logs[node.name] = name
         node.clock.__class__ = EngineClock
+        former = self.formers.pop((node.name, self.incarnations[node.name]), None)
+        if former is not None:  # whose counts go on
+            self.ended.subtract({name: getattr(former.counts, name) for name in former.counts.__slots__})
         self.ends[node.name] = LogEnd(
-            node.replica, LOG, node.now, None, self.engines.tail_seconds, handover=known[0] if known else None
+            node.replica,
+            LOG,
+            node.now,
+            None,
+            self.engines.tail_seconds,
+            handover=known[0] if known else None,
+            former=former,
         )
         can_lose = self.setting.mix["failover"] or self.setting.mix["wipe"]  # what was taken over cannot be given back
         if can_lose or not known or not self.logs[name].has(known[0].place, known[0].chain):
