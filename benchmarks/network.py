@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import fleet, link_costs, network_report, propagation
+from benchmarks import link_costs, many_nodes, network_report, propagation
 from benchmarks.carriers import BASE, CARRIERS, OURS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
 from benchmarks.expectations import Verdict, not_measured
 from benchmarks.options import Options, at_least
@@ -303,7 +303,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print; the status says whether it ran, not whether we like the figures."""
     options = parser().parse_args(arguments)
     if options.nodes:
-        return fleet.run(options.nodes, options.quick, options.json, options.plot)
+        return many_nodes.run(options.nodes, options.quick, options.json, options.plot)
     try:
         from benchmarks.progress import Progress
     except ImportError:

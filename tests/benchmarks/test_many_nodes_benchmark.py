@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fleet, network
+from benchmarks import many_nodes, network
 
 FIGURES = {
     "linked": 1.5, "links": 7.5, "most_links": 9.0, "memory": 2e6, "p50": 0.003, "p99": 0.02, "received": 6.1,
@@ -13,7 +13,9 @@ FIGURES = {
 
 
 def test_each_way_stands_beside_what_it_is_held_to() -> None:
-    said = fleet.text({12: {fleet.BY_HAND: FIGURES, fleet.FULL: {**FIGURES, "lone": 1e-4, "received": 1.0}}})
+    said = many_nodes.text(
+        {12: {many_nodes.BY_HAND: FIGURES, many_nodes.FULL: {**FIGURES, "lone": 1e-4, "received": 1.0}}}
+    )
     assert "12     by hand    7.5    9     6.10      3.0 / 20.0 ms           1,200            100" in said
     assert "MISS  a write of a burst by nodes, by hand: at most 20 us: 25.00 at most" in said
     assert "pass  received by each node, full mesh: at most 1.3 times: 1.00 at most" in said
@@ -21,15 +23,15 @@ def test_each_way_stands_beside_what_it_is_held_to() -> None:
 
 def test_it_draws_what_there_is(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    fleet.plot({2: {fleet.BY_HAND: FIGURES}, 12: {fleet.TOLD: FIGURES}}, tmp_path / "fleet.png")
-    assert (tmp_path / "fleet.png").read_bytes().startswith(b"\x89PNG")
+    many_nodes.plot({2: {many_nodes.BY_HAND: FIGURES}, 12: {many_nodes.TOLD: FIGURES}}, tmp_path / "many_nodes.png")
+    assert (tmp_path / "many_nodes.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_it_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "STEADY_SECONDS", 0.1)
+    monkeypatch.setattr(many_nodes, "STEADY_SECONDS", 0.1)
     assert network.main(["--nodes", "2,3", "--quick"]) == 0
     said = capsys.readouterr().out
-    assert all(f"{nodes}      {way}" in said for nodes in (2, 3) for way in fleet.WAYS)
+    assert all(f"{nodes}      {way}" in said for nodes in (2, 3) for way in many_nodes.WAYS)
 
 
 @pytest.mark.parametrize("nodes", ["1", "2,x", ""])
