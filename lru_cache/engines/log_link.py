@@ -85,6 +85,7 @@ class LogLink:
         self._over_at = inf  # when it ends, whatever is still to be appended
         self._takes_no_more = False  # what was last to be appended was not taken
         self._is_attended = True  # the thread is about to look what there is to append, by itself
+        self._is_looking = False  # for what is to be told, as after a burst too long for the outbox
         self._read_at = self._look_at = self._appended_at = -inf
         self._caught_up_at = time.monotonic()  # when all that the log had was last read, or this was made
         self._engine_time = 0.0  # what its clock says, about, in seconds
@@ -261,7 +262,7 @@ class LogLink:
         until = min(self._read_at, self._look_at)
         if end.has_to_append():
             self._is_attended = True  # there is more, but not so soon: who has news by then need not ring
-            until = min(until, max(self._appended_at, now) + self._latency)
+            until = now if self._is_looking else min(until, max(self._appended_at, now) + self._latency)
         if until > now:
             self._alarm.wait(min(until, self._feed.due()) - now)
 
@@ -304,10 +305,12 @@ class LogLink:
         end = self._end
         assert end is not None
         now = time.monotonic()
+        self._is_looking = False
         if now < self._appended_at + self._latency and not self._stopped:
             return
         content = self._take(lambda now: end.to_append(now, RECORD_BYTES) or b"")
         if not content:
+            self._is_looking = end.is_looking()
             return
         try:
             place = self._engine.append(content, end.place, end.chain)

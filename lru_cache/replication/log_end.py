@@ -272,6 +272,12 @@ class LogEnd:
         """Whether there is anything that the log is not known to have."""
         return self._back_to is not None or len(self._own_missing) + len(self._missing) > 0 or self._has_news()
 
+    def is_looking(self) -> bool:
+        """Whether `to_append` has just given nothing because it has still to find what there is to be told."""
+        waits = self._acknowledged is not None or self._back_to is not None or self._waiting is not None
+        is_free = self.is_live and not waits and not (self._own_missing or self._missing)
+        return is_free and self._replica.has_news(self._link)
+
     def _has_news(self) -> bool:
         return self._waiting is not None or len(self._pending) > 0 or self._replica.has_to_send(self._link)
 
