@@ -24,6 +24,7 @@ from benchmarks.servers import HOST
 from harness.ports import free_port
 from harness.remote_objects import Held, RemoteObject
 from lru_cache import LRUCacheDistributed
+from lru_cache.engines.options import read_engine
 
 BATCH = 64
 VALUE_CHARACTERS = 100
@@ -80,6 +81,16 @@ class Reader(Held):
         if not self._applied.wait(APPLY_SECONDS):
             raise TimeoutError(f"{self._left} events have not come")
         return self._applied_at
+
+    def look_until_held(self) -> float:
+        """The same, where nobody tells: look every millisecond whether the last is there."""
+        deadline = time.monotonic() + APPLY_SECONDS
+        key, value = self._last
+        while self.read(key) != value:
+            if time.monotonic() > deadline:
+                raise TimeoutError("events have not come")
+            time.sleep(0.001)
+        return time.monotonic()
 
     def wrong(self, count: int, keys: int) -> int:
         """How many keys do not have their last value."""
@@ -358,17 +369,30 @@ class Tcp(Carrier):
 # -- Redis -------------------------------------------------------------------------------------------------------------
 
 
+def redis_client(port: int) -> Any:
+    """A client of the server on this port."""
+    import redis
+
+    client = redis.Redis(HOST, port)
+    client.ping()
+    return client
+
+
+def subscribed(port: int) -> Any:
+    """A subscription to all that is published there."""
+    subscription = redis_client(port).pubsub(ignore_subscribe_messages=True)
+    subscription.subscribe(CHANNEL)
+    while subscription.get_message(timeout=1) is not None:
+        pass
+    return subscription
+
+
 class RedisReader(Reader):
     """Subscribes, and puts what comes into a dict."""
 
     def listen(self, place: Any) -> Any:
         """Subscribe."""
-        import redis
-
-        subscription = redis.Redis(HOST, place).pubsub(ignore_subscribe_messages=True)
-        subscription.subscribe(CHANNEL)
-        while subscription.get_message(timeout=1) is not None:
-            pass
+        subscription = subscribed(place)
         self.start_thread(lambda: self._receive(subscription))
         return place
 
@@ -384,10 +408,7 @@ class RedisWriter(Writer):
 
     def connect(self, place: Any) -> None:
         """Connect."""
-        import redis
-
-        self.client = redis.Redis(HOST, place)
-        self.client.ping()
+        self.client = redis_client(place)
 
 
 class RedisPublisher(RedisWriter):
@@ -509,6 +530,68 @@ class Nats(Carrier):
     modules, program, server = ("nats",), "nats-server", servers.nats
 
 
+# -- ours, on an engine ------------------------------------------------------------------------------------------------
+
+
+def linked(cache: "LRUCacheDistributed[str, str]") -> "LRUCacheDistributed[str, str]":
+    """Wait until it reads the log."""
+    if not cache.wait_connected(timeout=CONNECT_SECONDS):
+        cache.close()
+        raise TimeoutError("not linked")
+    return cache
+
+
+class EngineReader(CacheReader):
+    """A cache on a log."""
+
+    def listen(self, place: Any) -> Any:
+        """Read the log of the server at this port."""
+        engine = f"{self.options.pop('scheme')}://{HOST}:{place}"
+        self.cache = linked(LRUCacheDistributed(engine=engine, **self.options))
+        return engine
+
+    def wait(self) -> float:
+        """The writer only knows that the log has it."""
+        return self.look_until_held()
+
+
+class EngineWriter(CacheWriter):
+    """Another cache on it. Its `flush` says that the log has all of it."""
+
+    def connect(self, place: Any) -> None:
+        """Read the log."""
+        del self.options["scheme"]
+        self.cache = linked(LRUCacheDistributed(engine=place, **self.options))
+
+
+class OnEngine(Carrier):
+    """LRUCacheDistributed, over a log that a server keeps."""
+
+    scheme: ClassVar[str]
+    reader, writer = EngineReader, EngineWriter
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(scheme=self.scheme, **options)
+
+
+class OnRedis(OnEngine):
+    """On a stream of Redis."""
+
+    name = "lru_cache on Redis"
+    note = "set after set, over a log on Redis; until the reader has the last"
+    scheme = "redis"
+    modules, program, server = ("redis", "hiredis"), "redis-server", servers.redis
+
+
+class OnJetStream(OnEngine):
+    """On a stream of NATS."""
+
+    name = "lru_cache on NATS"
+    note = "the same, over a log on NATS JetStream"
+    scheme = "nats"
+    modules, program, server = ("nats",), "nats-server", servers.jetstream
+
+
 # -- pysyncobj ---------------------------------------------------------------------------------------------------------
 
 
@@ -544,14 +627,8 @@ class SyncObjReader(Reader):
         return addresses[::-1]
 
     def wait(self) -> float:
-        """Look every millisecond whether the last is there: nobody tells."""
-        deadline = time.monotonic() + APPLY_SECONDS
-        key, value = self._last
-        while self.read(key) != value:
-            if time.monotonic() > deadline:
-                raise TimeoutError("events have not come")
-            time.sleep(0.001)
-        return time.monotonic()
+        """It is the node's own thread that applies them."""
+        return self.look_until_held()
 
     def read(self, key: str) -> str | None:
         """Return what the dict holds."""
@@ -589,7 +666,12 @@ class SyncObj(Carrier):
 
 
 OURS, BASE = Ours, Tcp
+ENGINES: list[type[OnEngine]] = [
+    carrier
+    for carrier in (OnRedis, OnJetStream)
+    if find_spec(read_engine(f"{carrier.scheme}://").DRIVER[0]) is not None
+]
 CARRIERS: dict[str, type[Carrier]] = {
     carrier.name: carrier
-    for carrier in (Tcp, Ours, OursPure, OursSecret, OursTLS, RedisPubSub, RedisSet, Nats, SyncObj)
+    for carrier in (Tcp, Ours, OursPure, OursSecret, OursTLS, *ENGINES, RedisPubSub, RedisSet, Nats, SyncObj)
 }

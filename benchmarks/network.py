@@ -11,16 +11,29 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import link_costs, many_nodes, network_report, propagation
-from benchmarks.carriers import BASE, CARRIERS, OURS, Nats, OursSecret, OursTLS, RedisPubSub, Run, SyncObj
+from benchmarks.carriers import (
+    BASE,
+    CARRIERS,
+    ENGINES,
+    OURS,
+    Nats,
+    OursSecret,
+    OursTLS,
+    RedisPubSub,
+    Run,
+    SyncObj,
+)
 from benchmarks.expectations import Verdict, not_measured
 from benchmarks.options import Options, at_least
-from benchmarks.propagation import MODES, RAW
+from benchmarks.propagation import MODES, PUB_SUB, RAW
+from benchmarks.servers import HOST
 from harness import certificates
 from harness.remote_objects import RemoteError
 from lru_cache import TLS
@@ -31,6 +44,7 @@ FEW_KEYS = 1_000
 SECRET = "a secret of 32 characters or more"  # noqa: S105 - of caches that live for seconds
 PLAIN, SEALED, ENCRYPTED = "no secret", "secret", "TLS"
 
+OVER_SERVERS_PAUSE_SECONDS = 0.02  # before each write: a node on an engine may append every 10 ms
 SYNC_OBJ_TIMES = 10.0
 MOST_PROPAGATION_RATIO = 2.0
 MOST_STOPPED_RATIO = 1.2
@@ -122,7 +136,7 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
     """Everything, as far as it is installed."""
     absent = {name: missing for name in names if (missing := CARRIERS[name].absence()) is not None}
     results = Results(effort, [name for name in names if name not in absent], absent)
-    with tempfile.TemporaryDirectory(prefix="lru_cache-benchmark-") as directory:
+    with tempfile.TemporaryDirectory(prefix="lru_cache-benchmark-") as directory, ExitStack() as stack:
         tls = make_certificates(Path(directory))
         options: dict[str, dict[str, Any]] = {OURS.name: {}, OursSecret.name: {"secret": SECRET}}
         lines: dict[str, dict[str, Any]] = {RAW: {}, PLAIN: {}, SEALED: {"secret": SECRET}}
@@ -132,10 +146,11 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
         else:
             options[OursTLS.name] = {"tls": tls}
             lines[ENCRYPTED] = {"tls": tls}
-        results.lines = list(lines)
+        over_servers = lines_of_servers(stack)
+        results.lines = [*lines, *over_servers]
         for number in range(effort.rounds):
             measure_rates(results, options, lambda name, number=number: step(f"round {number + 1}: {name}"))
-            measure_propagation(results, lines, step)
+            measure_propagation(results, lines, over_servers, step)
             measure_set_costs(results, step)
     try:
         results.idle = link_costs.measure_idle(effort.idle_seconds)
@@ -143,6 +158,18 @@ def measure(effort: Effort, names: Sequence[str], step: Step) -> Results:
         results.problems.append(f"idle: {error}")
     step("idle")
     return results
+
+
+def lines_of_servers(stack: ExitStack) -> dict[str, dict[str, Any]]:
+    """A log on each engine that is here, and a channel of Redis. Their servers run until the end."""
+    lines: dict[str, dict[str, Any]] = {}
+    for carrier in ENGINES:
+        if carrier.absence() is None:
+            server = stack.enter_context(carrier().serve())
+            lines[carrier.name] = {"engine": f"{carrier.scheme}://{HOST}:{server.port}"}
+    if RedisPubSub.absence() is None:
+        lines[PUB_SUB] = {"port": stack.enter_context(RedisPubSub().serve()).port}
+    return lines
 
 
 def count_steps(effort: Effort, names: Sequence[str]) -> int:
@@ -155,7 +182,8 @@ def measure_rates(results: Results, options: dict[str, dict[str, Any]], step: St
     events = results.effort.events
     for space, keys in ((DISTINCT, events), (FEW, FEW_KEYS)):
         for name in results.carriers:
-            given = {"maximum_capacity": 2 * events, **options[name]} if name in options else {}
+            on_engine = any(name == carrier.name for carrier in ENGINES)
+            given = {"maximum_capacity": 2 * events, **options.get(name, {})} if name in options or on_engine else {}
             try:
                 run = CARRIERS[name](**given).run(events, keys)
             except (RemoteError, RuntimeError, OSError) as error:
@@ -167,11 +195,17 @@ def measure_rates(results: Results, options: dict[str, dict[str, Any]], step: St
             step(f"{name}, {space}")
 
 
-def measure_propagation(results: Results, lines: dict[str, dict[str, Any]], step: Step) -> None:
-    """One round of single writes."""
+def measure_propagation(
+    results: Results, lines: dict[str, dict[str, Any]], over_servers: dict[str, dict[str, Any]], step: Step
+) -> None:
+    """One round of single writes. Those over servers by themselves, since a node on an engine is never quite idle."""
     effort = results.effort
     try:
-        results.propagation.append(propagation.measure(lines, effort.writes, effort.pause_seconds, list(MODES)))
+        found = propagation.measure(lines, effort.writes, effort.pause_seconds, list(MODES))
+        if over_servers:
+            others = propagation.measure(over_servers, effort.writes, OVER_SERVERS_PAUSE_SECONDS, list(MODES))
+            found = {mode: {**found[mode], **others[mode]} for mode in MODES}
+        results.propagation.append(found)
     except RemoteError as error:
         results.problems.append(f"propagation: {error}")
     step("propagation")

@@ -2,25 +2,36 @@
 
 Two processes, with all lines between them at once, that take turns: so what else the machine does meets them alike.
 A busy process has a second thread that computes in Python and never waits. A write is applied once a look-up would find
-it: for raw TCP when it is in a dict, for a cache when its link has merged the message.
+it: for raw TCP and a subscriber when it is in a dict, for a cache when its link has merged the message, or, on an
+engine, when a listener hears that the value before it is gone.
 """
 
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from msgpack import Unpacker, packb  # type: ignore[import-untyped]
+from msgpack import Unpacker, packb, unpackb  # type: ignore[import-untyped]
 
-from benchmarks.carriers import APPLY_SECONDS, CONNECT_SECONDS, RECEIVED_AT_ONCE_BYTES, VALUE_CHARACTERS
+from benchmarks.carriers import (
+    APPLY_SECONDS,
+    CHANNEL,
+    CONNECT_SECONDS,
+    RECEIVED_AT_ONCE_BYTES,
+    VALUE_CHARACTERS,
+    linked,
+    redis_client,
+    subscribed,
+)
 from benchmarks.servers import HOST
 from harness.remote_objects import Held, RemoteObject
-from lru_cache import LRUCacheDistributed
+from lru_cache import LRUCacheDistributed, Removal
 from lru_cache.replication import Type, messages
 from lru_cache.replication.encoding import decode_key
 
-RAW = "raw TCP"
+RAW, PUB_SUB = "raw TCP", "Redis pub/sub"
 MODES = {"idle": (False, False), "busy writer": (True, False), "busy reader": (False, True), "both busy": (True, True)}
 """Whether the writer's process computes meanwhile, and the reader's."""
 
@@ -78,6 +89,11 @@ class ReadingEnd(End):
                 listener = socket.create_server((HOST, 0))
                 threading.Thread(target=self._receive, args=(listener,), daemon=True).start()
                 places[line] = listener.getsockname()
+            elif line == PUB_SUB:
+                threading.Thread(target=self._hear, args=(subscribed(options["port"]),), daemon=True).start()
+            elif "engine" in options:
+                noting = partial(_note_replaced, self.arrivals[line])
+                self.caches[line] = linked(LRUCacheDistributed(on_removal=noting, **options))
             else:
                 cache = self.caches[line] = LRUCacheDistributed(local_address=(HOST, 0), **options)
                 self._note_what_comes(cache, self.arrivals[line])
@@ -106,6 +122,23 @@ class ReadingEnd(End):
                 held[key] = value
                 noted[key] = time.monotonic()
 
+    def _hear(self, subscription: Any) -> None:
+        held, noted = {}, self.arrivals[PUB_SUB]
+        for message in subscription.listen():
+            key, value = unpackb(message["data"])
+            held[key] = value
+            noted[key] = time.monotonic()
+
+    def begin(self, keys: Sequence[str]) -> None:
+        """Wait until there is something to replace where the writer cannot know, and forget what has come so far."""
+        deadline = time.monotonic() + APPLY_SECONDS
+        on_engines = [self.caches[line] for line, options in self.lines.items() if "engine" in options]
+        while any(cache.peek(keys[-1]) is None for cache in on_engines):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the first values have not come")
+            time.sleep(0.01)
+        self.forget()
+
     def take(self, count: int) -> Times:
         """Wait until so many have come on every line, and hand over when that was."""
         deadline = time.monotonic() + APPLY_SECONDS
@@ -128,12 +161,19 @@ class WritingEnd(End):
 
     def connect(self, places: Mapping[str, Any], keys: Sequence[str]) -> None:
         """Link up, and see to it that the caches at the other end have something to replace."""
+        self.set: dict[str, Callable[[str, str], object]] = {}
         for line, options in self.lines.items():
             if line == RAW:
                 self.socket = socket.create_connection(places[line])
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.set[line] = lambda key, value: self.socket.sendall(packb((key, value)))
                 continue
-            cache = self.caches[line] = LRUCacheDistributed(remote_address=places[line], **options)
+            if line == PUB_SUB:
+                self.client = redis_client(options["port"])
+                self.set[line] = lambda key, value: self.client.publish(CHANNEL, packb((key, value)))
+                continue
+            cache = self.caches[line] = LRUCacheDistributed(remote_address=places.get(line), **options)
+            self.set[line] = cache.set
             if not cache.wait_connected(timeout=CONNECT_SECONDS):
                 raise TimeoutError(f"not linked: {line}")
             cache.set_many(dict.fromkeys(keys, ""))
@@ -147,14 +187,14 @@ class WritingEnd(End):
         for key in keys:
             for line, noted in written.items():
                 time.sleep(pause_seconds)
-                if line == RAW:
-                    noted[key] = time.monotonic()
-                    self.socket.sendall(packb((key, value)))
-                else:
-                    cache = self.caches[line]
-                    noted[key] = time.monotonic()
-                    cache.set(key, value)
+                set_one = self.set[line]
+                noted[key] = time.monotonic()
+                set_one(key, value)
         return written
+
+
+def _note_replaced(noted: dict[str, float], removal: "Removal[str, str]") -> None:
+    noted[removal.key] = time.monotonic()
 
 
 def measure(
@@ -165,7 +205,7 @@ def measure(
     found = {}
     with RemoteObject(ReadingEnd, lines) as reader, RemoteObject(WritingEnd, lines) as writer:
         writer.ask("connect", reader.ask("listen"), keys)
-        reader.ask("forget")
+        reader.ask("begin", keys)
         for mode in modes:
             for end, busy in zip((writer, reader), MODES[mode], strict=True):
                 end.ask("spin", busy)

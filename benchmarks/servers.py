@@ -83,3 +83,8 @@ def redis() -> Server:
 def nats() -> Server:
     """NATS as it comes: at most once, nothing kept."""
     return Server("nats-server", "-a", HOST, "-p", "{port}")
+
+
+def jetstream() -> Server:
+    """NATS that keeps streams, in the directory that goes with it."""
+    return Server("nats-server", "-a", HOST, "-p", "{port}", "-js", "-sd", "{directory}")

@@ -106,17 +106,35 @@ def test_a_rival_is_judged_by_the_median_of_the_rounds_ratios(network):
     assert (verdict.measured, verdict.passed) == ("2.00 x", True)
 
 
-@pytest.mark.parametrize("name", ["Redis pub/sub", "Redis SET", "NATS", "pysyncobj"])
-def test_each_rival_that_is_installed_brings_every_last_value_over(network, name):
+@pytest.mark.parametrize(
+    "name", ["lru_cache on Redis", "lru_cache on NATS", "Redis pub/sub", "Redis SET", "NATS", "pysyncobj"]
+)
+def test_each_rival_and_engine_that_is_installed_brings_every_last_value_over(network, name):
     from benchmarks.carriers import CARRIERS
 
-    if CARRIERS[name].absence() is not None:
+    if name not in CARRIERS or CARRIERS[name].absence() is not None:
         return  # the command says so, which the test above asks for
 
     run = CARRIERS[name]().run(300, 100)
 
     assert run.wrong == 0
     assert run.rate > 0
+
+
+def test_a_single_write_is_followed_over_each_server_that_is_there(network):
+    from contextlib import ExitStack
+
+    from benchmarks import propagation
+    from benchmarks.carriers import ENGINES, RedisPubSub
+
+    there = [carrier.name for carrier in (*ENGINES, RedisPubSub) if carrier.absence() is None]
+
+    with ExitStack() as stack:
+        lines = network.lines_of_servers(stack)
+        found = propagation.measure(lines, 3, 0.02, ["idle"]) if lines else {"idle": {}}
+
+    assert list(found["idle"]) == there
+    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in found["idle"].values())
 
 
 def test_a_reader_that_lacks_a_value_is_found_out(network):
