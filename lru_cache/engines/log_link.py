@@ -306,7 +306,7 @@ class LogLink:
         assert end is not None
         now = time.monotonic()
         self._is_looking = False
-        if now < self._appended_at + self._latency and not self._stopped:
+        if not end.has_to_append() or (now < self._appended_at + self._latency and not self._stopped):
             return
         content = self._take(lambda now: end.to_append(now, RECORD_BYTES) or b"")
         if not content:

@@ -74,6 +74,9 @@ class Connection:
         self._parsing: Any = None  # redis-py's connection
         self._socket: socket.socket | None = None  # its socket, or what is to be
         self._process = os.getpid()  # that has made it
+        self._timeout: float | None = None  # of the socket
+        self._asked: Sequence[Command] = ()  # last, and what was sent then: an idle node asks the same again and again
+        self._packed: list[bytes] = []
         self._closing = threading.Lock()  # protects `_socket`: nobody shuts down what somebody else is closing
 
     # -- making it -----------------------------------------------------------------------------------------------------
@@ -135,6 +138,7 @@ class Connection:
                 redis_connect_func=_begin_to_parse,
             )
             self._parsing.given = made
+            self._timeout = None
             self._parsing.connect()
         except DeniedError as error:
             failure: EngineError = error
@@ -180,8 +184,12 @@ class Connection:
             commands = [each for command in commands for each in (("ASKING",), command)]
         replies: list[Any] = []
         try:
-            self._socket.settimeout(self._seconds())
-            self._parsing.send_packed_command(self._parsing.pack_commands(commands), check_health=False)
+            if (seconds := self._seconds()) != self._timeout:
+                self._socket.settimeout(seconds)
+                self._timeout = seconds
+            if commands != self._asked:
+                self._asked, self._packed = commands, self._parsing.pack_commands(commands)
+            self._parsing.send_packed_command(self._packed, check_health=False)
             for _ in commands:
                 replies.append(self._reply())  # noqa: PERF401 - those before a failure are wanted
         except redis.TimeoutError:
