@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 MEASUREMENTS = {
     "codecs": "values of own classes, beside msgspec, pydantic and pickle alone",
+    "fleet": "many caches on one Redis: what they cost it and themselves, from 10 to 200, and 1,000 on paper",
     "http": "the HTTP node, beside a bare FastAPI app that returns a constant",
     "hub": "one node with many links: what it pays for each write and link, and when idle",
     "local": "LRUCache in one process, beside dict, functools.lru_cache and the caches people use",
-    "network": "LRUCacheDistributed between processes, beside raw TCP, Redis, NATS and pysyncobj",
+    "network": "LRUCacheDistributed between processes, linked or on an engine, beside raw TCP, Redis and NATS",
     "pauses": "how long one call keeps all others out, with a million entries",
     "replication": "the replication core in one process, as ratios to bare msgpack",
     "soak": "five nodes under load and faults for minutes: what grows, and whether they agree in the end",
