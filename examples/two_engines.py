@@ -1,8 +1,8 @@
 """Two regions with a Redis each, joined by gateways: cut, and healed, while you watch.
 
 Needs `pip install '.[redis]'` and the program redis-server, which it starts twice. Here all nodes are in one process,
-to be seen at once; in your services each has its own, `engine=` is all that most of them are given, and one or two of each
-region are gateways.
+to be seen at once. In your services each has its own; `engine=` is all that most of them are given, and one or two of
+each region are gateways.
 """
 
 import shutil
