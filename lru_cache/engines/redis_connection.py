@@ -184,12 +184,7 @@ class Connection:
             commands = [each for command in commands for each in (("ASKING",), command)]
         replies: list[Any] = []
         try:
-            if (seconds := self._seconds()) != self._timeout:
-                self._socket.settimeout(seconds)
-                self._timeout = seconds
-            if commands != self._asked:
-                self._asked, self._packed = commands, self._parsing.pack_commands(commands)
-            self._parsing.send_packed_command(self._packed, check_health=False)
+            self._send(self._socket, commands)
             for _ in commands:
                 replies.append(self._reply())  # noqa: PERF401 - those before a failure are wanted
         except redis.TimeoutError:
@@ -206,6 +201,15 @@ class Connection:
             return replies[1::2] if self.is_asking else replies
         self.close()
         return failure
+
+    def _send(self, made: socket.socket, commands: Sequence[Command]) -> None:
+        """What was asked last, and is asked once more, is packed, and the socket knows for how long to wait."""
+        if (seconds := self._seconds()) != self._timeout:
+            made.settimeout(seconds)
+            self._timeout = seconds
+        if commands != self._asked:
+            self._asked, self._packed = commands, self._parsing.pack_commands(commands)
+        self._parsing.send_packed_command(self._packed, check_health=False)
 
     def _reply(self) -> Any:
         try:
