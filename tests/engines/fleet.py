@@ -4,6 +4,7 @@ This file must not know which engine it is.
 """
 
 import itertools
+import random
 from typing import Any
 
 import pytest
@@ -22,15 +23,21 @@ class Fleet:
         self.caches = caches
         self.lines = lines
         self._numbers = itertools.count(1)
+        self._chance = random.Random(1)
         self._mark = 0
         self._names: dict[int, int] = {}  # of caches: numbers that stay
         self._newest: dict[Any, int | None] = {}  # None: it is invalid
         self._shared: dict[Any, dict[int, int]] = {}  # of keys that all write: the newest of each
 
     def write(self, rounds: int = 1) -> None:
-        """Write keys, on each cache its own and some that all write; and read them, while whatever happens happens."""
+        """Write some keys, on each cache its own and one that all write; and read them, while whatever happens happens.
+
+        At first all of them: so there are always some that were last written before, during, and after it.
+        """
         for _, cache, key in itertools.product(range(rounds), self.caches, range(KEYS)):
             index = self._name(cache)
+            if (index, key) in self._newest and self._chance.random() < 0.5:
+                continue
             number = next(self._numbers)
             if number % 5 == 0:
                 cache.invalidate((index, key))
