@@ -35,20 +35,22 @@ class Fleet:
         At first all of them: so there are always some that were last written before, during, and after it.
         """
         for _, cache, key in itertools.product(range(rounds), self.caches, range(KEYS)):
-            index = self._name(cache)
-            if (index, key) in self._newest and self._chance.random() < 0.5:
-                continue
-            number = next(self._numbers)
-            if number % 5 == 0:
-                cache.invalidate((index, key))
-                self._newest[index, key] = None
-            else:
-                cache.set((index, key), number)
-                self._newest[index, key] = number
-            assert cache.get((index, key)) == self._newest[index, key]
-            if key == 0:
-                cache.set(("shared", key), number)
-                self._shared.setdefault(("shared", key), {})[index] = number
+            if (self._name(cache), key) not in self._newest or self._chance.random() < 0.5:
+                self.write_one(cache, key)
+                assert cache.get((self._name(cache), key)) == self._newest[self._name(cache), key]
+
+    def write_one(self, cache: Cache, key: int) -> None:
+        """Write one of its keys on a cache, or make it invalid. Each cache may have a thread of its own."""
+        index, number = self._name(cache), next(self._numbers)
+        if number % 5 == 0:
+            cache.invalidate((index, key))
+            self._newest[index, key] = None
+        else:
+            cache.set((index, key), number)
+            self._newest[index, key] = number
+        if key == 0:
+            cache.set(("shared", key), number)
+            self._shared.setdefault(("shared", key), {})[index] = number
 
     def settle(self) -> None:
         """Wait until the log has all that was written, and all have read it."""

@@ -31,7 +31,8 @@ from lru_cache.network.security import RecordSeals
 from lru_cache.replication import Event, Version, messages
 from lru_cache.replication.log_end import VALUE_BYTES
 from lru_cache.replication.log_records import News, decode_record, encode_record
-from tests.concurrency import PATIENCE, eventually
+from tests.concurrency import PATIENCE, Started, eventually
+from tests.effort import some_or_many
 from tests.engines import logs
 from tests.engines.fleet import Attempts, Cache, Fleet, Lines
 from tests.engines.proxy import Proxy
@@ -452,6 +453,96 @@ def rest(fleet: Fleet) -> None:
         return all(end is not None and end.is_live and not end.has_to_append() for end in ends)
 
     eventually(are_at_rest)
+
+
+# -- anything, in any order --------------------------------------------------------------------------------------------
+
+
+class Mishaps:
+    """What may happen to a server, its log, and the cables to it, while others write."""
+
+    def __init__(self, server: Server, cables: list[Proxy], fleet: Fleet, chance: random.Random) -> None:
+        self.written = itertools.count()  # asked for its next with each write
+        self._server = server
+        self._cables = cables
+        self._fleet = fleet
+        self._chance = chance
+        self._acts: dict[Callable[[], object], float] = {
+            self._truncate: 4,
+            self._cut: 4,
+            self._trim: 3,
+            self._connect: 3,
+            self._restart: 1,
+            self._stand_still: 1,
+            lambda: server.ask("FLUSHALL"): 1,
+            lambda: server.ask("CLIENT", "KILL", "TYPE", "normal"): 1,
+            lambda: server.ask("XADD", STREAM, "*", "hello", "world"): 1,
+        }
+
+    def happen(self, count: int) -> None:
+        for act in self._chance.choices(list(self._acts), list(self._acts.values()), k=count):
+            self._let_write()
+            act()
+
+    def _let_write(self) -> None:
+        """Wait until some more was written."""
+        count, least = next(self.written), self._chance.randrange(200)
+        eventually(lambda: next(self.written) - count > least)
+
+    def _connect(self) -> None:
+        eventually(lambda: self._fleet.states() == {"connected"})
+
+    def _truncate(self) -> None:
+        for name, _ in self._server.client.xrevrange(STREAM, count=self._chance.randrange(1, 6)):
+            self._server.ask("XDEL", STREAM, name)
+
+    def _trim(self) -> None:
+        self._server.ask("XTRIM", STREAM, "MAXLEN", self._chance.randrange(4))
+
+    def _cut(self) -> None:
+        cable = self._chance.choice(self._cables)
+        cable.cut()
+        self._let_write()
+        self._chance.choice([self._truncate, self._trim, self._let_write])()
+        cable.mend()
+
+    def _restart(self) -> None:
+        self._server.kill()
+        self._let_write()
+        self._server.start()
+
+    def _stand_still(self) -> None:
+        self._server.stop()
+        self._let_write()
+        self._server.go_on()
+
+
+@pytest.mark.parametrize("seed", range(some_or_many(4, 60)))
+def test_whatever_happens_each_has_the_newest_or_a_miss(
+    seed: int, servers: Servers, nodes: Nodes, lines: Lines, proxies: Proxies, start: Callable[..., Started]
+) -> None:
+    """While a thread writes on each node."""
+    server = servers()
+    cables = [proxies(server.port) for _ in range(3)]
+    caches = Fleet([nodes(engine=cable.url) for cable in cables], lines)
+    caches.write()
+    caches.agree(whole=True)
+    over = threading.Event()
+    mishaps = Mishaps(server, cables, caches, random.Random(seed))
+
+    def write(cache: Cache, chance: random.Random) -> None:
+        while not over.wait(0.001):
+            caches.write_one(cache, chance.randrange(20))
+            next(mishaps.written)
+
+    writing = [start(write, cache, random.Random(f"{seed} {index}")) for index, cache in enumerate(caches.caches)]
+    try:
+        mishaps.happen(12)
+    finally:
+        over.set()
+    for each in writing:
+        each.result()
+    caches.agree()
 
 
 # -- hostile records ---------------------------------------------------------------------------------------------------
