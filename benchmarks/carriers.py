@@ -590,6 +590,15 @@ class OnJetStream(OnEngine):
     note = "the same, over a log on NATS JetStream"
     scheme = "nats"
     modules, program, server = ("nats",), "nats-server", servers.jetstream
+    oldest = (2, 10)
+
+    @classmethod
+    def absence(cls) -> str | None:
+        """Debian's server may be older than the engine needs."""
+        missing = super().absence()
+        if missing is None and servers.version_of(cls.program) < cls.oldest:
+            return f"{cls.program} {'.'.join(map(str, cls.oldest))} or newer"
+        return missing
 
 
 # -- pysyncobj ---------------------------------------------------------------------------------------------------------

@@ -337,14 +337,16 @@ def on_paper(figures: Figures, nodes: int, rate: float) -> tuple[float, float]:
 
 COLUMNS = (
     "nodes", "looks a second", "of intended", "server, idle / busy", "by 8 to 22 us", "a node, idle / busy",
-    "us a look: server", "node", "sent", "written until read, p50 / p99", "records", "MB a node", "KB a minute",
+    "us a look: server", "node", "written until read, p50 / p99", "records", "sent", "MB a node", "KB a minute",
 )  # fmt: skip
+OF_COSTS = 8  # of these
 
 
 def text(results: Sequence[Figures], seconds: float, rate: float) -> str:
     """A table, what more nodes would cost, and what we hold ourselves to."""
     waits = f"{min(seconds, IDLE_SECONDS):g} s idle, then {seconds:g} s with {rate:g} writes a second in all"
     load = " ".join(f"{each:.0f}" for each in os.getloadavg())
+    rows = [cells(figures) for figures in results]
     paper = [
         [
             f"{nodes:,}",
@@ -358,11 +360,14 @@ def text(results: Sequence[Figures], seconds: float, rate: float) -> str:
             f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, load {load}",
             f"Caches on one Redis, in {PROCESSES} processes: {waits}.",
             "",
-            *table(COLUMNS, [row(figures) for figures in results]),
+            *table(COLUMNS[:OF_COSTS], [row[:OF_COSTS] for row in rows]),
+            "",
+            *table([COLUMNS[0], *COLUMNS[OF_COSTS:]], [[row[0], *row[OF_COSTS:]] for row in rows]),
             "  looks      for news, of all nodes; intended: a node every 10 ms, or 0.1 ms for each node there is",
             "  idle/busy  of a core, without and with writes; 8 to 22 us: of the server, as expected of so many looks",
             "  us         of processor time, idle: by the server, and by the node, all that is done for a look",
-            "  records    appended for a write; KB a minute: growth of a node, once its tail of the log was full",
+            "  records    appended for a write; sent: by the server",
+            "  MB, KB     of memory; KB a minute: by which a node grew, once its tail of the log was full",
             "",
             f"On paper, by what a look and a record took with {results[-1].nodes} nodes, {rate:g} writes a second:",
             *table(("nodes", "looks a second", "server", "a node"), paper),
@@ -373,7 +378,7 @@ def text(results: Sequence[Figures], seconds: float, rate: float) -> str:
     )
 
 
-def row(figures: Figures) -> list[str]:
+def cells(figures: Figures) -> list[str]:
     """One number of nodes."""
     nodes, idle, busy = figures.nodes, figures.idle, figures.busy
     looks = busy.looks / busy.seconds
@@ -388,9 +393,9 @@ def row(figures: Figures) -> list[str]:
         f"{idle.nodes / idle.seconds / nodes:.2%} / {busy.nodes / busy.seconds / nodes:.2%}",
         f"{costs(figures, of_server).look * 1e6:.0f}",
         f"{costs(figures, of_nodes).look * 1e6:.0f}",
-        f"{busy.sent / busy.seconds / 1e3:,.0f} KB/s",
         "?" if p50 is None or p99 is None else f"{p50 * 1e3:.1f} / {p99 * 1e3:.1f} ms",
         f"{figures.records / max(1, figures.writes):.2f}",
+        f"{busy.sent / busy.seconds / 1e3:,.0f} KB/s",
         f"{figures.memory[-1][1] / nodes / 1e6:.1f}",
         "?" if growth is None else f"{growth / 1e3:+.1f}",
     ]
@@ -508,7 +513,7 @@ def main(arguments: Sequence[str]) -> int:
         except RemoteError as error:
             print(f"benchmarks: {nodes} nodes: {error}", file=sys.stderr)
             return 1
-        print(*row(results[-1]), sep="  ", file=sys.stderr, flush=True)
+        print(*cells(results[-1]), sep="  ", file=sys.stderr, flush=True)
     print(json.dumps(as_json(results), indent=2) if options.json else text(results, seconds, options.rate))
     if options.plot is not None:
         plot(results, options.rate, options.plot)

@@ -113,7 +113,7 @@ def propagation(results: Results) -> str:
             *table(["line", *MODES], rows),
             "  busy   that process computes in Python in a second thread, without a pause",
             "  lines take turns, each write after a pause; a write is applied once a look-up would find it",
-            "  a node on an engine looks for news every 10 ms, however soon it was told",
+            "  a node on Redis looks for news every 10 ms; NATS says when there is some",
         ]
     )
 

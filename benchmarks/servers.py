@@ -3,6 +3,7 @@
 They are found where their packages install them; what is not installed is not measured. Nothing is kept on disk.
 """
 
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,16 @@ PLACES = "/usr/sbin:/usr/local/sbin"  # where Debian puts servers, and where a u
 def find_program(name: str) -> str | None:
     """Where a server's program is, if it is anywhere."""
     return shutil.which(name) or shutil.which(name, path=PLACES)
+
+
+def version_of(name: str) -> tuple[int, int]:
+    """What a server's program says that it is; nothing if it says no version."""
+    program = find_program(name)
+    if program is None:
+        return 0, 0
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    found = re.search(r"(\d+)\.(\d+)", said.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 class Server(AbstractContextManager["Server"]):
