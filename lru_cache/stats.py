@@ -72,12 +72,18 @@ class _Frozen:
         return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
+GAUGES = frozenset({"size", "capacity", "links", "graves", "log_lag"})
+"""The figures below that tell what is now; all other numbers only ever grow. What shows figures goes by this."""
+
+
 @dataclass(frozen=True)
 class Stats(_Frozen):
     """Counts since the cache was made. A `get` is a hit or a miss; stale answers are misses."""
 
     hits: int
+    """`get`s that found a value."""
     misses: int
+    """`get`s that found none, or an expired one."""
     loads: int
     """Times that a loader was called, refreshes included."""
     load_failures: int
@@ -87,13 +93,15 @@ class Stats(_Frozen):
     stale_served: int
     """Answers with an expired value, because the loader failed or was slow."""
     evictions: int
+    """Entries that left for want of room."""
     expirations: int
+    """Entries that left since their life had ended."""
     invalidations: int
     """Calls that invalidated a key, held or not; `invalidate_many` and the like count each key, `clear` counts none."""
     size: int
     """Entries whose life has not ended."""
     capacity: int | None
-    """None: without bound."""
+    """Entries that there is room for. None: without bound."""
     implementation: str
     """`native` if the parts in C are used, else `python`."""
 
@@ -103,10 +111,13 @@ class DistributedStats(Stats):
     """The same of a replicated cache, and what happened between the nodes. *News* is a write or a load of another."""
 
     links: int
-    """Now."""
+    """Neighbours that there is a link with, now."""
     bytes_received: int
+    """Bytes from neighbours, over all links so far."""
     bytes_sent: int
+    """Bytes to neighbours, over all links so far."""
     news_applied: int
+    """News of others that changed something here."""
     news_told: int
     """News that neighbours were told, of this node and of others: once for each link."""
     news_repeated: int

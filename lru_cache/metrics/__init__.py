@@ -1,0 +1,54 @@
+"""The figures of a cache, for what observes your service: Prometheus, OpenTelemetry.
+
+    figures.py           which figures there are, what they mean, what they are now
+    watched.py           the caches that are shown in one place, by name, and for how long
+    to_prometheus.py     in a registry of prometheus_client
+    to_opentelemetry.py  by a meter of OpenTelemetry
+
+A face in a file imports its own library and no other. This file must import none: each is an extra.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from prometheus_client import CollectorRegistry
+
+    from lru_cache import LRUCache
+    from lru_cache.metrics.watched import Watch
+
+__all__ = ["opentelemetry", "prometheus"]
+
+
+def prometheus(cache: "LRUCache[Any, Any]", name: str, *, registry: "CollectorRegistry | None" = None) -> "Watch":
+    """Show a cache's figures in a registry of `prometheus_client`, its default one unless another is given.
+
+    Each has the label `cache`, which is `name`. They are read when the registry is scraped, and at no other time. They
+    are gone once the cache is collected as garbage, or once what this returns is closed.
+    """
+    try:
+        import prometheus_client  # noqa: F401 - what is missing besides is a mistake of ours, and no extra
+    except ImportError as error:
+        raise ImportError(
+            "metrics.prometheus needs prometheus-client: pip install 'cf_LRU_cache[prometheus]'"
+        ) from error
+    from lru_cache.metrics.to_prometheus import show
+
+    return show(cache, name, registry)
+
+
+def opentelemetry(cache: "LRUCache[Any, Any]", name: str, *, meter_provider: "MeterProvider | None" = None) -> "Watch":
+    """Show a cache's figures by a meter of OpenTelemetry, of the global provider unless another is given.
+
+    Each has the attribute `cache`, which is `name`. They are read when the provider's readers collect, and at no other
+    time. They are gone once the cache is collected as garbage, or once what this returns is closed.
+    """
+    try:
+        import opentelemetry.metrics  # noqa: F401 - as above
+    except ImportError as error:
+        raise ImportError(
+            "metrics.opentelemetry needs opentelemetry-api: pip install 'cf_LRU_cache[opentelemetry]'"
+        ) from error
+    from lru_cache.metrics.to_opentelemetry import show
+
+    return show(cache, name, meter_provider)
