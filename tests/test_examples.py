@@ -102,6 +102,16 @@ def test_fastapi_service() -> None:
     ]
 
 
+def test_metrics_service() -> None:
+    assert printed_by("metrics_service.py") == [
+        "workers that are scraped: 4; each knows the others",
+        "loads: 1; workers that have the user: 4",
+        "one worker invalidates the user: gone in all workers",
+        "workers that were told: 3",
+        "workers that have the user: 0",
+    ]
+
+
 def test_the_readonly_server_tests_itself_with_what_it_asks_for() -> None:
     """Its requirements name no plugin of pytest, while the settings of the project around it need one."""
     folder = EXAMPLES / "readonly_server"
