@@ -10,6 +10,7 @@
     replication/             what to keep, what to tell and what to believe: no sockets, no threads, no clock
     network/                 links to other nodes: sockets and threads, no rules
     testing/                 ManualClock, for your tests too; and the simulator that proves the replication
+    metrics/                 what a cache tells, for Prometheus and OpenTelemetry
     removal.py stats.py      what a cache tells
     arguments.py clock.py errors.py fork.py log.py    what all of these share
 
