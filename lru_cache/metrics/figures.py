@@ -65,14 +65,14 @@ def _docstrings() -> dict[str, str]:
 
 
 def _of_stats() -> Iterator[Figure]:
-    """A figure for each number that there is; a duration is a float, and in seconds."""
+    """A figure for each number that there is, by the name that it has there."""
     meanings = _docstrings()
     for field in fields(DistributedStats):
         types = get_args(field.type) or (field.type,)
         if str not in types:
             kind: Literal["counter", "gauge"] = "gauge" if field.name in GAUGES else "counter"
             meaning = meanings.get(field.name, field.name.replace("_", " ").capitalize())
-            yield Figure(field.name, kind, meaning, unit="seconds" if float in types else None)
+            yield Figure(field.name, kind, meaning)
 
 
 STATS = {figure.name: figure for figure in _of_stats()}
@@ -85,9 +85,7 @@ def samples(cache: "LRUCache[Any, Any]") -> Iterator[Sample]:
     """All but what it knows of other nodes."""
     figures = cache.stats()
     for name, figure in STATS.items():
-        value = getattr(
-            figures, name, None
-        )  # a local cache has fewer, and some are None while there is nothing to tell
+        value = getattr(figures, name, None)  # a local cache has fewer
         if value is not None:
             yield Sample(figure, value)
     texts = (getattr(figures, name) for name in TEXTS)

@@ -35,7 +35,7 @@ def test_what_goes_up_and_down_is_a_gauge_and_all_else_a_counter() -> None:
 
 
 def test_a_duration_is_in_seconds() -> None:
-    assert {figure.name for figure in FIGURES if figure.unit} == {"log_lag", "peer_lag", "peer_round_trip"}
+    assert {figure.name for figure in FIGURES if figure.unit} == {"peer_lag", "peer_round_trip"}
 
 
 def test_a_figure_that_is_new_appears_by_itself() -> None:

@@ -89,7 +89,7 @@ def test_a_cache_without_bound_has_no_sample_of_its_capacity(place: Place) -> No
 def test_a_cache_without_a_log_has_no_lag_of_it(place: Place) -> None:
     cache = LRUCacheDistributed[str, str]()
     place.show(cache, "users")
-    assert "log_lag" not in {name for name, _ in place.read()}
+    assert place.read()["log_lag", of("users")] == 0
 
 
 def test_the_lag_of_a_log_is_shown(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

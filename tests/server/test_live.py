@@ -127,8 +127,6 @@ def test_metrics_have_all_figures_of_the_cache(node: ThreadNode) -> None:
     node.cache.get("a")
     found = families(node)
     stats = json.loads(node.ask("GET", "/stats").body)
-    assert stats.pop("log_lag") is None  # there is no log
-    assert "lru_cache_log_lag_seconds" not in found
     for name, figure in stats.items():
         (sample,) = found[f"lru_cache_{name}"].samples
         assert sample.value == figure
