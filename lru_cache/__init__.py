@@ -9,6 +9,7 @@
     loading/                 filling on a miss: one load per key, fenced; stale answers in need
     replication/             what to keep, what to tell and what to believe: no sockets, no threads, no clock
     network/                 links to other nodes: sockets and threads, no rules
+    django/                  LRUCacheBackend, for Django's CACHES
     testing/                 ManualClock, for your tests too; and the simulator that proves the replication
     metrics/                 what a cache tells, for Prometheus and OpenTelemetry
     removal.py stats.py      what a cache tells

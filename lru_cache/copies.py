@@ -17,7 +17,7 @@ from lru_cache.errors import ProtocolError
 from lru_cache.replication import Stamp
 
 # Nobody can change one of these, so all may have the same.
-_UNCHANGING = frozenset(
+UNCHANGING = frozenset(
     (NoneType, bool, int, float, complex, str, bytes, Decimal, datetime, date, time, timedelta, UUID)
 )  # fmt: skip
 
@@ -81,7 +81,7 @@ def copying(kind: Any) -> Any:  # noqa: C901 - it holds a class, and is not one 
             return {key: self._own_of(key, value) for key, value in found.items()}
 
         def _own_of(self, key: Any, value: Any) -> Any:
-            if type(value) in _UNCHANGING:
+            if type(value) in UNCHANGING:
                 return value
             with self._lock:
                 entry = self._store.find(key)
@@ -90,7 +90,7 @@ def copying(kind: Any) -> Any:  # noqa: C901 - it holds a class, and is not one 
 
         def _own(self, value: Any, payload: bytes | None) -> Any:
             """A value of one's own. What cannot be encoded, which only a load may bring, cannot be copied either."""
-            if type(value) in _UNCHANGING:
+            if type(value) in UNCHANGING:
                 return value
             try:
                 return self._values.decode(self._values.encode(value) if payload is None else payload)

@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "lru_cache_distributed": SHARED
     | {"codecs", "copies", "engines", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"fork", "replication"},
+    "django": {*lru_cache.__all__, "arguments", "codecs", "copies"},  # a user like any other, and nothing imports it
     "engines": SHARED | {"fork", "network", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
@@ -125,6 +126,13 @@ def test_the_local_cache_imports_nothing_that_it_does_not_need(module: str) -> N
     """Sockets for safety, the others for start-up: each costs more than all of ours."""
     code = "from lru_cache import LRUCache; c = LRUCache(str); c.get(1); c.set(2, 3); c.invalidate(2); c.clear()"
     assert module not in modules_after(code)
+
+
+def test_no_face_imports_what_another_one_is_for() -> None:
+    others = {"fastapi", "uvicorn", "prometheus_client", "redis", "nats"}
+    assert not modules_after("import lru_cache.django") & others
+    assert "django" not in modules_after("import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies")
+    assert "django" not in modules_after("import lru_cache.server.app, lru_cache.engines.redis")
 
 
 def test_importing_the_package_imports_none_of_its_parts() -> None:
