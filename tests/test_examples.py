@@ -94,6 +94,14 @@ def test_workers() -> None:
     ]
 
 
+def test_django_service() -> None:
+    """Without links most answers would be old; with them a few may be, of workers that have just begun."""
+    (line,) = printed_by("django_service.py")
+    found = re.fullmatch(r"4 workers; each change was read right after it: (\d+) old values", line)
+    assert found is not None
+    assert int(found[1]) <= 5
+
+
 def test_fastapi_service() -> None:
     assert printed_by("fastapi_service.py") == [
         "199 answers for ada; asked of the source: 1",
