@@ -3,6 +3,7 @@
 They are found where their packages install them; what is not installed is not measured. Nothing is kept on disk.
 """
 
+import os
 import re
 import shutil
 import socket
@@ -99,3 +100,9 @@ def nats() -> Server:
 def jetstream() -> Server:
     """NATS that keeps streams, in the directory that goes with it."""
     return Server("nats-server", "-a", HOST, "-p", "{port}", "-js", "-sd", "{directory}")
+
+
+def memcached() -> Server:
+    """Memcached as it comes; as root it asks for another user's name."""
+    user = ("-u", "root") if os.getuid() == 0 else ()
+    return Server("memcached", "-l", HOST, "-p", "{port}", *user)
