@@ -7,6 +7,7 @@ Each incident must end in the newest value or a miss on every node, be one line 
 import ast
 import itertools
 import logging
+import os
 import random
 import re
 import subprocess
@@ -315,6 +316,33 @@ def test_a_server_without_memory_for_more(servers: Servers, fleet: Fleets, attem
     server.ask("CONFIG", "SET", "maxmemory", 0)
     caches.agree(whole=True)
     caches.have_said(REFUSED, BACK)
+
+
+def test_a_server_with_fewer_replicas_than_it_must_have(servers: Servers, fleet: Fleets, attempts: Attempts) -> None:
+    server = servers()
+    caches = fleet(server.url)
+    server.ask("CONFIG", "SET", "min-replicas-to-write", 1)
+    caches.write(2)
+    caches.all_say("has fewer replicas than it must have to be written to")
+    attempts.again(caches)
+    caches.write()
+    server.ask("CONFIG", "SET", "min-replicas-to-write", 0)
+    caches.agree(whole=True)
+    caches.have_said(AWAY, BACK)
+
+
+def test_a_primary_that_is_a_replica_for_a_while(servers: Servers, fleet: Fleets, attempts: Attempts) -> None:
+    server = servers()
+    caches = fleet(server.url)
+    server.lose_primary()
+    caches.write(2)
+    caches.all_say("is a replica, which must not be written to")
+    attempts.again(caches)
+    caches.write()
+    server.promote()
+    caches.agree(whole=True)
+    assert caches.total("log_broken") == 0
+    caches.have_said(AWAY, BACK)
 
 
 @pytest.mark.parametrize("denied", ["xadd", "xrange", "evalsha"])
@@ -745,6 +773,7 @@ def with_variables(error: BaseException) -> list[str]:
 # -- fork, and the end -------------------------------------------------------------------------------------------------
 
 FORKS = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+CAN_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 OF_ENGINES = {"eval", "evalsha", "xrange", "xrevrange"}
 
 
@@ -753,6 +782,7 @@ def engines(server: Server) -> set[str]:
     return {each["id"] for each in server.client.client_list() if each["cmd"] in OF_ENGINES}
 
 
+@CAN_FORK
 @FORKS
 def test_a_child_has_a_connection_of_its_own(servers: Servers, fleet: Fleets) -> None:
     server = servers()
@@ -777,6 +807,7 @@ def test_a_child_has_a_connection_of_its_own(servers: Servers, fleet: Fleets) ->
     caches.have_said()
 
 
+@CAN_FORK
 @FORKS
 def test_a_child_of_who_listens_joins_it_and_has_no_connection(servers: Servers, nodes: Nodes, lines: Lines) -> None:
     server = servers()
@@ -972,6 +1003,16 @@ def test_a_region_s_engine_is_wiped_and_the_other_region_is_right(servers: Serve
 
 
 # -- a local cluster ---------------------------------------------------------------------------------------------------
+
+
+def test_who_leads_a_local_cluster_alone_has_told_all_when_the_log_has_it(
+    servers: Servers, nodes: Nodes, tmp_path: Path
+) -> None:
+    server = servers()
+    alone = nodes(engine=server.url, local_cluster=tmp_path / "c", secret=SECRET)
+    alone.set("k", "told")
+    assert alone.flush(timeout=PATIENCE)
+    assert any(b"told" in content for content in contents(server))
 
 
 def test_of_a_local_cluster_one_has_a_connection(servers: Servers, nodes: Nodes, lines: Lines, tmp_path: Path) -> None:
