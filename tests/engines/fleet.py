@@ -83,7 +83,7 @@ class Fleet:
         self.settle()
         for cache, (key, newest) in itertools.product(self.caches, self._newest.items()):
             found = cache.peek(key)
-            assert found == newest or (found is None and not whole), (self.caches.index(cache), key, found, newest)
+            assert found == newest or (found is None and not whole), (self._name(cache), key, found, newest)
         for key, written in self._shared.items():
             found = {cache.peek(key) for cache in self.caches} - {None}
             assert len(found) <= 1, (key, found)
@@ -92,7 +92,7 @@ class Fleet:
     def leave(self, cache: Cache) -> None:
         """One of them is about to be closed. What it has written counts all the same."""
         assert cache.flush(timeout=PATIENCE)
-        self.caches.remove(cache)
+        self.caches = [each for each in self.caches if each is not cache]  # caches that hold the same are equal
 
     def _name(self, cache: Cache) -> int:
         return self._names.setdefault(id(cache), len(self._names))
