@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import django
@@ -89,16 +90,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, str]]]:
+def outcomes(sources: dict[str, Path]) -> Iterator[dict[str, dict[str, str]]]:
     """What became of each test in each run. They run at once: most of the time they wait for lives to end."""
-    folder = tmp_path_factory.mktemp("runs")
     running: dict[str, tuple[subprocess.Popen[str], Path]] = {}
     with ExitStack() as ends:
         for name, (of, face, options, _) in RUNS.items():
             if of not in sources:
                 continue
-            own = folder / name
-            own.mkdir(mode=0o700)
+            own = Path(ends.enter_context(TemporaryDirectory()))  # a socket's path must not be long
             process = subprocess.Popen(
                 [sys.executable, "runtests.py", "--settings=suite_settings", "--parallel=1", *LABELS],
                 cwd=sources[of] / "tests",
