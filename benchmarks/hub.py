@@ -176,7 +176,7 @@ def said_of_restart(figures: dict[str, Any]) -> str:
     return (
         f"Killed and started again, with {figures['links']} clients that hold {figures['entries']:,} entries: all are "
         f"linked after {figures['linked']:.2f} s; a get on the hub meanwhile took {figures['p50'] * 1e6:.0f} us (p50), "
-        f"{figures['p999'] * 1e3:.1f} ms (p99.9), {figures['longest'] * 1e3:.0f} ms at most"
+        f"{figures['p999'] * 1e3:.1f} ms (p99.9), {figures['longest'] * 1e3:.1f} ms at most"
     )
 
 
