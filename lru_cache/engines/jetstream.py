@@ -39,6 +39,7 @@ This file must not know what stands in a record, nor how nats-py and its event l
 
 import base64
 import json
+import os
 import random
 import re
 import ssl
@@ -182,6 +183,7 @@ class JetStreamEngine:
     def __init__(self, options: JetStream, cluster: str, refusal: Refusal) -> None:
         self._options = options
         self._refusal = refusal
+        self._process = os.getpid()
         self.name = stream_name(cluster, options.stream)
         self._connection: Connection | None = None
         self._state = _State(0, 1, 0, 0, 0, 0, 0)  # as of when it was last asked for
@@ -277,6 +279,7 @@ class JetStreamEngine:
         """One question, and a second one where others have appended since."""
         connection = self._connected()
         state = self._state = self._info(connection)
+        self._check_clock(state.ms)
         self._wanted = max(self._wanted, state.end)
         if place is None:
             self._check_beginning(chain)
@@ -301,7 +304,12 @@ class JetStreamEngine:
             connection.end(None if consumer is None else (self._goodbye(consumer), b""))
 
     def abandon(self) -> None:
-        """No lock is asked for: a thread that was not inherited may have held it."""
+        """No lock is asked for: a thread that was not inherited may have held it.
+
+        In the process that has made the connection its loop goes on, and whoever waits for an answer waits for that.
+        """
+        if os.getpid() == self._process:
+            return
         connection, self._connection, self._consumer = self._connection, None, None
         self._changed = Condition()
         if connection is not None:

@@ -84,6 +84,7 @@ class LogLink:
         self._stopped = False
         self._over_at = inf  # when it ends, whatever is still to be appended
         self._takes_no_more = False  # what was last to be appended was not taken
+        self._has_failed = False  # because of a mistake of ours
         self._is_attended = True  # the thread is about to look what there is to append, by itself
         self._is_looking = False  # for what is to be told, as after a burst too long for the outbox
         self._read_at = self._look_at = self._appended_at = -inf
@@ -97,7 +98,11 @@ class LogLink:
     def start(self) -> None:
         """Begin to connect. What is written from here on is for the log, too."""
         self._join()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # no threads left, say: whoever comes next must not find this one
+            self._feed.leave_log()
+            raise
 
     def stop(self) -> None:
         """Connect no more; if there is a connection, what is left is appended first."""
@@ -182,14 +187,18 @@ class LogLink:
                 except EngineError as error:
                     self._note(UNREACHABLE, f"{self._name} is away: {error}; will go on trying")
                 except Exception:  # noqa: BLE001 - ours, then; the next attempt may do better
-                    self.state = UNREACHABLE
-                    logger().exception("%s failed because of a mistake of ours", self._name)
+                    if not self._has_failed:
+                        logger().exception("%s failed because of a mistake of ours; this is said once", self._name)
+                    self._has_failed, self.state = True, UNREACHABLE
                 self._away()
                 if time.monotonic() - began > LONGEST_PAUSE_SECONDS:
                     pause = 0.0  # it was good for a while
                 self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at one moment
                 pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         finally:
+            if not self._stopped:  # by what a listener has raised, say
+                self.state = UNREACHABLE
+                logger().error("%s is not read any more: its thread was ended", self._name)
             self._away()
             self._feed.leave_log()
             self._alarm.close()
@@ -274,7 +283,7 @@ class LogLink:
             records = self._engine.read(end.place, RECORDS_AT_ONCE)
             is_end = len(records) < RECORDS_AT_ONCE
             lost = end.counts.lost
-            goes_on = self._take(partial(self._read_into, end, records, is_end))
+            goes_on = self._take_in(end, records, is_end)
             self.bytes_in += sum(len(record.content) for record in records)
             has_news = has_news or bool(records)
             self._note_losses(lost)
@@ -296,6 +305,13 @@ class LogLink:
         if has_news:
             self._feed.consumed(True)
             self._feed.pass_on()
+
+    def _take_in(self, end: LogEnd, records: list[Record], is_end: bool) -> bool:
+        """One by one, so that who waits for the cache's lock waits for one record and not for a backlog."""
+        for record in records[:-1]:
+            if not self._take(partial(self._read_into, end, [record], False)):
+                return False
+        return self._take(partial(self._read_into, end, records[-1:], is_end))
 
     def _read_into(self, end: LogEnd, records: list[Record], is_end: bool, now: float) -> bool:
         return end.read(records, self._ms(), now, is_end)

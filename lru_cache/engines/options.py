@@ -208,7 +208,9 @@ def read_engine(value: "EngineLike") -> Options:
     examples = " or ".join(repr(kind.EXAMPLE) for kind in KINDS)
     if not isinstance(value, str):
         raise TypeError(
-            f"engine must be a URL such as {examples}, or Redis(...) or JetStream(...), not {value!r}"[:200]
+            f"engine must be a URL such as {examples}, or Redis(...) or JetStream(...), not {type(value).__name__}"[
+                :200
+            ]
         )
     scheme = value.partition("://")[0].lower()
     for kind in KINDS:

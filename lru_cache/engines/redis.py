@@ -33,6 +33,7 @@ OLDEST = (6, 2)  # XTRIM MINID, and ranges without their first
 MOST_REDIRECTIONS = 5
 MOST_SKEW_SECONDS = 60
 PAUSE_SECONDS = 0.0001  # for each node: a poll takes some 10 us of the server, so all take a tenth of a core
+LONGEST_PAUSE_SECONDS = 1.0  # however many there seem to be
 PRESENCE_SECONDS = 15.0  # between two notes that this node is there
 ABSENT_SECONDS = 45  # who was silent for so long is not counted
 MOST_PLACES = 512  # in one question
@@ -97,6 +98,7 @@ class RedisEngine:
         found = stream.read_place(reply)
         if found is None:
             raise self._failed(self._connection.odd())
+        self._check_place(found)
         return found
 
     def read(self, after: Place | None, limit: int) -> list[Record]:
@@ -112,6 +114,7 @@ class RedisEngine:
             chain = record.chain
             records.append(record)
         if records:
+            self._check_place(records[-1].place)
             if after is None:
                 records[0] = self._as_first(records[0])
             self._read_to = records[-1].place, records[-1].chain
@@ -227,6 +230,7 @@ class RedisEngine:
             return Standing(b"", None, engine_ms)
         first = self._as_first(stream.record_of(entries[0], None))
         self._first = first.place
+        self._check_place(first.place)
         return Standing(stream.token_of(entries[0]), first, engine_ms)
 
     def _as_first(self, record: Record) -> Record:
@@ -261,6 +265,13 @@ class RedisEngine:
             raise DeniedError(
                 f"the clock of {self._connection.where} is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this "
                 f"machine's, and may be {MOST_SKEW_SECONDS} s: set the one that is wrong"
+            )
+
+    def _check_place(self, place: Place) -> None:
+        """What somebody else has added with a time of its own, all that comes later would have to be later than."""
+        if place[0] / 1000 > time.time() + 2 * MOST_SKEW_SECONDS:
+            raise self._failed(
+                DeniedError(f"{self._connection.where} has an entry from the future in the log: delete the log's key")
             )
 
     def _warn_of_eviction(self) -> None:
@@ -371,7 +382,7 @@ class RedisEngine:
         self._present_at = now
         reply = self._try(stream.PRESENCE, f"{self._key}:nodes", (self._node, ABSENT_SECONDS))
         if isinstance(reply, int):
-            self.pause = max(0.0, reply * PAUSE_SECONDS)
+            self.pause = min(max(0.0, reply * PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         elif isinstance(reply, ErrorReply) and reply.code == "NOPERM":
             self._is_countable, self.pause = False, 0.0
 

@@ -11,7 +11,7 @@ _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<who>[^@/?#]*)@)?(?P<hosts>[^@/?#]*)(?P<path>/[^?#]*)?"
     r"(?:\?(?P<query>[^#]*))?"
 )
-_BEFORE_HOSTS = re.compile(r"//.*@")
+_BEFORE_HOSTS = re.compile(r"//.*@", re.DOTALL)
 
 
 class Url(NamedTuple):
@@ -30,10 +30,10 @@ def read_url(url: object, schemes: tuple[str, ...], port: int, example: str) -> 
     if not isinstance(url, str):
         raise TypeError(f"the URL of an engine is a str such as {example!r}, not {type(url).__name__}")
     matched = _URL.fullmatch(url)
-    if matched is None:
+    if matched is None or not url.isprintable() or "@" in (matched["query"] or ""):
         raise AddressError(
             f"{shown_url(url)!r} is no URL of an engine; write {example!r}, with %40 for an @ in a password, "
-            "%2F for a / and %3A for a :"
+            "%2F for a /, %3A for a : and %3F for a ?"
         )
     scheme = matched["scheme"].lower()
     if scheme not in schemes:
@@ -51,7 +51,7 @@ def read_url(url: object, schemes: tuple[str, ...], port: int, example: str) -> 
 
 def shown_url(url: str) -> str:
     """The URL for people, and for logs: without user, password and options."""
-    return _BEFORE_HOSTS.sub("//", url.partition("?")[0])[:200]
+    return _BEFORE_HOSTS.sub("//", url).partition("?")[0][:200]  # in this order: a password may have a ? in it
 
 
 def _who(text: str | None) -> tuple[str | None, str | None]:

@@ -493,7 +493,15 @@ def test_a_password_is_shown_to_nobody(nodes: Nodes, caplog: pytest.LogCaptureFi
     for text in (repr(options), str(options), repr(cache), repr(cache.peers()), caplog.text):
         assert "hush" not in text
         assert "zoe" not in text
-    for wrong in ("redis://zoe:hush@h:x", "redis://zoe:hush@x@h", "redis://zoe:hush@h?a=b", "ftp://zoe:hush@h"):
+    for wrong in (
+        "redis://:hush\n@h",
+        "redis://:hush?x@h",
+        "redis://zoe:hush?a=b@h",
+        "redis://zoe:hush@h:x",
+        "redis://zoe:hush@x@h",
+        "redis://zoe:hush@h?a=b",
+        "ftp://zoe:hush@h",
+    ):
         with pytest.raises(AddressError) as caught:
             read_engine(wrong)
         assert "hush" not in str(caught.value)

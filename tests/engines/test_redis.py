@@ -59,12 +59,26 @@ def test_something_else_under_the_logs_name_is_denied(servers: Servers, make: Ma
     assert "something else" in failure(lambda: connect(make(server.url)), DeniedError)
 
 
-def test_an_entry_from_the_end_of_time_is_denied(servers: Servers, make: Make) -> None:
+@pytest.mark.parametrize("ms", [2**64 - 1, int(time.time() * 1000) + 7_200_000], ids=["end of time", "in two hours"])
+def test_an_entry_from_the_future_is_denied(servers: Servers, make: Make, ms: int) -> None:
+    """Clocks would follow it, and all that is appended after it would have to be later."""
     server = servers()
-    server.ask("XADD", key("c"), f"{2**64 - 1}-{2**64 - 1}", "a", "b")
     there = reader(make(server.url))
+    there.append(b"1")
     there.read()
-    assert "end of time" in failure(lambda: there.append(b"1"), DeniedError)
+    server.ask("XADD", key("c"), f"{ms}-1", "a", "b")
+    assert "an entry from the future" in failure(there.read, DeniedError)
+    server.ask("DEL", key("c"))
+    server.ask("XADD", key("c"), f"{ms}-1", "a", "b")
+    assert "an entry from the future" in failure(lambda: reader(make(server.url)), DeniedError)
+
+
+def test_however_many_seem_to_read_a_node_waits_a_second_at_most(servers: Servers, make: Make) -> None:
+    server = servers()
+    server.ask("ZADD", f"{key('c')}:nodes", *[each for n in range(20_000) for each in (9_000_000_000, f"x{n}")])
+    there = reader(make(server.url))
+    there.look()
+    assert there.engine.pause == 1.0
 
 
 def test_what_is_older_than_the_retention_goes(servers: Servers, make: Make) -> None:
