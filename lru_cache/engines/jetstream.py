@@ -57,7 +57,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
 
-from lru_cache import arguments
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
 from lru_cache.engines.nats_connection import ANSWER_SECONDS, Connection, UnansweredError
 from lru_cache.engines.options import JetStream
@@ -440,7 +439,7 @@ class JetStreamEngine:
             "retention": "limits",
             "storage": "file",
             "discard": "old",
-            "max_age": int(arguments.seconds("retention", options.retention) * 1e9),
+            "max_age": int(options.retention_seconds * 1e9),
             "max_msgs": options.records,
             "max_msg_size": RECORD_BYTES + HEADER_BYTES,
             "num_replicas": options.replicas,

@@ -189,19 +189,10 @@ class JetStream(Options):
     PACKAGE = ("nats", "nats")
 
 
-EngineLike = Options | str
 KINDS: tuple[type[Options], ...] = (Redis, JetStream)
 
 
-def is_engine(value: object) -> bool:
-    """Whether this is the URL of an engine."""
-    return isinstance(value, str) and any(value.lower().startswith(f"{scheme}://") for scheme in _SCHEMES)
-
-
-_SCHEMES = [scheme for kind in KINDS for scheme in kind.SCHEMES]
-
-
-def read_engine(value: "EngineLike") -> Options:
+def read_engine(value: Options | str) -> Options:
     """The options of what somebody gave as `engine`."""
     if isinstance(value, Options):
         return value

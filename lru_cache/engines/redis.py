@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from lru_cache import arguments, log
+from lru_cache import log
 from lru_cache.engines import options
 from lru_cache.engines import redis_stream as stream
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
@@ -47,7 +47,7 @@ class RedisEngine:
         self.pause = 0.0
         self._options = options
         self._key = f"cf_LRU_cache:{{{cluster}:{options.stream}}}"
-        self._retention_ms = int(arguments.seconds("retention", options.retention) * 1000)
+        self._retention_ms = int(options.retention_seconds * 1000)
         self._connection = Connection(options, refusal)
         self._turn = 0  # which of the hosts is tried first
         self._node = os.urandom(8).hex()  # what it is counted by
