@@ -12,6 +12,7 @@ from typing import Any
 from msgpack import Unpacker, packb  # type: ignore[import-untyped]
 
 from lru_cache.errors import ProtocolError
+from lru_cache.network.roll_call import scalar
 from lru_cache.replication import NODE_BYTES, messages
 from lru_cache.replication.log_records import Handover
 
@@ -59,13 +60,7 @@ def _read(body: bytes) -> list[Any]:
     count = reader.read_array_header()
     if count < len(_KINDS):
         raise ProtocolError("a handover that lacks a field")
-    fields = []
-    for _ in _KINDS:
-        at = reader.tell()
-        if at < len(body) and body[at] & 0xE0 == 0x80:  # a short map or array
-            raise ProtocolError("a handover with a collection in the place of a value")
-        fields.append(reader.unpack())
-    return fields
+    return [scalar(reader, body) for _ in _KINDS]
 
 
 def _times(packed: bytes) -> dict[bytes, int]:

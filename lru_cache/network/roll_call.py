@@ -176,16 +176,16 @@ def _read(body: bytes) -> list[Any]:
     reader = Unpacker(max_buffer_size=max(1, len(body)))
     reader.feed(body)
     count = reader.read_array_header()
-    fields: list[Any] = [_scalar(reader, body) for _ in range(min(count, FIELDS - 1))]
+    fields: list[Any] = [scalar(reader, body) for _ in range(min(count, FIELDS - 1))]
     if count < FIELDS:
         raise ProtocolError("a roll call that lacks a field")
     if fields[0] == ANSWER:
         length = reader.read_array_header()
         if length > MOST_NODES * len(Present._fields):
             raise ProtocolError(f"an answer to a roll call with an array of {length} items")
-        fields.append([_scalar(reader, body) for _ in range(length)])
+        fields.append([scalar(reader, body) for _ in range(length)])
     else:
-        fields.append(_scalar(reader, body))
+        fields.append(scalar(reader, body))
     for _ in range(count - FIELDS):
         reader.skip()  # what later versions may say
     if reader.tell() != len(body):
@@ -193,10 +193,11 @@ def _read(body: bytes) -> list[Any]:
     return fields
 
 
-def _scalar(reader: Unpacker, body: bytes) -> Any:
+def scalar(reader: Unpacker, body: bytes) -> Any:
+    """The next item of a message of the network's own. ProtocolError for a collection, whatever it would hold."""
     at = reader.tell()
     if at < len(body) and (body[at] & 0xE0 == 0x80 or body[at] in _COLLECTIONS):
-        raise ProtocolError("a roll call with a collection in the place of a value")
+        raise ProtocolError("a message with a collection in the place of a value")
     return reader.unpack()
 
 
