@@ -3,12 +3,11 @@
     CACHES = {"default": {"BACKEND": "lru_cache.django.LRUCacheBackend", "LOCATION": "my-service"}}
 
     backend.py   LRUCacheBackend: what Django asks of a cache
-    nodes.py     which caches of this process stand behind it: one for each LOCATION and OPTIONS
+    face.py      what Django calls things; pickles signed by SECRET_KEY
     codecs.py    responses, models, texts that are safe or lazy: how they become data, and come back
-    copying.py   copies for who asks, made quickly
-    pickled.py   what the application wants pickled, and who may make such
 
-The other parts of the package know nothing of these, and never import Django.
+What it shares with other frameworks' caches is in lru_cache/faces. The other parts of the package know nothing of
+these, and never import Django.
 """
 
 from lru_cache.django.backend import LRUCacheBackend

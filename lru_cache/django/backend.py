@@ -9,13 +9,12 @@ from inspect import isawaitable
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH, BaseCache, default_key_func
-from django.core.exceptions import ImproperlyConfigured
 
 from lru_cache import Loaded
 from lru_cache.arguments import MISSING
-from lru_cache.django import codecs, nodes
-from lru_cache.django.copying import CONTAINERS, UNCHANGING
-from lru_cache.django.pickled import Pickled
+from lru_cache.django.face import FACE, UNCHANGING
+from lru_cache.faces.face import NO_COUNTERS
+from lru_cache.faces.nodes import node_of
 
 
 def _watched(name: str) -> Any:
@@ -45,15 +44,13 @@ class LRUCacheBackend(BaseCache):  # type: ignore[misc]  # Django has no types
     def __init__(self, location: Any, params: Mapping[str, Any]) -> None:
         super().__init__(params)
         options = params.get("OPTIONS", {})
-        counters = options.get("counters", "local")
-        if counters not in nodes.COUNTERS:
-            raise ImproperlyConfigured(f"OPTIONS['counters'] must be one of {nodes.COUNTERS}, not {counters!r}")
-        self._counts = counters != "refuse"
-        self.node = nodes.node_of(location, options)
+        self._counts = FACE.counts(options)
+        self.node = node_of(FACE, location, options)
         self._held = self.node.get
         self._own = self.node.own
+        self._own_of = self.node.own_of
+        self._kept = self.node.kept
         self._copiers = self.node.copiers.of_name
-        self._stays = options.get("values") == "local"
 
     # -- keys ----------------------------------------------------------------------------------------------------------
     # What Django makes of a key by itself is made here, ten times as fast. `_prefix` is what stands before a key then;
@@ -79,39 +76,7 @@ class LRUCacheBackend(BaseCache):  # type: ignore[misc]  # Django has no types
         made: str = self.make_and_validate_key(key, version=version)
         return made
 
-    # -- values, and how long they live --------------------------------------------------------------------------------
-
-    def _own_of(self, name: str, value: Any) -> Any:
-        """A value for who asked, who may change it, of what the node holds under this name."""
-        if type(value) in CONTAINERS:
-            return self.node.copiers.learn(name, value)(value)
-        return self._own(value)
-
-    def _kept(self, value: Any) -> Any:
-        """What the node keeps of a value: one of its own. TypeError for what cannot be kept, in one line."""
-        if type(value) in UNCHANGING:
-            return value
-        if self._stays:
-            return Pickled.of(value)
-        try:
-            return self._own(value)
-        except Exception:  # noqa: BLE001 - whatever it is: the long way tells what is wrong, and where
-            return self._kept_at_length(value)
-
-    def _kept_at_length(self, value: Any) -> Any:
-        try:
-            value = codecs.resolved(value)
-        except RecursionError:
-            pass  # it contains itself, as is said below
-        try:
-            return self.node.copy_of(value)
-        except TypeError as error:
-            if self.node.pickles:
-                return Pickled.of(value)
-            refused, _, instead = str(error).partition(": give it codecs=")
-            instead = f"give OPTIONS 'codecs': {instead}" if instead else ""
-            instead = codecs.advice(value) or instead
-            raise TypeError(f"{refused}: {instead}" if instead else refused) from None
+    # -- how long values live ------------------------------------------------------------------------------------------
 
     def _life(self, timeout: Any) -> Any:
         """How long a value lives, in seconds: for ever, or not at all, too."""
@@ -167,9 +132,7 @@ class LRUCacheBackend(BaseCache):  # type: ignore[misc]  # Django has no types
         """Add to a value, in one step on this node. What two processes add at once may count once."""
         name = self._name(key, version)
         if not self._counts:
-            raise NotImplementedError(
-                "incr and decr are refused by OPTIONS['counters'], since they are atomic in each process only"
-            )
+            raise NotImplementedError(f"incr and decr {NO_COUNTERS.format(FACE.option('counters'))}")
         value = self.node.change(name, lambda held: self._kept(self._own(held) + delta))
         if value is MISSING:
             raise ValueError(f"Key {key!r} not found")

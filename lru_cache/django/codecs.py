@@ -4,7 +4,7 @@ What comes is made of data by classes that the application named, as Django make
 This file must not know caches.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from http.cookies import Morsel, SimpleCookie
 from typing import Any
@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from lru_cache.codecs import Codec
+from lru_cache.faces.codecs import CopyingCodec, an, members
 
 ALL_MODELS = "__all__"
 _SCALARS = frozenset((type(None), bool, int, float, str, bytes))
@@ -47,30 +48,6 @@ _OF_RESPONSE = frozenset(
     )
 )  # fmt: skip
 _OF_RENDERING = frozenset(TemplateResponse.rendering_attrs)
-
-
-class CopyingCodec(Codec[Any]):
-    """One that also knows how to make a copy, quicker than through data: `copy(value, copied)`."""
-
-    __slots__ = ("copy",)
-
-    def __init__(
-        self,
-        cls: type[Any],
-        name: str | None,
-        encode: Callable[[Any], Any],
-        decode: Callable[[Any], Any],
-        copy: Callable[[Any, Callable[[Any], Any]], Any],
-    ) -> None:
-        super().__init__(cls, name, encode, decode)
-        self.copy = copy
-
-
-def _an(kind: type | tuple[type, ...], data: Any) -> Any:
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    if type(data) not in kinds:
-        raise TypeError(f"it is {type(data).__name__} where it should be {kinds[0].__name__}")
-    return data
 
 
 _NO = type(None)
@@ -104,20 +81,20 @@ def response(cls: Any, *, name: str | None = None) -> Codec[Any]:
         }
 
     def decode(data: Any) -> Any:
-        _an(dict, data)
+        an(dict, data)
         made: Any = object.__new__(cls)
         responses.HttpResponseBase.__init__(
             made,
-            status=_an(int, data["status"]),
-            reason=_an((str, _NO), data["reason"]),
-            charset=_an((str, _NO), data["charset"]),
+            status=an(int, data["status"]),
+            reason=an((str, _NO), data["reason"]),
+            charset=an((str, _NO), data["charset"]),
         )
-        more = _an(dict, data["more"])
-        if any(callable(getattr(cls, _an(str, field), None)) or field in _OF_RESPONSE for field in more):
+        more = an(dict, data["more"])
+        if any(callable(getattr(cls, an(str, field), None)) or field in _OF_RESPONSE for field in more):
             raise ValueError("it has what stands in the place of a method")
-        made.headers = responses.ResponseHeaders({_an(str, name): _an(str, said) for name, said in data["headers"]})
+        made.headers = responses.ResponseHeaders({an(str, name): an(str, said) for name, said in data["headers"]})
         made.cookies = _cookies(data["cookies"])
-        made.content = _an(bytes, data["content"])
+        made.content = an(bytes, data["content"])
         vars(made).update(more)
         return made
 
@@ -146,14 +123,14 @@ def copied_response(value: Any, copied: Callable[[Any], Any]) -> Any:
 
 def _cookies(data: Any) -> Any:
     cookies: SimpleCookie = SimpleCookie()
-    for name, value, coded, attributes in _an(list, data):
-        texts = [_an(str, coded), *(said for said in _an(dict, attributes).values() if type(said) is str)]
+    for name, value, coded, attributes in an(list, data):
+        texts = [an(str, coded), *(said for said in an(dict, attributes).values() if type(said) is str)]
         if not _CONTROLS.isdisjoint("".join(texts)):
             raise ValueError("a cookie has a control character")
         morsel: Morsel[str] = Morsel()
-        morsel.set(_an(str, name), _an(str, value), coded)
+        morsel.set(an(str, name), an(str, value), coded)
         for attribute, said in attributes.items():
-            morsel[attribute] = _an((str, bool, int), said)
+            morsel[attribute] = an((str, bool, int), said)
         dict.__setitem__(cookies, name, morsel)
     return cookies
 
@@ -188,12 +165,12 @@ def model(cls: Any, *, name: str | None = None) -> Codec[Any]:
         }
 
     def decode(data: Any) -> Any:
-        fields, more = _an(dict, _an(dict, data)["fields"]), _an(dict, data["more"])
-        if any(_an(str, field)[:1] == "_" or hasattr(cls, field) for field in more):
+        fields, more = an(dict, an(dict, data)["fields"]), an(dict, data["more"])
+        if any(an(str, field)[:1] == "_" or hasattr(cls, field) for field in more):
             raise ValueError("it has what stands in the place of an attribute")
         held = [field for field in names if field in fields]
-        made: Any = kind.from_db(_an((str, _NO), data["db"]), held, [fields[field] for field in held])
-        made._state.adding = _an(bool, data["adding"])
+        made: Any = kind.from_db(an((str, _NO), data["db"]), held, [fields[field] for field in held])
+        made._state.adding = an(bool, data["adding"])
         vars(made).update(more)
         return made
 
@@ -243,15 +220,15 @@ def _lazy(name: str, function: Any, count: int) -> Codec[Any]:
         return list(texts)
 
     def decode(data: Any) -> Any:
-        if len(_an(list, data)) != count:
+        if len(an(list, data)) != count:
             raise ValueError("it is no text to translate")
-        return function(*(_an(str, text) for text in data))
+        return function(*(an(str, text) for text in data))
 
     return Codec(type(function(*[""] * count)), f"django.{name}", encode, decode)
 
 
 def _safe(data: Any) -> SafeString:
-    return SafeString(_an(str, data))
+    return SafeString(an(str, data))
 
 
 def standard() -> list[Codec[Any]]:
@@ -287,7 +264,7 @@ def resolved(value: Any) -> Any:
 
 def advice(value: Any) -> str | None:
     """What to do about the first thing of Django's in a value that is no data, if there is one."""
-    for each in _members(value):
+    for each in members(value):
         kind = type(each).__qualname__
         if isinstance(each, QuerySet):
             return (
@@ -301,15 +278,3 @@ def advice(value: Any) -> str | None:
         if isinstance(each, responses.HttpResponse):
             return f"a {kind} is kept if OPTIONS['codecs'] has lru_cache.django.response({kind})"
     return None
-
-
-def _members(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        members: Iterable[Any] = value.values()
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        members = value
-    else:
-        yield value
-        return
-    for member in members:
-        yield from _members(member)

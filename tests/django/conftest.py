@@ -23,7 +23,8 @@ if not settings.configured:
     )
     django.setup()
 
-from lru_cache.django import LRUCacheBackend, nodes
+from lru_cache.django import LRUCacheBackend
+from lru_cache.faces.nodes import end_all
 
 Make = Callable[..., LRUCacheBackend]
 
@@ -31,8 +32,7 @@ Make = Callable[..., LRUCacheBackend]
 @pytest.fixture(autouse=True)
 def _fresh_nodes() -> Iterator[None]:
     yield
-    while nodes._nodes:
-        nodes._nodes.popitem()[1][0].close()
+    end_all()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from django.core.signals import request_finished
 from django.utils.safestring import SafeString
 
 from lru_cache import LRUCacheDistributed
-from lru_cache.django import LRUCacheBackend, nodes
-from lru_cache.django.copying import MOST_BYTES
+from lru_cache.django import LRUCacheBackend
+from lru_cache.faces.copying import MOST_BYTES
 from lru_cache.testing import ManualClock
 from tests.concurrency import eventually
 from tests.django.conftest import Make
@@ -73,23 +73,6 @@ def test_another_prefix_or_version_is_another_key(pair: Any) -> None:
     here.set("own", 2)
     eventually(lambda: there.node.get(":1:own") == 2)
     assert there.get("k") is None
-
-
-@pytest.mark.parametrize(
-    ("location", "argument", "value"),
-    [
-        ("app", "local_cluster", "app"),
-        ("/run/app/cache.sock", "local_cluster", "/run/app/cache.sock"),
-        ("10.0.0.5:7000", "remote_address", "10.0.0.5:7000"),
-        (["a:1", "b:2"], "remote_address", ["a:1", "b:2"]),
-        (("10.0.0.5", 7000), "remote_address", ("10.0.0.5", 7000)),
-        ("dns://cache.svc:7000", "remote_address", "dns://cache.svc:7000"),
-        ("redis://db:6379/0?stream=app", "engine", "redis://db:6379/0?stream=app"),
-        ("nats://db:4222", "engine", "nats://db:4222"),
-    ],
-)
-def test_a_location_is_a_name_an_address_or_an_engine(location: Any, argument: str, value: Any) -> None:
-    assert nodes._place(location) == {argument: value}
 
 
 @pytest.mark.parametrize("location", ["", None])

@@ -32,8 +32,8 @@ from django.utils.translation import gettext_lazy, ngettext_lazy, override, pget
 
 from lru_cache.codecs import Codec
 from lru_cache.django import LRUCacheBackend, model, response
-from lru_cache.django.pickled import Pickled
-from lru_cache.django.pickled import codec as pickled_codec
+from lru_cache.django.face import pickles as pickled_codec
+from lru_cache.faces.pickled import Pickled
 from tests.concurrency import eventually
 from tests.django import pages
 from tests.django.conftest import Make

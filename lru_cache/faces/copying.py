@@ -8,12 +8,6 @@ import marshal
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.safestring import SafeString
-
-from lru_cache.copies import UNCHANGING as PLAIN
-from lru_cache.django.codecs import LAZY_TEXTS
-
-UNCHANGING = PLAIN | {SafeString, *LAZY_TEXTS}
 CONTAINERS = frozenset((dict, list, tuple, set))
 MOST_BYTES = 16 << 20  # of all values that are known; then all are forgotten, and known again when they are asked for
 LEAST_MARSHALLED_BYTES = 200  # a value of fewer is copied as quickly by hand
@@ -21,42 +15,43 @@ MOST_MEMBERS_IN_TURN = 4
 _OVERHEAD_BYTES = 300
 
 Copier = Callable[[Any], Any]
+Unchanging = frozenset[type]  # of these nobody needs a copy
 _FLAT: dict[type, Copier] = {dict: dict.copy, list: list.copy, set: set.copy}
 
 
-def copy_by_hand(value: Any, copied: Copier) -> Any:
+def copy_by_hand(value: Any, copied: Copier, unchanging: Unchanging) -> Any:
     """A copy of one of these containers, whose members `copied` makes copies of."""
     kind = type(value)
     if kind is dict:  # mostly of what nobody can change: quicker than to make one of its members
         made = value.copy()
         for key, each in value.items():
-            if type(each) not in UNCHANGING:
+            if type(each) not in unchanging:
                 made[key] = copied(each)
         return made
-    if kind is list and UNCHANGING.issuperset(map(type, value)):
+    if kind is list and unchanging.issuperset(map(type, value)):
         return value.copy()
-    return kind([each if type(each) in UNCHANGING else copied(each) for each in value])
+    return kind([each if type(each) in unchanging else copied(each) for each in value])
 
 
-def _flat(value: Any) -> Copier | None:
+def _flat(value: Any, unchanging: Unchanging) -> Copier | None:
     """How to copy a container, if nobody can change any of its members."""
     members = value.values() if type(value) is dict else value
-    return _FLAT[type(value)] if type(value) in _FLAT and UNCHANGING.issuperset(map(type, members)) else None
+    return _FLAT[type(value)] if type(value) in _FLAT and unchanging.issuperset(map(type, members)) else None
 
 
-def _of_shape(value: Any) -> Copier | None:
+def _of_shape(value: Any, unchanging: Unchanging) -> Copier | None:
     """How to copy a value of one of the common shapes."""
-    flat = _flat(value)
+    flat = _flat(value, unchanging)
     if flat is not None:
         return flat
     if type(value) is list:
-        copiers = {_flat(each) if type(each) in _FLAT else None for each in value}
+        copiers = {_flat(each, unchanging) if type(each) in _FLAT else None for each in value}
         first, *others = copiers
         return None if others or first is None else lambda held: list(map(first, held))
     if type(value) is not dict:
         return None
-    in_turn = {key: _flat(each) if type(each) in _FLAT else None for key, each in value.items()}
-    in_turn = {key: copier for key, copier in in_turn.items() if type(value[key]) not in UNCHANGING}
+    in_turn = {key: _flat(each, unchanging) if type(each) in _FLAT else None for key, each in value.items()}
+    in_turn = {key: copier for key, copier in in_turn.items() if type(value[key]) not in unchanging}
     if len(in_turn) > MOST_MEMBERS_IN_TURN or None in in_turn.values():
         return None
     pairs: Any = tuple(in_turn.items())
@@ -73,8 +68,9 @@ def _of_shape(value: Any) -> Copier | None:
 class Copiers:
     """How to copy the values of one node that were asked for. Each holds its value, and is of that very object."""
 
-    def __init__(self, own: Copier) -> None:
+    def __init__(self, own: Copier, unchanging: Unchanging) -> None:
         self._own = own
+        self._unchanging = unchanging
         self._bytes = 0  # about: two threads may add at once
         self.of_name: dict[str, tuple[Any, Copier]] = {}
 
@@ -84,7 +80,7 @@ class Copiers:
             data = marshal.dumps(value)
         except ValueError:  # it has members of other classes in it
             data = b""
-        copier = _of_shape(value)
+        copier = _of_shape(value, self._unchanging)
         if copier is None and len(data) >= LEAST_MARSHALLED_BYTES:  # bytes of this process, and for it alone
             copier = lambda _: marshal.loads(data)  # noqa: E731, S302
         copier = copier or self._own
