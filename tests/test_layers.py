@@ -39,6 +39,9 @@ LAYERS: dict[str, set[str]] = {
         "copies",
     },  # a user like any other; frameworks' faces import it
     "django": {*lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
+    "cachelib": {*lru_cache.__all__, "arguments", "copies", "faces"},
+    "flask": {"cachelib", "codecs", "copies", "faces"},
+    "dogpile": {*lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
     "engines": SHARED | {"fork", "network", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},

@@ -8,6 +8,7 @@ from typing import Any
 
 from lru_cache.codecs import Codec
 from lru_cache.copies import UNCHANGING
+from lru_cache.faces import pickled
 
 COUNTERS = ("local", "refuse")
 
@@ -21,6 +22,7 @@ class Face:
     loads = "the application loads what is missing"
     lives = "each value has the timeout that it was set with"
     life = "give default_timeout"
+    pickled_name = "lru_cache.pickled"  # that of pickles on the wire: another face's are not taken
     own_options: frozenset[str] = frozenset()  # beside what `LRUCacheDistributed` takes
     error: type[Exception] = ValueError
     unchanging: frozenset[type] = UNCHANGING  # of these nobody needs a copy
@@ -47,8 +49,14 @@ class Face:
         return []
 
     def pickles(self, options: Mapping[str, Any]) -> Codec[Any] | None:
-        """How pickles travel, if what is no data is to be pickled."""
-        return None
+        """How pickles travel, if what is no data is to be pickled: `pickle` is a secret, or a list of them."""
+        given = options.get("pickle")
+        if given is None or given is False:
+            return None
+        secrets = [given] if isinstance(given, (str, bytes)) else given
+        if not isinstance(secrets, (list, tuple)) or not secrets or not all(_is_secret(each) for each in secrets):
+            raise self.error(f"{self.option('pickle')} must be the secret that signs pickles, or a list of secrets")
+        return pickled.codec(self.pickled_name, lambda: secrets, self.option("pickle"))
 
     def resolved(self, value: Any) -> Any:
         """What is kept of a value that is no data as it stands."""
@@ -64,6 +72,10 @@ class Face:
         if counters not in COUNTERS:
             raise self.error(f"{self.option('counters')} must be one of {COUNTERS}, not {counters!r}")
         return bool(counters != "refuse")
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, (str, bytes)) and bool(value)
 
 
 NO_COUNTERS = "are refused by {}, since they are atomic in each process only"

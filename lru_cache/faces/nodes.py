@@ -127,6 +127,11 @@ def end_all() -> None:
         _nodes.popitem()[1][0].close()
 
 
+def options_of_nodes(face: Face) -> set[str]:
+    """What a node of this face may be given."""
+    return (_OF_NODES - face.not_here().keys()) | face.own_options
+
+
 def _frozen(value: Any) -> Any:
     """What stands for a value in a key: equal for what a settings file writes equally."""
     if isinstance(value, Mapping):
@@ -141,8 +146,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _made(face: Face, location: Any, options: Mapping[str, Any]) -> Node:
-    not_here = face.not_here()
-    known = (_OF_NODES - not_here.keys()) | face.own_options
+    not_here, known = face.not_here(), options_of_nodes(face)
     for name in options:
         if name in not_here:
             raise face.error(f"{face.option(name)} is nothing for {face.whose}: {not_here[name]}")
