@@ -62,8 +62,8 @@ def _body_of(value: Any) -> bytes:
 def _response(cls: Any, body: bytes, status: str, headers: Headers, more: Any) -> Any:
     _refuse_methods(cls, more, _OF_RESPONSE)
     made = object.__new__(cls)
-    PlainResponse.__init__(made, body, status, headers)
-    made.headers = headers  # without a type of its own accord, if it had none
+    PlainResponse.__init__(made, body, status)
+    made.headers = headers  # in the place of those that it has of its own accord
     vars(made).update(more)
     return made
 

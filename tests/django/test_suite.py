@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 
 import django
 import pytest
+
+from tests.sources import source
 
 pytestmark = pytest.mark.timeout(500)
 HERE = Path(__file__).parent
@@ -62,30 +63,12 @@ RUNS: dict[str, tuple[str, str, dict[str, Any], dict[str, str]]] = {
 }
 
 
-def source(version: str, folder: Path) -> Path:
-    """Where the source distribution of a Django was unpacked. Without one there is nothing to run."""
-    folder.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-    got = subprocess.run(
-        [*command, "--no-build-isolation", "--dest", str(folder), f"django=={version}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if got.returncode != 0 and os.environ.get("LRU_CACHE_REQUIRE_DJANGO_TESTS", "") in ("", "0"):
-        pytest.skip(f"no source of Django {version} can be had here")
-    assert got.returncode == 0, got.stderr
-    (archive,) = folder.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data") if hasattr(tarfile, "data_filter") else packed.extractall(folder)
-    (unpacked,) = (found for found in folder.iterdir() if found.is_dir())
-    return unpacked
-
-
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("sources")
-    found = {"installed": source(django.get_version(), folder / "installed")}
+    found = {"installed": source("django", django.get_version(), folder / "installed")}
     if sys.version_info[:2] <= LAST_PYTHON_OF_FLOOR:
-        found["floor"] = source(FLOOR, folder / "floor")
+        found["floor"] = source("django", FLOOR, folder / "floor")
     return found
 
 
