@@ -13,10 +13,15 @@ from tests.engines.servers import find_server
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def printed_by(name: str) -> list[str]:
+def printed_by(name: str, *arguments: str) -> list[str]:
     """The lines of an example that ended well."""
     run = subprocess.run(
-        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=100, check=False, cwd=EXAMPLES.parent
+        [sys.executable, EXAMPLES / name, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=EXAMPLES.parent,
     )
     assert (run.returncode, run.stderr) == (0, "")
     return run.stdout.splitlines()
@@ -100,6 +105,25 @@ def test_django_service() -> None:
     found = re.fullmatch(r"4 workers; each change was read right after it: (\d+) old values", line)
     assert found is not None
     assert int(found[1]) <= 5
+
+
+@pytest.mark.parametrize(("arguments", "workers"), [((), 4), (("flask", "run"), 5)])
+def test_flask_service(arguments: tuple[str, ...], workers: int) -> None:
+    """Likewise."""
+    (line,) = printed_by("flask_service.py", *arguments)
+    found = re.fullmatch(rf"{workers} workers; each change was read right after it: (\d+) old values", line)
+    assert found is not None
+    assert int(found[1]) <= 5
+
+
+def test_dogpile_service() -> None:
+    """Likewise, of one value and of all."""
+    lines = [line.split(": ") for line in printed_by("dogpile_service.py")]
+    assert [(what, said) for what, said, _ in lines] == [
+        (what, "4 workers; each change was read right after it")
+        for what in ("price.invalidate(name)", "region.invalidate()")
+    ]
+    assert all(int(old.partition(" ")[0]) <= 5 for *_, old in lines)
 
 
 def test_fastapi_service() -> None:
