@@ -139,9 +139,21 @@ def test_the_local_cache_imports_nothing_that_it_does_not_need(module: str) -> N
 
 def test_no_face_imports_what_another_one_is_for() -> None:
     others = {"fastapi", "uvicorn", "prometheus_client", "redis", "nats"}
-    assert not modules_after("import lru_cache.django") & others
-    assert "django" not in modules_after("import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies")
-    assert "django" not in modules_after("import lru_cache.server.app, lru_cache.engines.redis")
+    frameworks = {"django", "flask", "cachelib", "dogpile"}
+    for face, needed in (
+        ("django", {"django"}),
+        ("cachelib", {"cachelib"}),
+        ("flask", {"flask", "cachelib"}),
+        ("dogpile", {"dogpile"}),
+        ("faces.nodes", set()),
+    ):
+        found = modules_after(f"import lru_cache.{face}")
+        # Flask-Caching and cachelib look for a client of Redis by themselves.
+        assert not found & (others - {"redis"} if "cachelib" in needed else others)
+        assert found & frameworks == needed
+    core = "import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies"
+    assert not modules_after(core) & frameworks
+    assert not modules_after("import lru_cache.server.app, lru_cache.engines.redis") & frameworks
 
 
 def test_importing_the_package_imports_none_of_its_parts() -> None:

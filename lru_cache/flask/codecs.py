@@ -46,14 +46,29 @@ def response(cls: Any, *, name: str | None = None) -> Codec[Any]:
         an(dict, data)
         return _response(cls, an(bytes, data["body"]), an(str, data["status"]), _headers(data["headers"]), data["more"])
 
-    def copy(value: Any, copied: Copied) -> Any:
-        more = {field: copied(kept) for field, kept in _more(vars(value), _OF_RESPONSE).items()}
-        return _response(cls, _body_of(value), value.status, Headers(list(value.headers)), more)
+    return CopyingCodec(cls, name, encode, decode, copied_response)
 
-    return CopyingCodec(cls, name, encode, decode, copy)
+
+def copied_response(value: Any, copied: Copied) -> Any:
+    """What `decode` would make of it, without the way through data. `copied` makes copies of what was set on it."""
+    made: Any = object.__new__(value.__class__)
+    held = made.__dict__
+    for field, kept in value.__dict__.items():
+        if field in _OF_RESPONSE:
+            held[field] = kept  # those that somebody can change are replaced below
+        elif field[:1] != "_":
+            held[field] = copied(kept)
+    held["headers"] = headers = Headers()
+    headers._list.extend(value.headers._list)
+    held["response"], held["_on_close"] = [_body_of(value)], []
+    return made
 
 
 def _body_of(value: Any) -> bytes:
+    body = value.response
+    if type(body) is list and len(body) == 1 and type(body[0]) is bytes and not value.direct_passthrough:
+        whole: bytes = body[0]
+        return whole
     if value.direct_passthrough or value.is_streamed:
         raise TypeError("it is streamed, so it can be read only once")
     return b"".join(value.iter_encoded())
