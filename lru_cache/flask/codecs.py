@@ -76,6 +76,8 @@ def _body_of(value: Any) -> bytes:
 
 def _response(cls: Any, body: bytes, status: str, headers: Headers, more: Any) -> Any:
     _refuse_methods(cls, more, _OF_RESPONSE)
+    if not status.isprintable():
+        raise ValueError("its status has a control character")
     made = object.__new__(cls)
     PlainResponse.__init__(made, body, status)
     made.headers = headers  # in the place of those that it has of its own accord

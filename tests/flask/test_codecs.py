@@ -186,6 +186,7 @@ def test_what_a_view_may_give_is_kept(make: Make, answer: Any) -> None:
         {},
         {"body": "text", "status": "200 OK", "headers": [], "more": {}},
         {"body": b"", "status": 200, "headers": [], "more": {}},
+        {"body": b"", "status": "200 OK\r\nA: b", "headers": [], "more": {}},
         {"body": b"", "status": "200 OK", "headers": [["A", "b\r\nC: d"]], "more": {}},
         {"body": b"", "status": "200 OK", "headers": [["A", 1]], "more": {}},
         {"body": b"", "status": "200 OK", "headers": [], "more": {"get_data": 1}},
