@@ -78,6 +78,17 @@ def test_the_wheel_holds_what_could_be_built(built: Path) -> None:
     assert EXTENSIONS & set(zipfile.ZipFile(wheel).namelist()) == (EXTENSIONS if BUILT == "native" else set())
 
 
+def test_the_wheel_says_where_dogpile_finds_its_backend(built: Path) -> None:
+    archive = zipfile.ZipFile(next(built.glob("*.whl")))
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    assert archive.read(name).decode().split() == [
+        "[dogpile.cache]",
+        "lru_cache",
+        "=",
+        "lru_cache.dogpile:LRUCacheBackend",
+    ]
+
+
 def test_the_source_distribution_holds_every_file(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:

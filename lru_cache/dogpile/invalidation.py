@@ -21,6 +21,9 @@ class SharedInvalidation(RegionInvalidationStrategy):  # type: ignore[misc]  # o
         self._region = region
         self._key = f"{_KEY}{region.name or ''}"
 
+    # The least recently used leaves when there is no room, and that is never the time before what it is to keep from
+    # being used: a region that has found a value asks for the time after it.
+
     def _when(self) -> tuple[float, bool]:
         """The time, and whether it was hard; what was created before that time is not to be used."""
         found: Any = self._region.actual_backend.node.get(self._key)
