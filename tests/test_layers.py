@@ -33,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
     | {"codecs", "copies", "engines", "loading", "lru_cache", "network", "removal", "replication", "stats", "store"},
     "network": SHARED | {"fork", "replication"},
     "django": {*lru_cache.__all__, "arguments", "codecs", "copies"},  # a user like any other, and nothing imports it
+    "fastapi": {*lru_cache.__all__, "arguments", "log"},  # likewise
     "engines": SHARED | {"fork", "network", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
@@ -104,7 +105,7 @@ def imports_within(part: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("part", [COMPILED, "engines", "metrics", "network", "testing"])
+@pytest.mark.parametrize("part", [COMPILED, "engines", "fastapi", "metrics", "network", "testing"])
 def test_no_files_of_a_part_import_each_other_in_a_circle(part: str) -> None:
     left = imports_within(part)
     while free := {name for name, imported in left.items() if not imported & set(left)}:
@@ -129,8 +130,13 @@ def test_the_local_cache_imports_nothing_that_it_does_not_need(module: str) -> N
 
 
 def test_no_face_imports_what_another_one_is_for() -> None:
-    others = {"fastapi", "uvicorn", "prometheus_client", "redis", "nats"}
+    others = {"fastapi", "starlette", "uvicorn", "prometheus_client", "redis", "nats"}
     assert not modules_after("import lru_cache.django") & others
+    others = {"django", "lru_cache.server", "uvicorn", "prometheus_client", "redis", "nats"}
+    assert not modules_after("import lru_cache.fastapi") & others
+    core = "import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies, lru_cache.engines.redis"
+    assert not modules_after(core) & {"fastapi", "starlette", "lru_cache.fastapi"}
+    assert "lru_cache.fastapi" not in modules_after("import lru_cache.server.app")
     assert "django" not in modules_after("import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies")
     assert "django" not in modules_after("import lru_cache.server.app, lru_cache.engines.redis")
 

@@ -1,0 +1,279 @@
+"""`@cached_response(seconds)`: what is answered from the cache, and what is asked of the endpoint.
+
+What happens to one request stands here. Which keys there are, what a kept answer is, and how HTTP says all this, other
+files of this folder know; docs/fastapi.md has it for users.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import isinf
+from typing import Any, TypeVar, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lru_cache import Loaded, arguments
+from lru_cache.arguments import MISSING, Duration, Missing
+from lru_cache.fastapi import declared, fields, keys, records
+from lru_cache.fastapi.declared import OUR_REQUEST, OUR_RESPONSE, By
+from lru_cache.fastapi.lifespan import responses_of
+from lru_cache.fastapi.records import KeptResponse, Record, Refusal
+from lru_cache.fastapi.rendering import Rendering, Run, has_guards
+from lru_cache.fastapi.responses import Flight, Responses
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+FLIGHTS_AWAITED = 2  # that failed; after these each who waited asks by itself
+
+
+def cached_response(
+    seconds: Duration,
+    *,
+    vary: Sequence[str] | Missing = MISSING,
+    by: By | Missing = MISSING,
+    refresh_time: Duration | None = None,
+    statuses: Iterable[int] = (200,),
+    cache_control: str | None = None,
+    obey_clients: bool = True,
+) -> Callable[[Endpoint], Endpoint]:
+    """Keep what an endpoint answers for so many seconds, by path and query. It stands below `@app.get(...)`.
+
+    - `vary`: headers by which answers vary. `by`: for each other parameter by which they may (dependencies, cookies, a
+      body) a function of its value, or None if they do not vary by it. What is not said is a TypeError.
+    - `refresh_time`: a hit with less than that left of its life has the app asked anew in the background.
+    - `statuses`: those of answers that are kept.
+    - `cache_control`: what browsers and proxies are told, unless the endpoint says it. By default `no-cache`: they ask
+      each time, since no invalidation reaches them.
+    - `obey_clients=False` passes over what a request's Cache-Control asks for.
+    """
+    life = arguments.seconds("seconds", seconds)
+    if isinf(life):
+        raise ValueError("seconds must be finite: what is kept is told for how long it is good")
+    ahead = arguments.optional_seconds("refresh_time", refresh_time)
+    if ahead is not None and ahead >= life:
+        raise ValueError(f"refresh_time must be less than seconds, or each hit would refresh: {ahead:g} of {life:g}")
+    if cache_control is not None and not isinstance(cache_control, str):
+        raise TypeError(f"cache_control must be a text, such as 'max-age=10', not {cache_control!r}"[:200])
+    if not isinstance(obey_clients, bool):
+        raise TypeError(f"obey_clients must be True or False, not {obey_clients!r}"[:200])
+    kept = frozenset(arguments.count("statuses", status) for status in arguments.items("statuses", statuses))
+
+    def decorate(endpoint: Endpoint) -> Endpoint:
+        if not callable(endpoint) or not hasattr(endpoint, "__qualname__"):
+            raise TypeError(f"cached_response stands above a function, not {endpoint!r}"[:200])
+        found = declared.read(endpoint, vary, by)
+        answers = _Answers(endpoint, found, life, ahead, kept, cache_control, obey_clients)
+
+        @functools.wraps(endpoint)
+        async def answer(*args: Any, **kwargs: Any) -> Any:
+            return await answers.answer(args, kwargs)
+
+        # FastAPI would look through this at the endpoint, and take what is awaited here for a plain function.
+        del answer.__wrapped__
+        answer.__signature__ = found.signature  # type: ignore[attr-defined]
+        return cast("Endpoint", answer)
+
+    return decorate
+
+
+def _nothing(_: Any) -> Loaded[None]:
+    """Load nothing: the cache may have a loader of its own, which is for other keys."""
+    return Loaded(None, 0)
+
+
+class _Visit:
+    """One request to an endpoint, which is to be answered from the cache if that can be."""
+
+    __slots__ = ("headers", "if_none_match", "key", "request", "responses", "run", "without_body")
+
+    def __init__(self, request: Request, run: Run, responses: Responses, headers: Mapping[bytes, bytes]) -> None:
+        self.request = request
+        self.run = run
+        self.responses = responses
+        self.headers = headers
+        self.if_none_match = headers.get(b"if-none-match")
+        self.without_body = request.scope["method"] == "HEAD"
+        self.key: Any = None
+
+    def kept(self, record: Record, *status: str, age: float | None = None) -> KeptResponse:
+        """The response that is made of a record."""
+        told = fields.cache_status(*status)
+        return records.response_of(record, told, age, self.run.before, self.if_none_match, self.without_body)
+
+
+class _Answers:
+    """What one endpoint answers."""
+
+    def __init__(
+        self,
+        endpoint: Callable[..., Any],
+        found: declared.Declared,
+        life: float,
+        ahead: float | None,
+        statuses: Collection[int],
+        cache_control: str | None,
+        obeys: bool,
+    ) -> None:
+        self._declared = found
+        self._rendering = Rendering(endpoint)
+        self._life = life
+        self._ahead = ahead
+        self._statuses = statuses
+        self._cache_control = cache_control
+        self._obeys = obeys
+        self._vary = [name.encode() for name in found.vary]
+        self._new_generation = lambda _: keys.new_generation(life)
+
+    async def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer one call of the endpoint, which FastAPI makes with names and Starlette without."""
+        names = self._declared
+        request = args[-1] if args else kwargs.get(names.request)
+        given = kwargs.get(names.response)
+        kwargs.pop(OUR_REQUEST, None)
+        kwargs.pop(OUR_RESPONSE, None)
+        run = self._rendering.run(args, kwargs, given)
+        if not isinstance(request, Request):
+            return await self._rendering.alone(run)  # called by other code, and not for a request
+        responses = responses_of(request.scope["app"])
+        visit = _Visit(request, run, responses, keys.joined(request.scope["headers"]))
+        wishes = fields.wishes_of(visit.headers) if self._obeys else fields.NO_WISHES
+        refused = self._refused(visit, wishes, bool(args))
+        if refused is not None:
+            return await self._pass(visit, *refused)
+        cache = responses.cache
+        generation: Any = cache.get(keys.key_of_path(request.scope["path"]), load=self._new_generation)
+        visit.key = keys.key_of_answer(generation, self._parts(visit, kwargs))
+        if responses.is_refresh(request.scope):
+            return await self._run_anew(visit, "fwd=request")
+        record = cache.get(visit.key, load=_nothing)
+        if record is not None:
+            age = max(0.0, responses.now() - record["made"])
+            left = max(0.0, record["life"] - age)
+            if wishes.admit(age, left):
+                if self._ahead is not None and left < self._ahead:
+                    responses.refresh(visit.key, request.scope)
+                return visit.kept(record, "hit", f"ttl={int(left)}", age=age)
+        if wishes.only_if_cached:
+            return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
+        if visit.without_body:
+            return await self._pass(visit, "fwd=miss")
+        if record is None and not wishes.anew:
+            return await self._run_once(visit, "fwd=miss")
+        return await self._run_anew(visit, "fwd=request")
+
+    def _refused(self, visit: _Visit, wishes: fields.Wishes, is_bare: bool) -> tuple[str, ...] | None:
+        """Why this request is none for the cache, in the words of Cache-Status."""
+        scope, found = visit.request.scope, self._declared
+        if scope["method"] not in ("GET", "HEAD"):
+            return ("fwd=method",)
+        has_credentials = b"authorization" in visit.headers or b"cookie" in visit.headers
+        if has_credentials and not found.says and (is_bare or found.sees_request or has_guards(scope)):
+            return "fwd=bypass", "detail=credentials"
+        if wishes.no_store:
+            return "fwd=request", "detail=no-store"
+        return None
+
+    def _parts(self, visit: _Visit, kwargs: Mapping[str, Any]) -> list[str]:
+        """What is in the key of an answer beside its path."""
+        found = self._declared
+        parts = [found.name, keys.text_of_query(visit.request.scope["query_string"])]
+        parts += [keys.text_of_header(visit.headers.get(name)) for name in self._vary]
+        parts += [keys.text_of_value(name, function(kwargs.get(name))) for name, function in found.by]
+        return parts
+
+    # -- the endpoint is asked -----------------------------------------------------------------------------------------
+
+    async def _run_once(self, visit: _Visit, why: str) -> Any:
+        """Ask the endpoint, once for all who ask at the same time."""
+        responses, key, failures, has_waited = visit.responses, visit.key, 0, False
+        while failures < FLIGHTS_AWAITED and key not in responses.passing:
+            flight = responses.flight(key)
+            if flight is None:
+                return await self._lead(visit, why, has_waited, is_anew=False)
+            await flight.landed.wait()
+            has_waited = True
+            if flight.record is not None:
+                return visit.kept(flight.record, why, "collapsed")
+            # One that was cancelled was its own request's affair. An exception may have been: so another asks before
+            # all who wait do.
+            failures += flight.failed
+        return await self._ask(visit, why, None, is_anew=False)
+
+    async def _run_anew(self, visit: _Visit, why: str) -> Any:
+        """Likewise, but by no run that began before this request did: what that read may be older."""
+        responses, key, failures, has_waited = visit.responses, visit.key, 0, False
+        flown = responses.flown
+        while failures < FLIGHTS_AWAITED and key not in responses.passing:
+            flight = responses.flight(key)
+            if flight is None:
+                return await self._lead(visit, why, has_waited, is_anew=True)
+            await flight.landed.wait()
+            has_waited = True
+            if flight.number > flown:
+                if flight.record is not None:
+                    return visit.kept(flight.record, why, "collapsed")
+                failures += flight.failed
+        return await self._ask(visit, why, None, is_anew=True)
+
+    async def _lead(self, visit: _Visit, why: str, has_waited: bool, is_anew: bool) -> Any:
+        """Ask the endpoint for all who come meanwhile."""
+        flight = visit.responses.begin(visit.key)
+        try:
+            if has_waited:  # so have others, who are about to look for a flight, and this one may never be suspended
+                await asyncio.sleep(0)
+            return await self._ask(visit, why, flight, is_anew)
+        except Exception:
+            flight.failed = True
+            raise
+        finally:
+            visit.responses.end(visit.key, flight)
+
+    async def _pass(self, visit: _Visit, *status: str) -> Any:
+        """Ask the endpoint for this request alone, and keep nothing."""
+        return self._passed_on(visit, await self._rendering.response(visit.run, visit.request), *status)
+
+    async def _ask(self, visit: _Visit, why: str, flight: Flight | None, is_anew: bool) -> Any:
+        response = await self._rendering.response(visit.run, visit.request)
+        record = self._record(visit, response)
+        if isinstance(record, Refusal):
+            if flight is not None:
+                flight.passed = True
+            return self._passed_on(visit, response, why, f"detail={record}")
+        if flight is not None:
+            flight.record = record
+        self._keep(visit, record, is_anew)
+        answer = visit.kept(record, why, "stored")
+        answer.background = response.background
+        return answer
+
+    def _record(self, visit: _Visit, response: Any) -> Record | Refusal:
+        if not isinstance(response, Response):
+            return Refusal("no-response")
+        found = self._declared
+        return records.record_of(
+            response,
+            now=visit.responses.now(),
+            life=self._life,
+            statuses=self._statuses,
+            vary=found.vary,
+            is_private=found.is_private,
+            by_values=bool(found.by),
+            cache_control=self._cache_control,
+            merges=visit.run.merges,
+        )
+
+    def _keep(self, visit: _Visit, record: Record, is_anew: bool) -> None:
+        """Keep it as what was loaded, which stays on this node where loads do."""
+        cache = visit.responses.cache
+        if is_anew:
+            cache.invalidate(visit.key)
+        cache.get(visit.key, load=lambda _: Loaded(record, self._life))
+
+    def _passed_on(self, visit: _Visit, response: Any, *status: str) -> Any:
+        """A response that is not kept, as it is without a cache."""
+        if isinstance(response, Response):
+            if visit.run.merges:
+                response.raw_headers.extend(records.beside(visit.run.before, response.raw_headers))
+            response.raw_headers.append(fields.cache_status(*status))
+        return response
