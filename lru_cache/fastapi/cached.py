@@ -6,7 +6,7 @@ files of this folder know; docs/fastapi.md has it for users.
 
 import asyncio
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import isinf
 from typing import Any, TypeVar, cast
 
@@ -20,7 +20,7 @@ from lru_cache.fastapi.declared import OUR_REQUEST, OUR_RESPONSE, By
 from lru_cache.fastapi.lifespan import responses_of
 from lru_cache.fastapi.records import KeptResponse, Record, Refusal
 from lru_cache.fastapi.rendering import Rendering, Run, has_guards
-from lru_cache.fastapi.responses import Flight, Responses
+from lru_cache.fastapi.responses import REFRESH, Flight, Responses
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -85,21 +85,34 @@ def _nothing(_: Any) -> Loaded[None]:
 class _Visit:
     """One request to an endpoint, which is to be answered from the cache if that can be."""
 
-    __slots__ = ("headers", "if_none_match", "key", "request", "responses", "run", "without_body")
+    __slots__ = ("args", "given", "headers", "key", "kwargs", "request", "responses")
 
-    def __init__(self, request: Request, run: Run, responses: Responses, headers: Mapping[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        given: Response | None,
+        responses: Responses,
+    ) -> None:
         self.request = request
-        self.run = run
+        self.args = args
+        self.kwargs = kwargs
+        self.given = given  # which dependencies share with the endpoint
         self.responses = responses
-        self.headers = headers
-        self.if_none_match = headers.get(b"if-none-match")
-        self.without_body = request.scope["method"] == "HEAD"
+        self.headers = keys.joined(request.scope["headers"])
         self.key: Any = None
 
-    def kept(self, record: Record, *status: str, age: float | None = None) -> KeptResponse:
-        """The response that is made of a record."""
-        told = fields.cache_status(*status)
-        return records.response_of(record, told, age, self.run.before, self.if_none_match, self.without_body)
+    def kept(self, record: Record, status: str, age: float | None = None) -> KeptResponse:
+        """The response that is made of a record. Of what is said on `given`, dependencies have said all there is."""
+        return records.response_of(
+            record,
+            fields.cache_status(status),
+            age,
+            () if self.given is None else self.given.raw_headers,
+            self.headers.get(b"if-none-match"),
+            self.request.scope["method"] == "HEAD",
+        )
 
 
 class _Answers:
@@ -123,64 +136,71 @@ class _Answers:
         self._cache_control = cache_control
         self._obeys = obeys
         self._vary = [name.encode() for name in found.vary]
+        self._responses: Responses | None = None  # of the app that asked last: to find them costs as much as to answer
         self._new_generation = lambda _: keys.new_generation(life)
 
     async def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer one call of the endpoint, which FastAPI makes with names and Starlette without."""
-        names = self._declared
-        request = args[-1] if args else kwargs.get(names.request)
-        given = kwargs.get(names.response)
+        found = self._declared
+        request = args[-1] if args else kwargs.get(found.request)
+        given = kwargs.get(found.response)
         kwargs.pop(OUR_REQUEST, None)
         kwargs.pop(OUR_RESPONSE, None)
-        run = self._rendering.run(args, kwargs, given)
         if not isinstance(request, Request):
-            return await self._rendering.alone(run)  # called by other code, and not for a request
-        responses = responses_of(request.scope["app"])
-        visit = _Visit(request, run, responses, keys.joined(request.scope["headers"]))
+            return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
+        scope = request.scope
+        responses = self._responses
+        if responses is None or responses.app is not scope["app"] or not responses.is_open:
+            responses = self._responses = responses_of(scope["app"])
+        visit = _Visit(request, args, kwargs, given, responses)
         wishes = fields.wishes_of(visit.headers) if self._obeys else fields.NO_WISHES
-        refused = self._refused(visit, wishes, bool(args))
+        refused = self._refused(visit, wishes)
         if refused is not None:
-            return await self._pass(visit, *refused)
+            return await self._pass(visit, refused)
         cache = responses.cache
-        generation: Any = cache.get(keys.key_of_path(request.scope["path"]), load=self._new_generation)
-        visit.key = keys.key_of_answer(generation, self._parts(visit, kwargs))
-        if responses.is_refresh(request.scope):
+        generation: Any = cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+        visit.key = keys.key_of_answer(generation, self._text_of(visit))
+        record = None if REFRESH in scope else cache.get(visit.key, load=_nothing)
+        if record is None:
+            return await self._miss(visit, wishes)
+        age = max(0.0, responses.now() - record["made"])
+        left = max(0.0, record["life"] - age)
+        if not wishes.admit(age, left):
             return await self._run_anew(visit, "fwd=request")
-        record = cache.get(visit.key, load=_nothing)
-        if record is not None:
-            age = max(0.0, responses.now() - record["made"])
-            left = max(0.0, record["life"] - age)
-            if wishes.admit(age, left):
-                if self._ahead is not None and left < self._ahead:
-                    responses.refresh(visit.key, request.scope)
-                return visit.kept(record, "hit", f"ttl={int(left)}", age=age)
+        if self._ahead is not None and left < self._ahead:
+            responses.refresh(visit.key, scope)
+        return visit.kept(record, f"hit; ttl={int(left)}", age)
+
+    def _refused(self, visit: _Visit, wishes: fields.Wishes) -> str | None:
+        """Why this request is none for the cache, in the words of Cache-Status."""
+        scope, headers, found = visit.request.scope, visit.headers, self._declared
+        if scope["method"] != "GET" and scope["method"] != "HEAD":
+            return "fwd=method"
+        has_credentials = b"authorization" in headers or b"cookie" in headers
+        if has_credentials and not found.says and (visit.args or found.sees_request or has_guards(scope)):
+            return "fwd=bypass; detail=credentials"
+        return "fwd=request; detail=no-store" if wishes.no_store else None
+
+    def _text_of(self, visit: _Visit) -> str:
+        """What is in the key of an answer beside its path: as many lines each time."""
+        found = self._declared
+        text = f"{found.name}\n{keys.text_of_query(visit.request.scope['query_string'])}"
+        for header in self._vary:
+            text += f"\n{keys.text_of_header(visit.headers.get(header))}"
+        for name, function in found.by:
+            text += f"\n{keys.text_of_value(name, function(visit.kwargs.get(name)))}"
+        return text
+
+    # -- nothing that is kept will do ----------------------------------------------------------------------------------
+
+    async def _miss(self, visit: _Visit, wishes: fields.Wishes) -> Any:
+        if REFRESH in visit.request.scope:
+            return await self._run_anew(visit, "fwd=request")
         if wishes.only_if_cached:
             return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
-        if visit.without_body:
-            return await self._pass(visit, "fwd=miss")
-        if record is None and not wishes.anew:
-            return await self._run_once(visit, "fwd=miss")
-        return await self._run_anew(visit, "fwd=request")
-
-    def _refused(self, visit: _Visit, wishes: fields.Wishes, is_bare: bool) -> tuple[str, ...] | None:
-        """Why this request is none for the cache, in the words of Cache-Status."""
-        scope, found = visit.request.scope, self._declared
-        if scope["method"] not in ("GET", "HEAD"):
-            return ("fwd=method",)
-        has_credentials = b"authorization" in visit.headers or b"cookie" in visit.headers
-        if has_credentials and not found.says and (is_bare or found.sees_request or has_guards(scope)):
-            return "fwd=bypass", "detail=credentials"
-        if wishes.no_store:
-            return "fwd=request", "detail=no-store"
-        return None
-
-    def _parts(self, visit: _Visit, kwargs: Mapping[str, Any]) -> list[str]:
-        """What is in the key of an answer beside its path."""
-        found = self._declared
-        parts = [found.name, keys.text_of_query(visit.request.scope["query_string"])]
-        parts += [keys.text_of_header(visit.headers.get(name)) for name in self._vary]
-        parts += [keys.text_of_value(name, function(kwargs.get(name))) for name, function in found.by]
-        return parts
+        if visit.request.scope["method"] == "HEAD":
+            return await self._pass(visit, "fwd=miss")  # what a GET is answered with nobody knows by that
+        return await (self._run_anew if wishes.anew else self._run_once)(visit, "fwd=miss")
 
     # -- the endpoint is asked -----------------------------------------------------------------------------------------
 
@@ -194,7 +214,7 @@ class _Answers:
             await flight.landed.wait()
             has_waited = True
             if flight.record is not None:
-                return visit.kept(flight.record, why, "collapsed")
+                return visit.kept(flight.record, f"{why}; collapsed")
             # One that was cancelled was its own request's affair. An exception may have been: so another asks before
             # all who wait do.
             failures += flight.failed
@@ -212,7 +232,7 @@ class _Answers:
             has_waited = True
             if flight.number > flown:
                 if flight.record is not None:
-                    return visit.kept(flight.record, why, "collapsed")
+                    return visit.kept(flight.record, f"{why}; collapsed")
                 failures += flight.failed
         return await self._ask(visit, why, None, is_anew=True)
 
@@ -229,38 +249,41 @@ class _Answers:
         finally:
             visit.responses.end(visit.key, flight)
 
-    async def _pass(self, visit: _Visit, *status: str) -> Any:
+    async def _pass(self, visit: _Visit, status: str) -> Any:
         """Ask the endpoint for this request alone, and keep nothing."""
-        return self._passed_on(visit, await self._rendering.response(visit.run, visit.request), *status)
+        run = self._rendering.run(visit.args, visit.kwargs, visit.given)
+        return self._passed_on(run, await self._rendering.response(run, visit.request), status)
 
     async def _ask(self, visit: _Visit, why: str, flight: Flight | None, is_anew: bool) -> Any:
-        response = await self._rendering.response(visit.run, visit.request)
-        record = self._record(visit, response)
+        run = self._rendering.run(visit.args, visit.kwargs, visit.given)
+        response = await self._rendering.response(run, visit.request)
+        record = self._record(response, run.merges, visit.responses.now())
         if isinstance(record, Refusal):
             if flight is not None:
                 flight.passed = True
-            return self._passed_on(visit, response, why, f"detail={record}")
+            return self._passed_on(run, response, f"{why}; detail={record}")
         if flight is not None:
             flight.record = record
         self._keep(visit, record, is_anew)
-        answer = visit.kept(record, why, "stored")
+        told = fields.cache_status(f"{why}; stored")
+        answer = records.response_of(record, told, None, run.before, visit.headers.get(b"if-none-match"), False)
         answer.background = response.background
         return answer
 
-    def _record(self, visit: _Visit, response: Any) -> Record | Refusal:
+    def _record(self, response: Any, merges: bool, now: float) -> Record | Refusal:
         if not isinstance(response, Response):
             return Refusal("no-response")
         found = self._declared
         return records.record_of(
             response,
-            now=visit.responses.now(),
+            now=now,
             life=self._life,
             statuses=self._statuses,
             vary=found.vary,
             is_private=found.is_private,
             by_values=bool(found.by),
             cache_control=self._cache_control,
-            merges=visit.run.merges,
+            merges=merges,
         )
 
     def _keep(self, visit: _Visit, record: Record, is_anew: bool) -> None:
@@ -270,10 +293,10 @@ class _Answers:
             cache.invalidate(visit.key)
         cache.get(visit.key, load=lambda _: Loaded(record, self._life))
 
-    def _passed_on(self, visit: _Visit, response: Any, *status: str) -> Any:
+    def _passed_on(self, run: Run, response: Any, status: str) -> Any:
         """A response that is not kept, as it is without a cache."""
         if isinstance(response, Response):
-            if visit.run.merges:
-                response.raw_headers.extend(records.beside(visit.run.before, response.raw_headers))
-            response.raw_headers.append(fields.cache_status(*status))
+            if run.merges:
+                response.raw_headers.extend(records.beside(run.before, response.raw_headers))
+            response.raw_headers.append(fields.cache_status(status))
         return response

@@ -27,13 +27,15 @@ class Wishes(NamedTuple):
 
 
 NO_WISHES = Wishes()
+_ANEW = Wishes(anew=True)
 
 
 def wishes_of(headers: Mapping[bytes, bytes]) -> Wishes:
     """Read a request's Cache-Control, or the Pragma of clients that know none."""
     asked = headers.get(b"cache-control")
     if asked is None:
-        return Wishes(anew=True) if b"no-cache" in headers.get(b"pragma", b"").lower() else NO_WISHES
+        pragma = headers.get(b"pragma")
+        return NO_WISHES if pragma is None or b"no-cache" not in pragma.lower() else _ANEW
     found = directives(asked)
     oldest = _seconds(found.get("max-age"))
     return Wishes(
@@ -62,9 +64,9 @@ def has_it(if_none_match: bytes, entity_tag: bytes) -> bool:
     return entity_tag.removeprefix(b"W/") in _ENTITY_TAG.findall(if_none_match)
 
 
-def cache_status(*parameters: str) -> tuple[bytes, bytes]:
+def cache_status(parameters: str) -> tuple[bytes, bytes]:
     """Cache-Status, as one member of a list with its parameters."""
-    return b"cache-status", "; ".join((NAME, *parameters)).encode()
+    return b"cache-status", f"{NAME}; {parameters}".encode()
 
 
 def names_of(vary: str) -> list[str]:

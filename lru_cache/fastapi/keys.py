@@ -27,9 +27,15 @@ def key_of_path(path: str) -> tuple[str, str]:
     return OURS, path if len(path) <= LONGEST_TEXT else _digest(path)
 
 
-def key_of_answer(generation: str, parts: Iterable[str]) -> tuple[str, str, str]:
-    """The key of one answer. None of the parts has a line break, and an endpoint has always as many."""
-    text = "\n".join(parts)
+def path_of(scope: Mapping[str, Any]) -> str:
+    """The path that an app was asked for, also of apps mounted in it, without what a proxy puts before all of them."""
+    path: str = scope["path"]
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def key_of_answer(generation: str, text: str) -> tuple[str, str, str]:
+    """The key of one answer, whose text says by what the answers of a path vary."""
     return OURS, generation, text if len(text) <= LONGEST_TEXT else _digest(text)
 
 
@@ -40,6 +46,8 @@ def new_generation(seconds: float) -> Loaded[str]:
 
 def text_of_query(query: bytes) -> str:
     """A query, sorted by name. Pairs of one name stay in their order, which may mean something."""
+    if not query:
+        return ""
     text = query.decode("latin-1").replace("\n", "%0A")
     if "&" not in text:
         return text

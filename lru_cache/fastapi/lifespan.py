@@ -4,13 +4,14 @@ This file must not know how answers are kept.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.routing import Host, Mount
 
 from lru_cache import LRUCacheDistributed
 from lru_cache.fastapi.keys import key_of_path
@@ -29,7 +30,7 @@ def lifespan(
     """The lifespan of an app that has a cache: `FastAPI(lifespan=lifespan(local_cluster="my-service"))`.
 
     It takes what `LRUCacheDistributed` takes, or a function that makes the cache. That is made when the app starts, so
-    in each worker by itself, and closed when the app ends. Within a lifespan of your own:
+    in each worker by itself, and closed when the app ends; apps that are mounted have it, too. Within your own:
     `async with lifespan(...)(app):`.
     """
     if make is not None and not callable(make):
@@ -48,17 +49,29 @@ def lifespan(
         if not isinstance(cache, LRUCacheDistributed):
             raise TypeError(f"what makes the cache must return an LRUCacheDistributed, not {cache!r}"[:200])
         clock = options.get("clock")
-        responses = Responses(cache) if clock is None else Responses(cache, clock.time)
+        responses = Responses(app, cache) if clock is None else Responses(app, cache, clock.time)
+        apps = [each for each in _with_mounted(app) if each is app or getattr(each.state, _STATE, None) is None]
         before = getattr(app.state, _STATE, None)
-        setattr(app.state, _STATE, responses)
+        for each in apps:
+            setattr(each.state, _STATE, responses)
         try:
             yield
         finally:
-            setattr(app.state, _STATE, before)
+            for each in apps:
+                setattr(each.state, _STATE, before if each is app else None)
             await responses.close()
             await cache.aclose()
 
     return living
+
+
+def _with_mounted(app: Starlette) -> Iterator[Starlette]:
+    """An app and those that are mounted within it: they are asked as apps of their own, and have no lifespan."""
+    yield app
+    for route in app.routes:
+        inner = getattr(route, "app", None)
+        if isinstance(route, (Mount, Host)) and isinstance(inner, Starlette):
+            yield from _with_mounted(inner)
 
 
 def responses_of(app: Any) -> Responses:
@@ -90,7 +103,8 @@ AppCache = Annotated[AnyCache, Depends(cache_of_connection)]
 def invalidate_response(place: AnyCache | HTTPConnection | Starlette, path: str) -> bool:
     """What the app answers under this path no longer holds: drop it, for any query and for anybody, on all nodes.
 
-    The path as the app is asked for it, without a query. True if anything may have been kept.
+    The path as the app is asked for it, without a query, and without what a proxy puts before it (`root_path`). True if
+    anything may have been kept.
     """
     if not isinstance(path, str) or not path.startswith("/") or "?" in path:
         raise ValueError(

@@ -26,8 +26,8 @@ class Run:
 
     def __init__(self, endpoint: Callable[..., Any], args: Any, kwargs: dict[str, Any], given: Response | None) -> None:
         self._endpoint = endpoint
-        self._args = args
-        self._kwargs = kwargs
+        self.args = args
+        self.kwargs = kwargs
         self._given = given
         self._before: list[Pair] = [] if given is None else list(given.raw_headers)
         self.merges = False  # whether what dependencies say of the response counts, since the endpoint returned none
@@ -39,7 +39,7 @@ class Run:
 
     def call(self) -> Any:
         """Call the endpoint."""
-        return self._endpoint(*self._args, **self._kwargs)
+        return self._endpoint(*self.args, **self.kwargs)
 
     def note(self, returned: Any, response: Response) -> None:
         """Have the response become what the endpoint's own parameter for it says, without what was said before."""
@@ -76,15 +76,17 @@ class Rendering:
         """A call that is to come."""
         return Run(self._endpoint, args, kwargs, given)
 
-    async def alone(self, run: Run) -> Any:
+    async def alone(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the endpoint returns. A plain function is called in a thread, as everywhere in Starlette."""
-        return await run.call() if self.is_async else await run_in_threadpool(run.call)
+        if self.is_async:
+            return await self._endpoint(*args, **kwargs)
+        return await run_in_threadpool(self._endpoint, *args, **kwargs)
 
     async def response(self, run: Run, request: Request) -> Any:
         """The response to a request, made as it is without a cache."""
         route = route_of(request.scope)
-        if run._args or not isinstance(request.scope.get("route"), APIRoute):
-            return await self.alone(run)
+        if run.args or not isinstance(request.scope.get("route"), APIRoute):
+            return await self.alone(run.args, run.kwargs)
         known = self._known.get(id(route))
         if known is None:
             if len(self._known) >= _MOST_ROUTES:

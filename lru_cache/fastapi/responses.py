@@ -19,7 +19,7 @@ from lru_cache.log import logger
 if TYPE_CHECKING:
     from lru_cache.fastapi.records import Record
 
-REFRESH = "lru_cache.refresh"  # in the scope of a request that we make
+REFRESH = "lru_cache.refresh"  # in the scope of a request that we make: no client can put it there
 MOST_REFRESHES = 32  # at a time; beyond that, hits are hits, and one of the next begins it
 RETRY_SECONDS = 1.0  # after a refresh that failed
 PASSING_SECONDS = 10.0  # for which nobody waits for an answer that could not be kept when it was asked for last
@@ -43,7 +43,9 @@ class Flight:
 class Responses:
     """What belongs to one app, beside its cache."""
 
-    def __init__(self, cache: LRUCacheDistributed[Any, Any], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, app: object, cache: LRUCacheDistributed[Any, Any], now: Callable[[], float] = time.time) -> None:
+        self.app = app
+        self.is_open = True
         self.cache = cache
         self.now = now
         self.flown = 0  # flights that have begun
@@ -78,12 +80,8 @@ class Responses:
         # Without the context of who asks: what is bound there ends with that request.
         self._refreshes[key] = Context().run(asyncio.create_task, self._ask(key, scope["app"], _like(scope)))
 
-    def is_refresh(self, scope: Scope) -> bool:
-        """Whether this is a request that `refresh` has made."""
-        return scope.get(REFRESH) is self
-
     async def _ask(self, key: Any, app: Any, scope: Scope) -> None:
-        scope[REFRESH] = self
+        scope[REFRESH] = True
         is_over = asyncio.Event()
         status = 0
         has_asked = False
@@ -101,23 +99,23 @@ class Responses:
             if message["type"] == "http.response.start":
                 status = message["status"]
 
-        error: Exception | None = None
+        why = ""
         try:
             await app(scope, receive, send)
-        except Exception as raised:  # noqa: BLE001 - an app may raise anything
-            error = raised
+            why = f"the app answered {status}" if status >= 400 else ""
+        except Exception as error:  # noqa: BLE001 - an app may raise anything
+            why = repr(error)
         finally:
             is_over.set()
-        if error is None and status < 400:
             self._refreshes.pop(key, None)
-            return
-        why = f"the app answered {status}" if error is None else repr(error)
-        logger().warning("refreshing the answer of %s failed, the kept one stays: %s", scope["path"], why)
-        self._refreshes[key] = None
-        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._refreshes.pop, key, None)
+        if why:
+            logger().warning("refreshing the answer of %s failed, the kept one stays: %s", scope["path"], why)
+            self._refreshes[key] = None
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._refreshes.pop, key, None)
 
     async def close(self) -> None:
         """End all refreshes."""
+        self.is_open = False
         tasks = [task for task in self._refreshes.values() if task is not None]
         for task in tasks:
             task.cancel()
@@ -128,6 +126,7 @@ class Responses:
 def _like(scope: Scope) -> Scope:
     """A request for the same, as a server makes it: without what routers and middleware have put there."""
     made = {name: value for name, value in scope.items() if name in _PASSED_ON}
+    made["method"] = "GET"  # a HEAD is answered from what that has
     made["headers"] = [
         pair for pair in scope["headers"] if pair[0] not in _CONDITIONS and not pair[0].startswith(b"if-")
     ]
