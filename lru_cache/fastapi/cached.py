@@ -24,6 +24,9 @@ from lru_cache.fastapi.responses import REFRESH, Flight, Responses
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
+_LOOKED_AT = frozenset((b"authorization", b"cookie", b"cache-control", b"pragma"))
+"""What may keep a GET from being answered with what is kept. Most have none of it, which is seen in one step."""
+
 FLIGHTS_AWAITED = 2  # that failed; after these each who waited asks by itself
 
 
@@ -153,10 +156,13 @@ class _Answers:
         if responses is None or responses.app is not scope["app"] or not responses.is_open:
             responses = self._responses = responses_of(scope["app"])
         visit = _Visit(request, args, kwargs, given, responses)
-        wishes = fields.wishes_of(visit.headers) if self._obeys else fields.NO_WISHES
-        refused = self._refused(visit, wishes)
-        if refused is not None:
-            return await self._pass(visit, refused)
+        wishes = fields.NO_WISHES
+        if scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
+            if self._obeys:
+                wishes = fields.wishes_of(visit.headers)
+            refused = self._refused(visit, wishes)
+            if refused is not None:
+                return await self._pass(visit, refused)
         cache = responses.cache
         generation: Any = cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
         visit.key = keys.key_of_answer(generation, self._text_of(visit))
@@ -165,7 +171,7 @@ class _Answers:
             return await self._miss(visit, wishes)
         age = max(0.0, responses.now() - record["made"])
         left = max(0.0, record["life"] - age)
-        if not wishes.admit(age, left):
+        if wishes is not fields.NO_WISHES and not wishes.admit(age, left):
             return await self._run_anew(visit, "fwd=request")
         if self._ahead is not None and left < self._ahead:
             responses.refresh(visit.key, scope)

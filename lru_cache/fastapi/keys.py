@@ -5,7 +5,7 @@ invalidate the one key drops all of them, on all nodes, and what an endpoint was
 nobody looks any more. This file must not know requests, endpoints or caches.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -77,13 +77,12 @@ def text_of_value(name: str, value: Any) -> str:
     )
 
 
-def joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+def joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     """Headers by name. The values of one that comes several times are one list."""
-    pairs = list(headers)
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    found = dict(headers)
+    if len(found) < len(headers):
         found = {}
-        for name, value in pairs:
+        for name, value in headers:
             found[name] = found[name] + b", " + value if name in found else value
     return found
 

@@ -107,9 +107,7 @@ def response_of(
     without_body: bool,
 ) -> KeptResponse:
     """The response to one request: 304 if the client has it. `given`: headers that dependencies of this request set."""
-    head = [*record["headers"], status]
-    if age is not None:
-        head.append((b"age", b"%d" % age))
+    head = [*record["headers"], status] if age is None else [*record["headers"], status, (b"age", b"%d" % age)]
     if given and record["merges"]:
         head += beside(given, record["headers"])
     if if_none_match is not None and fields.has_it(if_none_match, record["etag"]):
