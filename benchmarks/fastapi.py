@@ -25,15 +25,16 @@ TURNS = 8  # in this process a round is as many turns, of so many times fewer re
 CONNECTIONS = 8
 LEAST_RATIO = 0.9
 
-DICT, RESPONSE = "a constant dict", "a constant Response"
+DICT, RESPONSE, DEPENDENT = "a constant dict", "a constant Response", "a dict, with a dependency"
 HIT, KEYED, NOT_MODIFIED, ALWAYS_MISSED = "a hit", "a hit by user and language", "a hit that is 304", "a miss each time"
 PATHS = {
     DICT: "/dict",
     RESPONSE: "/response",
     HIT: "/hit",
+    NOT_MODIFIED: "/hit",
+    DEPENDENT: "/dependent",
     KEYED: "/keyed",
     ALWAYS_MISSED: "/missed",
-    NOT_MODIFIED: "/hit",
 }
 SERVED = (DICT, RESPONSE, HIT)
 IN_PROCESS, UVICORN = "in this process", "uvicorn"
@@ -68,6 +69,9 @@ def made() -> dict[str, Any]:
     async def response() -> Any:
         return Response(BODY, media_type="application/json")
 
+    async def dependent(user: Annotated[dict[str, int], Depends(user)]) -> Any:  # noqa: ARG001 - it costs its time
+        return CONSTANT
+
     async def hit() -> Any:
         return CONSTANT
 
@@ -80,6 +84,7 @@ def made() -> dict[str, Any]:
     endpoints = {
         DICT: constant,
         RESPONSE: response,
+        DEPENDENT: dependent,
         HIT: cached_response(3600)(hit),
         KEYED: cached_response(3600, vary=["accept-language"], by={"user": lambda user: user["id"]})(keyed),
         # What never is kept: the costs of looking, with nothing gained.
