@@ -5,6 +5,7 @@ files of this folder know; docs/fastapi.md has it for users.
 """
 
 import asyncio
+import copy
 import functools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from math import isinf
@@ -139,7 +140,8 @@ class _Answers:
         self._cache_control = cache_control
         self._obeys = obeys
         self._vary = [name.encode() for name in found.vary]
-        self._responses: Responses | None = None  # of the app that asked last: to find them costs as much as to answer
+        # The app that asked last, with what it has: to find that anew costs a sixth of a hit.
+        self._found: tuple[Any, Responses | None] = (None, None)
         self._new_generation = lambda _: keys.new_generation(life)
 
     async def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -152,9 +154,10 @@ class _Answers:
         if not isinstance(request, Request):
             return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
         scope = request.scope
-        responses = self._responses
-        if responses is None or responses.app is not scope["app"] or not responses.is_open:
-            responses = self._responses = responses_of(scope["app"])
+        app, responses = self._found
+        if app is not scope["app"] or responses is None or not responses.is_open:
+            responses = responses_of(scope["app"])
+            self._found = scope["app"], responses
         visit = _Visit(request, args, kwargs, given, responses)
         wishes = fields.NO_WISHES
         if scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
@@ -287,7 +290,6 @@ class _Answers:
             statuses=self._statuses,
             vary=found.vary,
             is_private=found.is_private,
-            by_values=bool(found.by),
             cache_control=self._cache_control,
             merges=merges,
         )
@@ -301,8 +303,11 @@ class _Answers:
 
     def _passed_on(self, run: Run, response: Any, status: str) -> Any:
         """A response that is not kept, as it is without a cache."""
-        if isinstance(response, Response):
-            if run.merges:
-                response.raw_headers.extend(records.beside(run.before, response.raw_headers))
-            response.raw_headers.append(fields.cache_status(status))
-        return response
+        if not isinstance(response, Response):
+            return response
+        told = copy.copy(response)  # an endpoint may return the same one each time
+        told.raw_headers = [*response.raw_headers, fields.cache_status(status)]
+        told.__dict__.pop("_headers", None)  # a view of the others
+        if run.merges:
+            told.raw_headers += records.beside(run.before, response.raw_headers)
+        return told

@@ -49,7 +49,7 @@ def lifespan(
         if not isinstance(cache, LRUCacheDistributed):
             raise TypeError(f"what makes the cache must return an LRUCacheDistributed, not {cache!r}"[:200])
         clock = options.get("clock")
-        responses = Responses(app, cache) if clock is None else Responses(app, cache, clock.time)
+        responses = Responses(cache) if clock is None else Responses(cache, clock.time)
         apps = [each for each in _with_mounted(app) if each is app or getattr(each.state, _STATE, None) is None]
         before = getattr(app.state, _STATE, None)
         for each in apps:

@@ -45,7 +45,6 @@ def record_of(
     statuses: Collection[int],
     vary: Sequence[str],
     is_private: bool,
-    by_values: bool,
     cache_control: str | None,
     merges: bool,
 ) -> Record | Refusal:
@@ -58,7 +57,7 @@ def record_of(
     if "set-cookie" in headers:
         return Refusal("set-cookie")
     said = fields.directives(", ".join(headers.getlist("cache-control")).encode("latin-1"))
-    if "no-store" in said or ("private" in said and not by_values):
+    if "no-store" in said or ("private" in said and not is_private):
         return Refusal("cache-control")
     varies = fields.names_of(", ".join(headers.getlist("vary")))
     if not set(varies) <= set(vary):

@@ -43,8 +43,7 @@ class Flight:
 class Responses:
     """What belongs to one app, beside its cache."""
 
-    def __init__(self, app: object, cache: LRUCacheDistributed[Any, Any], now: Callable[[], float] = time.time) -> None:
-        self.app = app
+    def __init__(self, cache: LRUCacheDistributed[Any, Any], now: Callable[[], float] = time.time) -> None:
         self.is_open = True
         self.cache = cache
         self.now = now

@@ -338,6 +338,36 @@ def test_what_is_not_kept_is_passed_on_with_the_reason(tmp_path: Path) -> None:
         assert count.runs == 2 * len(made)
 
 
+def test_a_response_that_is_returned_again_and_again_stays_as_it_is() -> None:
+    app, same = app_with(), PlainTextResponse("text", 404)
+
+    @app.get("/")
+    @cached_response(60)
+    async def read() -> Response:
+        return same
+
+    @run(app)
+    async def _() -> None:
+        before = list(same.raw_headers)
+        for _ in range(2):
+            assert (await ask(app, "/")).all("cache-status") == ["lru_cache; fwd=miss; detail=status"]
+        assert same.raw_headers == before
+
+
+@pytest.mark.parametrize("options", [{"by": {"number": str}}, {"vary": ["authorization"]}])
+def test_what_is_private_is_kept_where_each_user_has_answers_of_his_own(options: dict[str, Any]) -> None:
+    app, count = app_with(), Counted()
+
+    @app.get("/{number}")
+    @cached_response(60, **options)
+    async def read(number: int) -> Response:
+        return PlainTextResponse(str(count()), headers={"cache-control": "private, max-age=5"})
+
+    @run(app)
+    async def _() -> None:
+        assert [(await ask(app, "/1", {"authorization": "ada"})).body for _ in range(2)] == [b"1", b"1"]
+
+
 def test_other_statuses_are_kept_where_that_is_said() -> None:
     app, count = app_with(), Counted()
 
