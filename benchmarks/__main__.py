@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "codecs": "values of own classes, beside msgspec, pydantic and pickle alone",
     "fleet": "many caches on one Redis: what they cost it and themselves, from 10 to 200, and 1,000 on paper",
     "django": "Django's cache.get, on ours, LocMem, Redis and memcached",
+    "fastapi": "endpoints with cached_response, beside ones that return a constant",
     "flask": "reads of Flask-Caching and dogpile.cache, on ours and on their own in memory",
     "http": "the HTTP node, beside a bare FastAPI app that returns a constant",
     "hub": "one node with many links: what it pays for each write and link, and when idle",

@@ -134,6 +134,15 @@ def test_fastapi_service() -> None:
     ]
 
 
+def test_fastapi_responses() -> None:
+    """Without links most answers would be old; with them a few may be, of workers that have just begun."""
+    workers, cached = printed_by("fastapi_responses.py")
+    found = re.fullmatch(r"4 workers; each change was read eight times right after it: (\d+) old answers", workers)
+    assert found is not None
+    assert int(found[1]) <= 5
+    assert cached == "more than half of all came from the cache: True"
+
+
 def test_metrics_service() -> None:
     assert printed_by("metrics_service.py") == [
         "workers that are scraped: 4; each knows the others",

@@ -42,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "cachelib": {*lru_cache.__all__, "arguments", "copies", "faces"},
     "flask": {"cachelib", "codecs", "copies", "faces"},
     "dogpile": {*lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
+    "fastapi": {*lru_cache.__all__, "arguments", "log"},  # a user like any other, and nothing imports it
     "engines": SHARED | {"fork", "network", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
@@ -113,7 +114,7 @@ def imports_within(part: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("part", [COMPILED, "engines", "faces", "metrics", "network", "testing"])
+@pytest.mark.parametrize("part", [COMPILED, "engines", "faces", "fastapi", "metrics", "network", "testing"])
 def test_no_files_of_a_part_import_each_other_in_a_circle(part: str) -> None:
     left = imports_within(part)
     while free := {name for name, imported in left.items() if not imported & set(left)}:
@@ -138,10 +139,11 @@ def test_the_local_cache_imports_nothing_that_it_does_not_need(module: str) -> N
 
 
 def test_no_face_imports_what_another_one_is_for() -> None:
-    others = {"fastapi", "uvicorn", "prometheus_client", "redis", "nats"}
-    frameworks = {"django", "flask", "cachelib", "dogpile"}
+    others = {"uvicorn", "prometheus_client", "redis", "nats", "lru_cache.server"}
+    frameworks = {"django", "flask", "cachelib", "dogpile", "fastapi", "starlette"}
     for face, needed in (
         ("django", {"django"}),
+        ("fastapi", {"fastapi", "starlette"}),
         ("cachelib", {"cachelib"}),
         ("flask", {"flask", "cachelib"}),
         ("dogpile", {"dogpile"}),
@@ -151,9 +153,11 @@ def test_no_face_imports_what_another_one_is_for() -> None:
         # Flask-Caching and cachelib look for a client of Redis by themselves.
         assert not found & (others - {"redis"} if "cachelib" in needed else others)
         assert found & frameworks == needed
-    core = "import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies"
+    core = "import lru_cache.lru_cache_distributed, lru_cache.codecs, lru_cache.copies, lru_cache.engines.redis"
     assert not modules_after(core) & frameworks
-    assert not modules_after("import lru_cache.server.app, lru_cache.engines.redis") & frameworks
+    node = modules_after("import lru_cache.server.app")
+    assert not node & (frameworks - {"fastapi", "starlette"})
+    assert "lru_cache.fastapi" not in node
 
 
 def test_importing_the_package_imports_none_of_its_parts() -> None:

@@ -8,6 +8,7 @@ WRONG = {
     "local": (["--size", "x"], "argument --size: 'x' is not a whole number from 1 on"),
     "network": (["--rounds", "0"], "argument --rounds: '0' is not a whole number from 1 on"),
     "django": (["--rounds", "0"], "argument --rounds: '0' is not a whole number from 1 on"),
+    "fastapi": (["--rounds", "0"], "argument --rounds: '0' is not a whole number from 1 on"),
     "http": (["--requests", "-1"], "argument --requests: '-1' is not a whole number from 1 on"),
     "replication": (["--size", "99"], "argument --size: '99' is not a whole number from 100 on"),
     "pauses": (["--size", "many"], "argument --size: 'many' is not a whole number from 1 on"),

@@ -1,0 +1,313 @@
+"""`@cached_response(seconds)`: what is answered from the cache, and what is asked of the endpoint.
+
+What happens to one request stands here. Which keys there are, what a kept answer is, and how HTTP says all this, other
+files of this folder know; docs/fastapi.md has it for users.
+"""
+
+import asyncio
+import copy
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
+from math import isinf
+from typing import Any, TypeVar, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lru_cache import Loaded, arguments
+from lru_cache.arguments import MISSING, Duration, Missing
+from lru_cache.fastapi import declared, fields, keys, records
+from lru_cache.fastapi.declared import OUR_REQUEST, OUR_RESPONSE, By
+from lru_cache.fastapi.lifespan import responses_of
+from lru_cache.fastapi.records import KeptResponse, Record, Refusal
+from lru_cache.fastapi.rendering import Rendering, Run, has_guards
+from lru_cache.fastapi.responses import REFRESH, Flight, Responses
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_LOOKED_AT = frozenset((b"authorization", b"cookie", b"cache-control", b"pragma"))
+"""What may keep a GET from being answered with what is kept. Most have none of it, which is seen in one step."""
+
+FLIGHTS_AWAITED = 2  # that failed; after these each who waited asks by itself
+
+
+def cached_response(
+    seconds: Duration,
+    *,
+    vary: Sequence[str] | Missing = MISSING,
+    by: By | Missing = MISSING,
+    refresh_time: Duration | None = None,
+    statuses: Iterable[int] = (200,),
+    cache_control: str | None = None,
+    obey_clients: bool = True,
+) -> Callable[[Endpoint], Endpoint]:
+    """Keep what an endpoint answers for so many seconds, by path and query. It stands below `@app.get(...)`.
+
+    - `vary`: headers by which answers vary. `by`: for each other parameter by which they may (dependencies, cookies, a
+      body) a function of its value, or None if they do not vary by it. What is not said is a TypeError.
+    - `refresh_time`: a hit with less than that left of its life has the app asked anew in the background.
+    - `statuses`: those of answers that are kept.
+    - `cache_control`: what browsers and proxies are told, unless the endpoint says it. By default `no-cache`: they ask
+      each time, since no invalidation reaches them.
+    - `obey_clients=False` passes over what a request's Cache-Control asks for.
+    """
+    life = arguments.seconds("seconds", seconds)
+    if isinf(life):
+        raise ValueError("seconds must be finite: what is kept is told for how long it is good")
+    ahead = arguments.optional_seconds("refresh_time", refresh_time)
+    if ahead is not None and ahead >= life:
+        raise ValueError(f"refresh_time must be less than seconds, or each hit would refresh: {ahead:g} of {life:g}")
+    if cache_control is not None and not isinstance(cache_control, str):
+        raise TypeError(f"cache_control must be a text, such as 'max-age=10', not {cache_control!r}"[:200])
+    if not isinstance(obey_clients, bool):
+        raise TypeError(f"obey_clients must be True or False, not {obey_clients!r}"[:200])
+    kept = frozenset(arguments.count("statuses", status) for status in arguments.items("statuses", statuses))
+
+    def decorate(endpoint: Endpoint) -> Endpoint:
+        if not callable(endpoint) or not hasattr(endpoint, "__qualname__"):
+            raise TypeError(f"cached_response stands above a function, not {endpoint!r}"[:200])
+        found = declared.read(endpoint, vary, by)
+        answers = _Answers(endpoint, found, life, ahead, kept, cache_control, obey_clients)
+
+        @functools.wraps(endpoint)
+        async def answer(*args: Any, **kwargs: Any) -> Any:
+            return await answers.answer(args, kwargs)
+
+        # FastAPI would look through this at the endpoint, and take what is awaited here for a plain function.
+        del answer.__wrapped__
+        answer.__signature__ = found.signature  # type: ignore[attr-defined]
+        return cast("Endpoint", answer)
+
+    return decorate
+
+
+def _nothing(_: Any) -> Loaded[None]:
+    """Load nothing: the cache may have a loader of its own, which is for other keys."""
+    return Loaded(None, 0)
+
+
+class _Visit:
+    """One request to an endpoint, which is to be answered from the cache if that can be."""
+
+    __slots__ = ("args", "given", "headers", "key", "kwargs", "request", "responses")
+
+    def __init__(
+        self,
+        request: Request,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        given: Response | None,
+        responses: Responses,
+    ) -> None:
+        self.request = request
+        self.args = args
+        self.kwargs = kwargs
+        self.given = given  # which dependencies share with the endpoint
+        self.responses = responses
+        self.headers = keys.joined(request.scope["headers"])
+        self.key: Any = None
+
+    def kept(self, record: Record, status: str, age: float | None = None) -> KeptResponse:
+        """The response that is made of a record. Of what is said on `given`, dependencies have said all there is."""
+        return records.response_of(
+            record,
+            fields.cache_status(status),
+            age,
+            () if self.given is None else self.given.raw_headers,
+            self.headers.get(b"if-none-match"),
+            self.request.scope["method"] == "HEAD",
+        )
+
+
+class _Answers:
+    """What one endpoint answers."""
+
+    def __init__(
+        self,
+        endpoint: Callable[..., Any],
+        found: declared.Declared,
+        life: float,
+        ahead: float | None,
+        statuses: Collection[int],
+        cache_control: str | None,
+        obeys: bool,
+    ) -> None:
+        self._declared = found
+        self._rendering = Rendering(endpoint)
+        self._life = life
+        self._ahead = ahead
+        self._statuses = statuses
+        self._cache_control = cache_control
+        self._obeys = obeys
+        self._vary = [name.encode() for name in found.vary]
+        # The app that asked last, with what it has: to find that anew costs a sixth of a hit.
+        self._found: tuple[Any, Responses | None] = (None, None)
+        self._new_generation = lambda _: keys.new_generation(life)
+
+    async def answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer one call of the endpoint, which FastAPI makes with names and Starlette without."""
+        found = self._declared
+        request = args[-1] if args else kwargs.get(found.request)
+        given = kwargs.get(found.response)
+        kwargs.pop(OUR_REQUEST, None)
+        kwargs.pop(OUR_RESPONSE, None)
+        if not isinstance(request, Request):
+            return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
+        scope = request.scope
+        app, responses = self._found
+        if app is not scope["app"] or responses is None or not responses.is_open:
+            responses = responses_of(scope["app"])
+            self._found = scope["app"], responses
+        visit = _Visit(request, args, kwargs, given, responses)
+        wishes = fields.NO_WISHES
+        if scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
+            if self._obeys:
+                wishes = fields.wishes_of(visit.headers)
+            refused = self._refused(visit, wishes)
+            if refused is not None:
+                return await self._pass(visit, refused)
+        cache = responses.cache
+        generation: Any = cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+        visit.key = keys.key_of_answer(generation, self._text_of(visit))
+        record = None if REFRESH in scope else cache.get(visit.key, load=_nothing)
+        if record is None:
+            return await self._miss(visit, wishes)
+        age = max(0.0, responses.now() - record["made"])
+        left = max(0.0, record["life"] - age)
+        if wishes is not fields.NO_WISHES and not wishes.admit(age, left):
+            return await self._run_anew(visit, "fwd=request")
+        if self._ahead is not None and left < self._ahead:
+            responses.refresh(visit.key, scope)
+        return visit.kept(record, f"hit; ttl={int(left)}", age)
+
+    def _refused(self, visit: _Visit, wishes: fields.Wishes) -> str | None:
+        """Why this request is none for the cache, in the words of Cache-Status."""
+        scope, headers, found = visit.request.scope, visit.headers, self._declared
+        if scope["method"] != "GET" and scope["method"] != "HEAD":
+            return "fwd=method"
+        has_credentials = b"authorization" in headers or b"cookie" in headers
+        if has_credentials and not found.says and (visit.args or found.sees_request or has_guards(scope)):
+            return "fwd=bypass; detail=credentials"
+        return "fwd=request; detail=no-store" if wishes.no_store else None
+
+    def _text_of(self, visit: _Visit) -> str:
+        """What is in the key of an answer beside its path: as many lines each time."""
+        found = self._declared
+        text = f"{found.name}\n{keys.text_of_query(visit.request.scope['query_string'])}"
+        for header in self._vary:
+            text += f"\n{keys.text_of_header(visit.headers.get(header))}"
+        for name, function in found.by:
+            text += f"\n{keys.text_of_value(name, function(visit.kwargs.get(name)))}"
+        return text
+
+    # -- nothing that is kept will do ----------------------------------------------------------------------------------
+
+    async def _miss(self, visit: _Visit, wishes: fields.Wishes) -> Any:
+        if REFRESH in visit.request.scope:
+            return await self._run_anew(visit, "fwd=request")
+        if wishes.only_if_cached:
+            return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
+        if visit.request.scope["method"] == "HEAD":
+            return await self._pass(visit, "fwd=miss")  # what a GET is answered with nobody knows by that
+        return await (self._run_anew if wishes.anew else self._run_once)(visit, "fwd=miss")
+
+    # -- the endpoint is asked -----------------------------------------------------------------------------------------
+
+    async def _run_once(self, visit: _Visit, why: str) -> Any:
+        """Ask the endpoint, once for all who ask at the same time."""
+        responses, key, failures, has_waited = visit.responses, visit.key, 0, False
+        while failures < FLIGHTS_AWAITED and key not in responses.passing:
+            flight = responses.flight(key)
+            if flight is None:
+                return await self._lead(visit, why, has_waited, is_anew=False)
+            await flight.landed.wait()
+            has_waited = True
+            if flight.record is not None:
+                return visit.kept(flight.record, f"{why}; collapsed")
+            # One that was cancelled was its own request's affair. An exception may have been: so another asks before
+            # all who wait do.
+            failures += flight.failed
+        return await self._ask(visit, why, None, is_anew=False)
+
+    async def _run_anew(self, visit: _Visit, why: str) -> Any:
+        """Likewise, but by no run that began before this request did: what that read may be older."""
+        responses, key, failures, has_waited = visit.responses, visit.key, 0, False
+        flown = responses.flown
+        while failures < FLIGHTS_AWAITED and key not in responses.passing:
+            flight = responses.flight(key)
+            if flight is None:
+                return await self._lead(visit, why, has_waited, is_anew=True)
+            await flight.landed.wait()
+            has_waited = True
+            if flight.number > flown:
+                if flight.record is not None:
+                    return visit.kept(flight.record, f"{why}; collapsed")
+                failures += flight.failed
+        return await self._ask(visit, why, None, is_anew=True)
+
+    async def _lead(self, visit: _Visit, why: str, has_waited: bool, is_anew: bool) -> Any:
+        """Ask the endpoint for all who come meanwhile."""
+        flight = visit.responses.begin(visit.key)
+        try:
+            if has_waited:  # so have others, who are about to look for a flight, and this one may never be suspended
+                await asyncio.sleep(0)
+            return await self._ask(visit, why, flight, is_anew)
+        except Exception:
+            flight.failed = True
+            raise
+        finally:
+            visit.responses.end(visit.key, flight)
+
+    async def _pass(self, visit: _Visit, status: str) -> Any:
+        """Ask the endpoint for this request alone, and keep nothing."""
+        run = self._rendering.run(visit.args, visit.kwargs, visit.given)
+        return self._passed_on(run, await self._rendering.response(run, visit.request), status)
+
+    async def _ask(self, visit: _Visit, why: str, flight: Flight | None, is_anew: bool) -> Any:
+        run = self._rendering.run(visit.args, visit.kwargs, visit.given)
+        response = await self._rendering.response(run, visit.request)
+        record = self._record(response, run.merges, visit.responses.now())
+        if isinstance(record, Refusal):
+            if flight is not None:
+                flight.passed = True
+            return self._passed_on(run, response, f"{why}; detail={record}")
+        if flight is not None:
+            flight.record = record
+        self._keep(visit, record, is_anew)
+        told = fields.cache_status(f"{why}; stored")
+        answer = records.response_of(record, told, None, run.before, visit.headers.get(b"if-none-match"), False)
+        answer.background = response.background
+        return answer
+
+    def _record(self, response: Any, merges: bool, now: float) -> Record | Refusal:
+        if not isinstance(response, Response):
+            return Refusal("no-response")
+        found = self._declared
+        return records.record_of(
+            response,
+            now=now,
+            life=self._life,
+            statuses=self._statuses,
+            vary=found.vary,
+            is_private=found.is_private,
+            cache_control=self._cache_control,
+            merges=merges,
+        )
+
+    def _keep(self, visit: _Visit, record: Record, is_anew: bool) -> None:
+        """Keep it as what was loaded, which stays on this node where loads do."""
+        cache = visit.responses.cache
+        if is_anew:
+            cache.invalidate(visit.key)
+        cache.get(visit.key, load=lambda _: Loaded(record, self._life))
+
+    def _passed_on(self, run: Run, response: Any, status: str) -> Any:
+        """A response that is not kept, as it is without a cache."""
+        if not isinstance(response, Response):
+            return response
+        told = copy.copy(response)  # an endpoint may return the same one each time
+        told.raw_headers = [*response.raw_headers, fields.cache_status(status)]
+        told.__dict__.pop("_headers", None)  # a view of the others
+        if run.merges:
+            told.raw_headers += records.beside(run.before, response.raw_headers)
+        return told

@@ -1,0 +1,126 @@
+"""An answer as data that a cache can keep and tell other nodes, and the response that is made of it.
+
+This file must not know keys, endpoints, or when an answer is kept.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from starlette.responses import Response
+
+from lru_cache.fastapi import fields
+
+if TYPE_CHECKING:
+    from starlette.background import BackgroundTask
+
+Head = Sequence[tuple[bytes, bytes]]
+
+_WITHOUT_BODY = frozenset((b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"))
+"""What a 304 has of the headers of the answer that it stands for, by RFC 9110, 15.4.5."""
+_OF_ONE_ANSWER = frozenset((b"age", b"cache-status", b"connection", b"transfer-encoding"))
+
+
+class Record(TypedDict):
+    """An answer that is kept: plain data, the body as bytes."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    etag: bytes
+    made: float  # by the clock on the wall
+    life: float
+    merges: bool  # whether what dependencies say of headers is added, as FastAPI does unless it was given a response
+
+
+class Refusal(str):
+    """Why an answer is not kept, in the words of Cache-Status."""
+
+
+def record_of(
+    response: Response,
+    *,
+    now: float,
+    life: float,
+    statuses: Collection[int],
+    vary: Sequence[str],
+    is_private: bool,
+    cache_control: str | None,
+    merges: bool,
+) -> Record | Refusal:
+    """What is to be kept of a response, or why it is not."""
+    if type(response).__call__ is not Response.__call__ or not hasattr(response, "body"):
+        return Refusal("stream")
+    if response.status_code not in statuses:
+        return Refusal("status")
+    headers = response.headers
+    if "set-cookie" in headers:
+        return Refusal("set-cookie")
+    said = fields.directives(", ".join(headers.getlist("cache-control")).encode("latin-1"))
+    if "no-store" in said or ("private" in said and not is_private):
+        return Refusal("cache-control")
+    varies = fields.names_of(", ".join(headers.getlist("vary")))
+    if not set(varies) <= set(vary):
+        return Refusal("vary")  # by what is not in the key
+    body = bytes(response.body)
+    head = [(name, value) for name, value in response.raw_headers if name not in _OF_ONE_ANSWER and name != b"vary"]
+    if varies or vary:
+        head.append((b"vary", fields.merged(varies, vary).encode("latin-1")))
+    if not said:
+        default = "private, no-cache" if is_private else "no-cache"
+        head.append((b"cache-control", (default if cache_control is None else cache_control).encode("latin-1")))
+    etag = dict(head).get(b"etag")
+    if etag is None:
+        etag = _tag(body, headers)
+        head.append((b"etag", etag))
+    return Record(
+        status=response.status_code, headers=tuple(head), body=body, etag=etag, made=now, life=life, merges=merges
+    )
+
+
+def _tag(body: bytes, headers: Any) -> bytes:
+    """A strong tag. What says how the body is to be read belongs to what it stands for."""
+    digest = blake2b(digest_size=15)
+    for name in ("content-type", "content-encoding", "content-language"):
+        digest.update(f"{headers.get(name, '')}\n".encode())
+    digest.update(body)
+    return b'"' + digest.hexdigest().encode() + b'"'
+
+
+class KeptResponse(Response):
+    """A response whose head is made already, so that it costs next to nothing."""
+
+    def __init__(self, status: int, head: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status
+        self.raw_headers = head
+        self.body = body
+        self.background: BackgroundTask | None = None
+
+
+def response_of(
+    record: Record,
+    status: tuple[bytes, bytes],
+    age: float | None,
+    given: Head,
+    if_none_match: bytes | None,
+    without_body: bool,
+) -> KeptResponse:
+    """The response to one request: 304 if the client has it. `given`: headers that dependencies of this request set."""
+    head = [*record["headers"], status] if age is None else [*record["headers"], status, (b"age", b"%d" % age)]
+    if given and record["merges"]:
+        head += beside(given, record["headers"])
+    if if_none_match is not None and fields.has_it(if_none_match, record["etag"]):
+        set_here = {id(pair) for pair in given}
+        head = [
+            pair
+            for pair in head
+            if pair[0] in _WITHOUT_BODY or pair[0] in (b"age", b"cache-status") or id(pair) in set_here
+        ]
+        return KeptResponse(304, head, b"")
+    return KeptResponse(record["status"], head, b"" if without_body else record["body"])
+
+
+def beside(given: Iterable[tuple[bytes, bytes]], kept: Head) -> list[tuple[bytes, bytes]]:
+    """Those of these headers that stand beside what the answer itself has. Cookies always do."""
+    names = {name for name, _ in kept}
+    return [pair for pair in given if pair[0] == b"set-cookie" or pair[0] not in names]
