@@ -9,7 +9,8 @@ With `+info` or `+config|get` as well it is noticed that Redis may evict the log
 GET-MASTER-ADDR-BY-NAME`, and told the password only if they ask for one.
 
 If an entry does not follow the one before it, something between them was deleted, or it is forged. Then all before it
-counts as trimmed: that is said once, by a `ForkedError`, and from there on it is the first record that is left.
+counts as trimmed: that is said once, by a `ForkedError`, and from there on it is the first record that is left. If an
+entry's chain is not that of its record, the same goes for what stands behind it: its own time may be forged, too.
 
 This file must not know what a record says, nor when anything is tried again.
 """
@@ -110,7 +111,9 @@ class RedisEngine:
         for entry in entries:
             record = stream.record_of(entry, chain)
             if chain is not None and record.before != chain:
-                raise self._failed(self._gap(record, records))
+                raise self._failed(self._gap(entry, records))
+            if self._is_forged(entry):
+                raise self._failed(self._begin_behind(entry))
             chain = record.chain
             records.append(record)
         if records:
@@ -226,6 +229,9 @@ class RedisEngine:
         if self._hole is not None and (not entries or _end_of(entries[0]) != self._hole):
             self._hole = None  # it was trimmed, or this is another log
             entries = self._range("XRANGE", stream.START, "+", 1)
+        if entries and self._is_forged(entries[0]):
+            self._begin_behind(entries[0])
+            entries = self._range("XRANGE", self._start(), "+", 1)
         if not entries:
             return Standing(b"", None, engine_ms)
         first = self._as_first(stream.record_of(entries[0], None))
@@ -360,17 +366,30 @@ class RedisEngine:
             f"{self._connection.where} has not the end of the log that was read: it is another, or trimmed"
         )
 
-    def _gap(self, record: Record, before: list[Record]) -> ForkedError:
-        """Why a record does not follow what was read before it.
+    def _gap(self, entry: list[Any], before: list[Record]) -> ForkedError:
+        """Why an entry does not follow what was read before it.
 
         What was read by an earlier question need not be there any more, and then this is another log.
         """
         if not before:
-            earlier = self._range("XREVRANGE", f"({stream.name_of(record.place)}", stream.START, 1)
-            if not earlier or _end_of(earlier[0])[1] == record.before:
+            earlier = self._range("XREVRANGE", f"({entry[0].decode()}", stream.START, 1)
+            if not earlier or _end_of(earlier[0])[1] == stream.record_of(entry, None).before:
                 return self._fork()
-        self._hole = record.place, record.chain
+        return self._begin_behind(entry) if stream.is_forged(entry) else self._begin_at(entry)
+
+    def _begin_at(self, entry: list[Any]) -> ForkedError:
+        """All before this counts as trimmed."""
+        self._hole = _end_of(entry)
         return ForkedError(f"{self._connection.where} has lost a part of the log: entries were deleted or forged")
+
+    def _begin_behind(self, forged: list[Any]) -> ForkedError:
+        """The log begins with the next entry, whose time nobody has forged; or with this, as long as it is the last."""
+        behind = self._range("XRANGE", f"({forged[0].decode()}", "+", MOST_PLACES)
+        return self._begin_at(next((each for each in behind if not stream.is_forged(each)), [forged, *behind][-1]))
+
+    def _is_forged(self, entry: list[Any]) -> bool:
+        """Whether it is, and that was not said so far."""
+        return stream.is_forged(entry) and _end_of(entry) != self._hole
 
     # -- who is there --------------------------------------------------------------------------------------------------
 
