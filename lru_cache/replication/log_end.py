@@ -112,6 +112,7 @@ class LogEnd:
         value_bytes: int = VALUE_BYTES,
         handover: Handover | None = None,
         former: "LogEnd | None" = None,
+        gap_seconds: float = TAIL_SECONDS,
     ) -> None:
         self.counts: LogCounts = LogCounts() if former is None else former.counts
         self.place: Place | None = None  # of the record that was read last; None: of this log none was
@@ -125,6 +126,7 @@ class LogEnd:
         self._most_bytes = RECORD_BYTES - (SEAL_BYTES if seal is not None else 0)
         self._tail_ms = int(tail_seconds * 1000)
         self._tail_limit = tail_bytes
+        self._gap_ms = int(gap_seconds * 1000)  # for so long a gap may be closed: as long as tails go back
         self._value_bytes = value_bytes  # longer values are told as invalidations; all are, if it is negative
         self._engine_ms, self._engine_at = 0, now  # what the engine's clock said, and when
         self._base = 0  # what was appended up to then and not read was lost: nothing older is believed
@@ -201,6 +203,7 @@ class LogEnd:
         if is_end:
             self._acknowledged = None  # what is not there though it was appended has been lost, and goes once more
             self.is_live = True
+            self._give_up_gaps(now)
         self._prune()
         return True
 
@@ -453,6 +456,16 @@ class LogEnd:
             each.complete = max(appended, each.complete)
         self._replica.lost(appended, now)
         self._release(self._order.passed(appended), now)
+
+    def _give_up_gaps(self, now: float) -> None:
+        """Records of a publisher are missing, and nobody can give them back who has read on ever since.
+
+        What is missing was appended before what is behind it, so by now it is in nobody's tail. Who was away, and comes
+        back with it, may still give it back; that is then as if it was late.
+        """
+        appended = self._order.lasting(self._engine_ms - self._gap_ms)
+        if appended:
+            self._lose(appended, now)
 
     def _prune(self) -> None:
         """Forget what is too old to be given back, or too much; but never the last."""

@@ -82,6 +82,10 @@ class SimulatedLog:
         """Forget the oldest; never the last, or it would be another log."""
         del self.records[: min(count, len(self.records) - 1)]
 
+    def spoil(self, index: int) -> None:
+        """Lose what a record says, and nothing else."""
+        self.records[index] = self.records[index]._replace(content=b"")
+
     def truncate(self, count: int) -> int:
         """Lose the newest, as a failover does. Returns how many there were."""
         count = min(count, len(self.records))
@@ -127,6 +131,7 @@ class LogSetting:
     logs: dict[str, str] = field(default_factory=dict)  # machine -> the log that it is on
     quantum: int = 1
     tail_seconds: float = LONG_TAIL_SECONDS
+    gap_seconds: float = LONG_TAIL_SECONDS
     guard: bool = True  # the engine refuses what comes from who has read what it no longer has
     joins_at_once: bool = True
     steps: tuple[float, ...] = (-0.2, 0.0, 0.2)  # by how much an engine's clock differs after a failover
@@ -244,7 +249,9 @@ class LogSimulation(Simulation):
             self.note_end(old)
         if name in self.engines.logs:
             node.clock.__class__ = EngineClock
-            self.ends[name] = LogEnd(node.replica, LOG, node.now, None, self.engines.tail_seconds)
+            self.ends[name] = LogEnd(
+                node.replica, LOG, node.now, None, self.engines.tail_seconds, gap_seconds=self.engines.gap_seconds
+            )
         return node
 
     # -- an end and its engine ---------------------------------------------------------------------------------------
@@ -398,6 +405,7 @@ class LogSimulation(Simulation):
             self.engines.tail_seconds,
             handover=known[0] if known else None,
             former=former,
+            gap_seconds=self.engines.gap_seconds,
         )
         can_lose = self.setting.mix["failover"] or self.setting.mix["wipe"]  # what was taken over cannot be given back
         if can_lose or not known or not self.logs[name].has(known[0].place, known[0].chain):
@@ -416,6 +424,18 @@ class LogSimulation(Simulation):
             log.trim(self.chance.randint(1, len(log.records)))
             self.note_trim(log)
             self.say(f"{log.name} is trimmed up to {log.records[0].place}")
+
+    def act_spoil(self, _: Node) -> None:
+        """A record that some may not have read is unreadable. Its publisher has appended more since."""
+        log = self.any_log()
+        publishers = [record.content and publisher_of(record.content) for record in log.records]
+        indices = [i for i, publisher in enumerate(publishers) if publisher and publisher in publishers[i + 1 :]]
+        if indices:
+            index = indices[-1]
+            log.spoil(index)
+            self.faults += 1
+            self.excuses += 1
+            self.say(f"{log.name} has a record at {log.records[index].place} that cannot be read any more")
 
     def note_trim(self, log: SimulatedLog) -> None:
         self.faults += 1
@@ -546,6 +566,12 @@ def shown(content: bytes) -> str:
     return repr(record and name_of(record))
 
 
+def publisher_of(content: bytes) -> bytes | None:
+    """Who has told this news."""
+    record = decode_record(content)
+    return record.publisher if isinstance(record, News) else None
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
@@ -587,8 +613,9 @@ def choose_engines(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
-def _mixed(_: LogSimulation) -> None:
+def _mixed(simulation: LogSimulation) -> None:
     """All of it."""
+    simulation.engines.gap_seconds = simulation.engines.tail_seconds
 
 
 def _silent(simulation: LogSimulation) -> None:
@@ -654,6 +681,16 @@ def _handover(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
+def _spoilt(simulation: LogSimulation) -> None:
+    """Records that become unreadable before all have read them, and machines that are away meanwhile."""
+    _large(simulation, 6)
+    simulation.engines.tail_seconds = simulation.engines.gap_seconds = simulation.chance.choice([0.05, 0.3])
+    simulation.setting.mix = {
+        "set": 8, "invalidate": 2, "append": 25, "fetch": 12, "spoil": 2, "engine_down": 2, "link": 1, "pump": 6,
+        "deliver": 6, "check": 1, "pause": 1, "trim": simulation.chance.choice([0, 0.5]),
+    }  # fmt: skip
+
+
 def _large(simulation: LogSimulation, keys: int) -> None:
     """Machines that forget nothing by themselves, so whatever is missing was lost on its way."""
     setting = simulation.setting
@@ -698,6 +735,7 @@ LOG_PROFILES: dict[str, Callable[[LogSimulation], None]] = {
     "log-trims": _trims,
     "log-clocks": _clocks,
     "log-late": _late,
+    "log-spoilt": _spoilt,
     "log-handover": _handover,
     "log-clean": _clean,
 }

@@ -150,6 +150,7 @@ BROKEN_LOGS: dict[str, Callable[[], list[Patch]]] = {
     "no-chain": lambda: [(LogEnd, "_follows", lambda self, record: True)],
     "reads-on": reads_on,
     "gap-unnoticed": gap_unnoticed,
+    "gaps-for-ever": lambda: [(LogEnd, "_give_up_gaps", ignore)],
     "no-floor-on-join": no_floor_on_join,
     "no-return": lambda: [(LogEnd, "_say_return", ignore)],
     "any-time-is-valid": any_time_is_valid,
