@@ -239,10 +239,16 @@ class LogLink:
 
         if not self._feed.join_log(self, open_it):
             raise EngineError("the clock of this node was ahead, and is being set right")
+        self._check_future(end)
         if end.counts.broken > broken and not begins:
             logger().warning("%s has not all that was read of it: what it lacks is given back", self._name)
         self._note_losses(lost)
         self._read_at = self._look_at = -inf
+
+    def _check_future(self, end: LogEnd) -> None:
+        """All would have to follow what is dated ahead: whatever is appended behind it is as late."""
+        if end.is_ahead:
+            raise DeniedError("it has an entry from the future: delete the log there, all nodes will begin it anew")
 
     def _carry(self) -> None:
         """Read, append and look, until something goes wrong, or it is to end."""
@@ -288,6 +294,7 @@ class LogLink:
             has_news = has_news or bool(records)
             self._note_losses(lost)
             if not goes_on:
+                self._check_future(end)
                 raise ForkedError("what follows there is not what follows what was read")
             if is_end or self._is_over():
                 break

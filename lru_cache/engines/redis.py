@@ -99,7 +99,6 @@ class RedisEngine:
         found = stream.read_place(reply)
         if found is None:
             raise self._failed(self._connection.odd())
-        self._check_place(found)
         return found
 
     def read(self, after: Place | None, limit: int) -> list[Record]:
@@ -117,7 +116,6 @@ class RedisEngine:
             chain = record.chain
             records.append(record)
         if records:
-            self._check_place(records[-1].place)
             if after is None:
                 records[0] = self._as_first(records[0])
             self._read_to = records[-1].place, records[-1].chain
@@ -236,7 +234,6 @@ class RedisEngine:
             return Standing(b"", None, engine_ms)
         first = self._as_first(stream.record_of(entries[0], None))
         self._first = first.place
-        self._check_place(first.place)
         return Standing(stream.token_of(entries[0]), first, engine_ms)
 
     def _as_first(self, record: Record) -> Record:
@@ -271,13 +268,6 @@ class RedisEngine:
             raise DeniedError(
                 f"the clock of {self._connection.where} is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this "
                 f"machine's, and may be {MOST_SKEW_SECONDS} s: set the one that is wrong"
-            )
-
-    def _check_place(self, place: Place) -> None:
-        """What somebody else has added with a time of its own, all that comes later would have to be later than."""
-        if place[0] / 1000 > time.time() + 2 * MOST_SKEW_SECONDS:
-            raise self._failed(
-                DeniedError(f"{self._connection.where} has an entry from the future in the log: delete the log's key")
             )
 
     def _warn_of_eviction(self) -> None:

@@ -53,7 +53,9 @@ BREAKS_REMEMBERED = 64
 BREAK_MS = 600_000  # for so long returns may follow a break
 RESTORE_SECONDS = 2.0  # within which somebody gives back what others have published
 READERS = 1_000  # of so many, few begin at once to give back the same
-LATEST_MS = 1 << 46  # no engine's clock says more
+AHEAD_MS = (
+    120_000  # by so much a place may be later than the engine's clock: as two engines' that a minute is allowed to
+)
 
 
 class LogCounts:
@@ -120,6 +122,7 @@ class LogEnd:
         self.token: bytes | None = None  # of the log that is read
         self.is_open = False
         self.is_live = False  # all of it was read since it was opened
+        self.is_ahead = False  # it could not be opened or read on, as it has a record from the future
         self._replica = replica
         self._link = link
         self._seal = seal
@@ -166,9 +169,13 @@ class LogEnd:
 
     def opened(self, standing: Standing, common: Place | None, now: float) -> None:
         """There is a connection. `common` is the newest place of the tail that the log still has, with its chain."""
-        self.is_open, self.is_live = True, False
-        self._acknowledged = None
+        self.is_live = False
         self._note_time(standing.engine_ms, now)
+        self.is_ahead = standing.first is not None and self._is_ahead(standing.first.place[0], standing.engine_ms)
+        self.is_open = not self.is_ahead
+        if self.is_ahead:
+            return
+        self._acknowledged = None
         if self._publisher != self._replica.node:
             self._begin_as_another(now)
         first = standing.first
@@ -191,12 +198,16 @@ class LogEnd:
             self._break(first, common, token == standing.token, now)
 
     def read(self, records: Iterable[Record], engine_ms: int, now: float, is_end: bool) -> bool:
-        """Records that follow our place; `is_end`: there were no more. False: this is another log, open it anew."""
+        """Records that follow our place; `is_end`: there were no more. False: this is another log, open it anew.
+
+        Or, if it `is_ahead`, once somebody has set it right: clocks would follow a record from the future.
+        """
         if not self.is_open:
             return False
         self._note_time(engine_ms, now)
         for record in records:
-            if not self._follows(record):
+            self.is_ahead = self._is_ahead(record.place[0], engine_ms)
+            if self.is_ahead or not self._follows(record):
                 self.away()
                 return False
             self._take(record, now)
@@ -361,6 +372,10 @@ class LogEnd:
     def _note_time(self, engine_ms: int, now: float) -> None:
         self._engine_ms, self._engine_at = engine_ms, now
 
+    def _is_ahead(self, appended: int, engine_ms: int) -> bool:
+        """Whether no engine can have appended anything then."""
+        return appended > engine_ms + AHEAD_MS
+
     def _follows(self, record: Record) -> bool:
         return record.before == self.chain if self.chain else record.number == 1
 
@@ -390,20 +405,22 @@ class LogEnd:
         """Whether it is as valid as to be given back."""
         if isinstance(found, News):
             return self._take_news(found, appended, now)
-        self._take_return(found, now)
-        return True
+        return self._take_return(found, appended, now)
 
     def _opened(self, record: Record) -> News | Return | None:
         content = record.content if self._seal is None else self._seal.open(record.content)
-        if content is None or record.place[0] > LATEST_MS:
+        if content is None:
             raise ProtocolError("a record that nobody of this cluster has appended")
         return decode_record(content)
 
-    def _take_return(self, found: Return, now: float) -> None:
+    def _take_return(self, found: Return, appended: int, now: float) -> bool:
         """Who has not read all that was appended before what is given back does not believe any of that.
 
-        And who can give back no more than this one need not say so.
+        And who can give back no more than this one need not say so. False if it speaks of the future.
         """
+        if self._is_ahead(found.back_to, appended):
+            self.counts.refused += 1
+            return False
         self.counts.returns += 1
         if self._back_to is not None and found.back_to >= self._back_to:
             self._back_to = None
@@ -411,6 +428,7 @@ class LogEnd:
             self._breaks.popleft()
         if found.publisher != self._publisher and found.back_to > min(each.complete for each in self._breaks):
             self._lose(found.back_to, now)
+        return True
 
     def _take_news(self, news: News, appended: int, now: float) -> bool:
         """False if it is refused. Then what it had is missing until its publisher has told it anew."""

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.log_end import LogEnd
+from lru_cache.replication.log_end import AHEAD_MS, LogEnd
 from lru_cache.replication.log_records import Handover, News, Place, Record, Standing, decode_record, name_of
 from lru_cache.testing.core import Core
 from lru_cache.testing.invariants import Invariants
@@ -81,6 +81,17 @@ class SimulatedLog:
     def trim(self, count: int) -> None:
         """Forget the oldest; never the last, or it would be another log."""
         del self.records[: min(count, len(self.records) - 1)]
+
+    def intrude(self, ahead_ms: int) -> None:
+        """Somebody adds what is no record, and says when that was. What comes next is later."""
+        self._last = self.ms() + ahead_ms, 0
+        self.append(b"")
+        del self.appended[b""]
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether there is anything from the future."""
+        return self._last[0] > self.ms() + AHEAD_MS
 
     def spoil(self, index: int) -> None:
         """Lose what a record says, and nothing else."""
@@ -437,6 +448,21 @@ class LogSimulation(Simulation):
             self.excuses += 1
             self.say(f"{log.name} has a record at {log.records[index].place} that cannot be read any more")
 
+    def act_intrude_ahead(self, _: Node) -> None:
+        """Somebody adds an entry from the future; or, if there is one, the log is deleted because of that."""
+        log = self.any_log()
+        if log.is_ahead:
+            self.delete(log)
+        else:
+            log.intrude(3_600_000)
+            self.faults += 1
+            self.say(f"{log.name} has an entry from the future")
+
+    def delete(self, log: SimulatedLog) -> None:
+        log.wipe()
+        self.faults += 1
+        self.say(f"{log.name} is deleted")
+
     def note_trim(self, log: SimulatedLog) -> None:
         self.faults += 1
         self.trims += 1
@@ -524,6 +550,8 @@ class LogSimulation(Simulation):
         self.act_heal_split(next(iter(self.nodes.values())))
         for log in self.logs.values():
             log.offset = 0.0
+            if log.is_ahead:
+                self.delete(log)
         self.is_healing = True
         for node in self.nodes.values():
             if node.name in self.ends:
@@ -681,13 +709,14 @@ def _handover(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
-def _spoilt(simulation: LogSimulation) -> None:
-    """Records that become unreadable before all have read them, and machines that are away meanwhile."""
+def _strangers(simulation: LogSimulation) -> None:
+    """Records that become unreadable before all have read them, while machines are away; entries from the future."""
     _large(simulation, 6)
     simulation.engines.tail_seconds = simulation.engines.gap_seconds = simulation.chance.choice([0.05, 0.3])
     simulation.setting.mix = {
         "set": 8, "invalidate": 2, "append": 25, "fetch": 12, "spoil": 2, "engine_down": 2, "link": 1, "pump": 6,
         "deliver": 6, "check": 1, "pause": 1, "trim": simulation.chance.choice([0, 0.5]),
+        "intrude_ahead": simulation.chance.choice([0, 0.3]),
     }  # fmt: skip
 
 
@@ -735,7 +764,7 @@ LOG_PROFILES: dict[str, Callable[[LogSimulation], None]] = {
     "log-trims": _trims,
     "log-clocks": _clocks,
     "log-late": _late,
-    "log-spoilt": _spoilt,
+    "log-strangers": _strangers,
     "log-handover": _handover,
     "log-clean": _clean,
 }

@@ -742,6 +742,23 @@ def test_an_entry_that_is_dated_ahead_leaves_what_is_held_right(servers: Servers
     caches.agree()
 
 
+@pytest.mark.parametrize("ms", [2**64 - 1, int(time.time() * 1000) + 7_200_000], ids=["end of time", "in two hours"])
+def test_an_entry_from_the_future_is_refused_until_the_log_is_deleted(
+    ms: int, servers: Servers, fleet: Fleets, nodes: Nodes, lines: Lines
+) -> None:
+    server = servers()
+    caches = fleet(server.url, secret=SECRET)
+    server.ask("XADD", STREAM, f"{ms}-1", "hello", "world")
+    caches.all_say("an entry from the future")
+    late = nodes(engine=server.url, secret=SECRET)
+    eventually(lambda: [peer.state for peer in late.peers()] == ["refused"])
+    caches.write(2)
+    server.ask("DEL", STREAM)
+    caches.agree(whole=True)
+    caches.have_said("an entry from the future", BROKEN, BACK, nodes=4)
+    assert {cache.stats().log_lost for cache in caches.caches} == {0}
+
+
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 

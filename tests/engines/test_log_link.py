@@ -230,6 +230,19 @@ def test_it_says_once_that_it_is_refused(nodes: Nodes, server: MemoryServer, cap
     link(one)
 
 
+def test_an_entry_from_the_future_is_refused_until_the_log_is_another(
+    two: tuple[Cache, Cache], server: MemoryServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = two
+    server.offset_ms = 7_200_000
+    server.put(b"")
+    server.offset_ms = 0
+    eventually(lambda: caplog.text.count("is not to be had: it has an entry from the future") == 2)
+    one.set("k", 1)
+    server.wipe()
+    has(other, "k", 1)
+
+
 def test_more_than_is_remembered_is_told_anew(two: tuple[Cache, Cache], server: MemoryServer) -> None:
     one, other = two
     server.failure = AWAY

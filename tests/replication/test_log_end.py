@@ -11,7 +11,7 @@ from lru_cache.errors import ProtocolError
 from lru_cache.network.security import RecordSeals
 from lru_cache.replication import messages
 from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.log_end import LogEnd
+from lru_cache.replication.log_end import AHEAD_MS, LogEnd
 from lru_cache.replication.log_order import BEYOND_LIMIT, Order
 from lru_cache.replication.log_records import (
     NEWS,
@@ -491,6 +491,45 @@ def test_a_gap_lasts_from_when_what_is_behind_it_was_appended_and_what_is_in_it_
     assert order.lasting(1_001) == (prev if lasts else 0)
     order.passed(prev)
     assert order.lasting(1 << 64) == 0
+
+
+def test_a_record_from_the_future_is_not_read_and_moves_no_clock(world: World) -> None:
+    writer, reader, late = world.member(b"w"), world.member(b"r"), world.member(b"l", opens=False)
+    writer.put(KEY, "mine", life=900.0)
+    world.settle(writer, reader)
+    log, state, place = world.log, reader.state(), reader.end.place
+    told = reader.replica.told_time()
+    log.intrude(AHEAD_MS + 1)
+    records = log.after(place, 9)
+    assert not reader.end.read(records, log.ms(), world.now, True)
+    assert (reader.end.is_ahead, reader.end.is_open, reader.end.place) == (True, False, place)
+    assert (reader.state(), reader.replica.told_time()) == (state, told)
+    log.trim(9)
+    late.open()
+    assert (late.end.is_ahead, late.end.is_open) == (True, False)
+    assert late.replica.forgotten.base == 0
+    log.wipe()
+    world.settle(writer, reader, late)
+    assert late.held(KEY) is not None
+    assert reader.end.counts.lost == late.end.counts.lost == 0
+
+
+def test_a_record_as_far_ahead_as_engines_may_be_is_read(world: World) -> None:
+    reader = world.member(b"r")
+    world.log.intrude(AHEAD_MS)
+    assert reader.end.read(world.log.after(None, 9), world.log.ms(), world.now, True)
+    assert not reader.end.is_ahead
+
+
+def test_a_return_that_speaks_of_the_future_is_refused(world: World) -> None:
+    reader = world.member(b"r")
+    world.settle(reader)
+    world.log.append(encode_record(Return(b"x" * 8, 1, world.log.ms() + AHEAD_MS + 1)))
+    reader.read()
+    assert (reader.end.counts.refused, reader.end.counts.lost) == (1, 0)
+    world.log.append(encode_record(Return(b"x" * 8, 2, world.log.ms())))
+    reader.read()
+    assert (reader.end.counts.refused, reader.end.counts.lost) == (1, 1)
 
 
 def with_a_gap(world: World, records: int = 1) -> tuple[Member, Member]:
