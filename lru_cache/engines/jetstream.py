@@ -57,7 +57,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
 
-from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
+from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal, check_clock
 from lru_cache.engines.nats_connection import ANSWER_SECONDS, Connection, UnansweredError
 from lru_cache.engines.options import JetStream
 from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Standing
@@ -65,7 +65,6 @@ from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Stand
 OLDEST_SERVER = (2, 10)
 HEADER_BYTES = 512  # that ours take at most, beside a record
 CLOCKS_MS = 1_000
-MOST_OFF_SECONDS = 60.0  # between the server's clock and this machine's
 LONGEST_NAME = 200  # characters of a stream's name; the server refuses more than 255
 ROOM = 256  # records that wait here to be read
 ROOM_BYTES = 4 * 1024 * 1024
@@ -278,7 +277,7 @@ class JetStreamEngine:
         """One question, and a second one where others have appended since."""
         connection = self._connected()
         state = self._state = self._info(connection)
-        self._check_clock(state.ms)
+        check_clock(self._options.shown, state.ms)
         self._wanted = max(self._wanted, state.end)
         if place is None:
             self._check_beginning(chain)
@@ -352,7 +351,7 @@ class JetStreamEngine:
     def _standing(self, deadline: float) -> Standing:
         connection = self._connected()
         state = self._state = self._info_or_make(connection)
-        self._check_clock(state.ms)
+        check_clock(self._options.shown, state.ms)
         while True:
             first = self._first(connection, state)
             if first is not None or not state.end or time.monotonic() > deadline:
@@ -376,12 +375,6 @@ class JetStreamEngine:
         if number > 1:
             ms = max(ms, min(ms + CLOCKS_MS, state.ms))
         return Record((ms, number), number, state.before(number), found.chain, found.content)
-
-    def _check_clock(self, ms: int) -> None:
-        off = ms / 1000 - time.time()
-        if abs(off) > MOST_OFF_SECONDS:
-            way = "ahead of" if off > 0 else "behind"
-            raise DeniedError(f"its clock is {abs(off):.0f} seconds {way} this machine's")
 
     # -- the stream --------------------------------------------------------------------------------------------------
 

@@ -25,14 +25,13 @@ from typing import Any
 from lru_cache import log
 from lru_cache.engines import options
 from lru_cache.engines import redis_stream as stream
-from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
+from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal, check_clock
 from lru_cache.engines.redis_connection import Command, Connection, ErrorReply, shown
 from lru_cache.network.address import Address
 from lru_cache.replication.log_records import Place, Record, Standing
 
 OLDEST = (6, 2)  # XTRIM MINID, and ranges without their first
 MOST_REDIRECTIONS = 5
-MOST_SKEW_SECONDS = 60
 PAUSE_SECONDS = 0.0001  # for each node: a poll takes some 10 us of the server, so all take a tenth of a core
 LONGEST_PAUSE_SECONDS = 1.0  # however many there seem to be
 PRESENCE_SECONDS = 15.0  # between two notes that this node is there
@@ -126,7 +125,7 @@ class RedisEngine:
         reply = self._run(stream.LOOK, *self._read_last(place, chain))
         self._check_fork(reply)
         engine_ms = self._milliseconds(reply)
-        self._check_clock(engine_ms)
+        check_clock(self._connection.where, engine_ms)
         self._note_presence()
         return engine_ms
 
@@ -208,7 +207,7 @@ class RedisEngine:
         if isinstance(moment, ErrorReply):
             raise self._connection.explained(moment)
         engine_ms = self._milliseconds(moment)
-        self._check_clock(engine_ms)
+        check_clock(self._connection.where, engine_ms)
         if isinstance(entries, ErrorReply):
             other = _redirected(entries, address)
             if other is None:
@@ -261,14 +260,6 @@ class RedisEngine:
             raise DeniedError(f"{where} is a Sentinel: give what it calls the primary as sentinel=...")
         if said.get(b"role") in (b"replica", b"slave") and mode != b"cluster":
             raise self._connection.explained(ErrorReply("READONLY"))
-
-    def _check_clock(self, engine_ms: int) -> None:
-        ahead = round(engine_ms / 1000 - time.time())
-        if abs(ahead) > MOST_SKEW_SECONDS:
-            raise DeniedError(
-                f"the clock of {self._connection.where} is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this "
-                f"machine's, and may be {MOST_SKEW_SECONDS} s: set the one that is wrong"
-            )
 
     def _warn_of_eviction(self) -> None:
         """Once, if Redis may evict the log to make room: then it is gone as if it had been wiped."""
