@@ -469,9 +469,27 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ("redis://h/users", AddressError, "the path of the URL is the number of a database"),
     ("redis://h?streams=users", AddressError, "no option 'streams'; there are authority, certificate, db"),
     ("redis://h?values=perhaps", AddressError, "values is true or false, not 'perhaps'"),
-    ("redis://h?records=many", AddressError, "records is a number, not 'many'"),
+    ("redis://h?values=", AddressError, "values is true or false, not ''"),
+    ("redis://h?values=2", AddressError, "values is true or false, not '2'"),
+    ("redis://h?records=many", AddressError, "records is a whole number, such as 100000, not 'many'"),
+    ("redis://h?records=1e5", AddressError, "records is a whole number, such as 100000, not '1e5'"),
+    ("redis://h?records=-1", AddressError, "records is a whole number, such as 100000, not '-1'"),
+    ("redis://h?records=0", ValueError, "records must be at least 1"),
+    ("nats://h?replicas=0", ValueError, "replicas must be at least 1"),
+    ("nats://h?replicas=1.5", AddressError, "replicas is a whole number, such as 1, not '1.5'"),
     ("redis://h?stream=a%20b", ValueError, "stream must be made of letters"),
+    ("redis://h?stream=", AddressError, "stream is empty: write stream=... or leave it out"),
+    ("redis://h?stream", AddressError, "stream is empty: write stream=... or leave it out"),
     ("redis://h?latency=0", ValueError, "latency must be positive"),
+    ("redis://h?latency=10ms", AddressError, "latency is a number of seconds, such as 0.01, not '10ms'"),
+    ("redis://h?latency=-1", AddressError, "latency is a number of seconds, such as 0.01, not '-1'"),
+    ("redis://h?latency=nan", AddressError, "latency is a number of seconds, such as 0.01, not 'nan'"),
+    ("redis://h?latency=inf", AddressError, "latency is a number of seconds, such as 0.01, not 'inf'"),
+    ("redis://h?latency=1e999", ValueError, "latency must be finite"),
+    ("redis://h?retention=1_0", AddressError, "retention is a number of seconds, such as 600, not '1_0'"),
+    ("redis://h?latency=1&latency=1", AddressError, "latency is given twice in the URL: write it once"),
+    ("redis://h?stream=default&stream=users", AddressError, "stream is given twice in the URL: write it once"),
+    ("redis://h/1?db=0", ValueError, "db is given twice, as the path of the engine's URL and beside it: write it once"),
     ("redis://10.1.2.3", ValueError, "is on another machine: give all nodes the same secret"),
     ("unix://", AddressError, "unix:// and the path of Redis's socket"),
     (6379, TypeError, "engine must be a URL such as 'redis://"),
@@ -494,9 +512,26 @@ def test_options_stand_in_the_url_or_beside_it() -> None:
     assert (in_url.stream, in_url.retention, in_url.records, in_url.latency, in_url.values) == (
         beside.stream, beside.retention, beside.records, beside.latency, beside.values
     )  # fmt: skip
-    with pytest.raises(ValueError, match="stream is given twice"):
+    with pytest.raises(
+        ValueError, match="stream is given twice, in the URL of the engine and beside it: write it once"
+    ):
         Redis("redis://h?stream=a", stream="b")
     assert isinstance(read_engine("nats://h"), JetStream)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1e-3", 0.001), ("1E2", 100.0), ("2.", 2.0), (".5", 0.5), ("600", 600.0)]
+)
+def test_seconds_in_a_url_may_be_written_in_all_ways_of_a_number(text: str, seconds: float) -> None:
+    options = read_engine(f"redis://h?latency={text}&retention={text}")
+    assert (options.latency_seconds, options.retention_seconds) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("true", True), ("True", True), ("0", False), ("false", False), ("FALSE", False)]
+)
+def test_whether_values_are_told_may_be_a_digit_or_a_word(text: str, value: bool) -> None:
+    assert read_engine(f"nats://h?values={text}").values is value
 
 
 def test_a_password_is_shown_to_nobody(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:
