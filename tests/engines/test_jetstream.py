@@ -29,6 +29,7 @@ from lru_cache.engines.options import JetStream
 from lru_cache.network.address import Address
 from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Standing
 from tests.concurrency import PATIENCE, eventually
+from tests.engines.nats_credentials import Operator
 from tests.engines.nats_server import NatsServer
 
 CLUSTER = "test"
@@ -591,6 +592,55 @@ def test_who_has_a_wrong_password_is_denied(own: Callable[..., NatsServer], engi
     with pytest.raises(DeniedError, match=r"(?i)authorization violation") as raised:
         opened(engine)
     assert not [secret for secret in SECRETS if secret in shown(raised.value)]
+
+
+def test_a_user_may_have_credentials_in_a_file(
+    own: Callable[..., NatsServer], engines: Engines, tmp_path: Path
+) -> None:
+    operator = Operator()
+    server = own(operator.settings())
+    path = operator.write_user(tmp_path / "user.creds")
+    engine = engines(server.url, credentials=str(path))
+    opened(engine)
+    append(engine, b"1")
+    assert contents(engine.read(None, 9)) == [b"1"]
+    other = Operator().write_user(tmp_path / "other.creds")
+    for given in ({}, {"credentials": str(other)}):
+        with pytest.raises(DeniedError):
+            opened(engines(server.url, **given))
+
+
+def broken_credentials() -> dict[str, str | None]:
+    """What may stand in a file of credentials that is none; None: there is no file."""
+    whole = Operator().user()
+    jwt, seed = whole.split("\n\n")
+    wrong = seed.replace("\nSU", "\nSX")
+    return {
+        "absent": None, "empty": "", "other": "no credentials\n", "bytes": "\xff", "half": jwt, "key": seed,
+        "cut": whole[: whole.index("\nSU") + 3], "wrong": f"{jwt}\n\n{wrong}", "gap": whole.replace("\nSU", "\n\nSU"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", broken_credentials())
+def test_credentials_that_cannot_be_read_are_denied(
+    kind: str, server: NatsServer, engines: Engines, tmp_path: Path
+) -> None:
+    content = broken_credentials()[kind]
+    path = tmp_path / "user.creds"
+    if content is not None:
+        path.write_text(content, "latin-1")
+    with pytest.raises(DeniedError, match="the file of credentials cannot be used: ") as raised:
+        opened(engines(server.url, credentials=str(path)))
+    assert ("No such file" if content is None else "JWT and key, as nsc writes them") in str(raised.value)
+
+
+def test_without_nkeys_credentials_are_denied_with_what_to_install(
+    server: NatsServer, engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Operator().write_user(tmp_path / "user.creds")
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    with pytest.raises(DeniedError, match=re.escape("pip install 'cf_LRU_cache[nats]'")):
+        opened(engines(server.url, credentials=str(path)))
 
 
 def test_a_token_is_taken_from_the_place_of_the_user(own: Callable[..., NatsServer], engines: Engines) -> None:
