@@ -270,6 +270,35 @@ def test_an_existing_stream_is_used_as_it_is(server: NatsServer, engines: Engine
     assert ask(server, f"STREAM.INFO.{NAME}")["config"]["max_msgs"] == 5
 
 
+def test_in_what_an_existing_stream_differs_is_said_once(
+    server: NatsServer, engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = {"name": NAME, "subjects": [NAME], "storage": "memory", "max_msgs": 5}
+    ask(server, f"STREAM.CREATE.{NAME}", made)
+    engine = engines(server.url, retention=30)
+    for _ in range(2):
+        opened(engine)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"the stream {NAME} at {server.url}: retention is 0 s, not 30 s, records is 5, not 100000, storage is memory, "
+        f"not file; it stays as it is, until you give other options or run `nats stream edit {NAME} --max-age=30s "
+        f"--max-msgs=100000` and `nats stream rm {NAME}`, after which it is made anew"
+    )
+    config = ask(server, f"STREAM.INFO.{NAME}")["config"]
+    ask(server, f"STREAM.UPDATE.{NAME}", {**config, "max_msgs": 6})
+    opened(engine)
+    assert "records is 6" in caplog.records[-1].getMessage()
+    assert len(caplog.records) == 2
+
+
+def test_of_a_stream_that_is_made_here_nothing_is_said(
+    server: NatsServer, engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        opened(engines(server.url, retention=0.5, records=7))
+    assert caplog.records == []
+
+
 def test_a_stream_is_made_with_what_the_options_say(server: NatsServer, engines: Engines) -> None:
     opened(engines(server.url, retention=30, records=77))
     config = ask(server, f"STREAM.INFO.{NAME}")["config"]
