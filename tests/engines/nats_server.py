@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -43,6 +44,20 @@ def require_server() -> str:
             pytest.fail(NEEDED)
         pytest.skip(NEEDED)
     return found
+
+
+def _messages(block: bytes) -> list[int]:
+    """Where in a file of messages each begins: with its length, the highest bit of which says that it has headers.
+
+    Then comes its number, whose highest bits say that it is none, or none any more.
+    """
+    starts, at = [], 0
+    while at < len(block):
+        length, number = struct.unpack_from("<LQ", block, at)
+        if number >> 62 == 0:
+            starts.append(at)
+        at += length & 0x7FFF_FFFF
+    return starts
 
 
 class NatsServer:
@@ -91,6 +106,20 @@ class NatsServer:
             self.signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def cut(self, stream: str, count: int) -> None:
+        """While it is not running: take the newest messages of a stream from its disk, as if they never got there.
+
+        What the server has noted of the stream beside its messages goes as well; it is made anew from them.
+        """
+        [folder] = (self.store / "jetstream").glob(f"*/streams/{stream}/msgs")
+        for block in sorted(folder.glob("*.blk"), key=lambda path: -int(path.stem)):
+            starts = _messages(block.read_bytes())
+            if count and starts:
+                os.truncate(block, starts[-count:][0])
+                count -= min(count, len(starts))
+        for index in folder.glob("index.db"):
+            index.unlink()
 
     def close(self) -> None:
         self.kill()

@@ -24,11 +24,10 @@ from nats.aio.msg import Msg
 from lru_cache.engines import jetstream
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError
 from lru_cache.engines.jetstream import CLOCKS_MS, JetStreamEngine, stream_name
-from lru_cache.engines.nats_connection import Connection
 from lru_cache.engines.options import JetStream
-from lru_cache.network.address import Address
 from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Standing
 from tests.concurrency import PATIENCE, eventually
+from tests.engines.logs import ask_nats as ask
 from tests.engines.nats_credentials import Operator
 from tests.engines.nats_server import NatsServer
 
@@ -85,16 +84,6 @@ def engines() -> Iterator[Engines]:
 
 def opened(engine: JetStreamEngine) -> Standing:
     return engine.connect(time.monotonic() + PATIENCE)
-
-
-def ask(server: NatsServer, what: str, question: Any = None, **who: Any) -> dict[str, Any]:
-    """Ask the server's API, as an administrator does."""
-    connection = Connection("test", lambda *_: None, lambda: None)
-    try:
-        connection.open(Address("127.0.0.1", server.port.number), None, False, who, time.monotonic() + PATIENCE)
-        return dict(json.loads(connection.request(f"$JS.API.{what}", json.dumps(question or {}).encode())))
-    finally:
-        connection.end()
 
 
 def append(engine: JetStreamEngine, *contents: bytes, at: Record | None = None) -> list[Place]:
