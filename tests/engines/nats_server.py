@@ -124,3 +124,28 @@ class NatsServer:
     def close(self) -> None:
         self.kill()
         self.port.close()
+
+
+class NatsCluster:
+    """Three servers, each of which has a copy of each stream that is made with so many."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ports = [ReservedPort() for _ in range(3)]
+        routes = ", ".join(f'"nats://127.0.0.1:{port.number}"' for port in self._ports)
+        self.servers: dict[str, NatsServer] = {}
+        for i, port in enumerate(self._ports):
+            (own := folder / f"n{i}").mkdir()
+            listen = f'listen: "127.0.0.1:{port.number}"'
+            settings = f"server_name: n{i}\ncluster {{ name: c, {listen}, routes: [{routes}] }}"
+            self.servers[f"n{i}"] = NatsServer(own, settings)
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{server.port.number}" for server in self.servers.values())
+        return f"nats://{hosts}"
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+        for port in self._ports:
+            port.close()
