@@ -10,6 +10,7 @@ engine. All that happens without a log happens here as well, and what must hold 
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from math import inf
 from typing import Any
@@ -145,6 +146,7 @@ class LogSetting:
     gap_seconds: float = LONG_TAIL_SECONDS
     guard: bool = True  # the engine refuses what comes from who has read what it no longer has
     joins_at_once: bool = True
+    in_pieces: bool = False  # records are read a message at a time, and other things happen in between
     steps: tuple[float, ...] = (-0.2, 0.0, 0.2)  # by how much an engine's clock differs after a failover
 
 
@@ -337,9 +339,25 @@ class LogSimulation(Simulation):
             return
         limit = self.chance.choice([1, 3, 100])
         records = log.after(end.place, limit)
+        is_end = len(records) < limit
         self.say(f"{node.name} reads {len(records)}")
-        if not node.take(lambda: end.read(records, log.ms(), node.now, len(records) < limit)):
+        if self.engines.in_pieces and not self.is_healing and not self.read_in_pieces(node, end, records):
+            return
+        if not node.take(lambda: end.read(records, log.ms(), node.now, is_end)):
             self.part(node)
+
+    def read_in_pieces(self, node: Node, end: LogEnd, records: list[Record]) -> bool:
+        """Whether all of them were taken in. Of what was not, all comes again."""
+        log = self.at[node.name]
+        while records:
+            record = records.pop(0)
+            if not node.take(partial(end.begin, record, log.ms(), node.now)):
+                self.part(node)
+                return False
+            while node.take(partial(end.go_on, node.now)):
+                if self.chance.random() < 0.1:
+                    return False
+        return True
 
     def is_behind(self, end: LogEnd, first: Record) -> bool:
         """Whether records before the first that is left were not read."""
@@ -713,6 +731,7 @@ def _strangers(simulation: LogSimulation) -> None:
     """Records that become unreadable before all have read them, while machines are away; entries from the future."""
     _large(simulation, 6)
     simulation.engines.tail_seconds = simulation.engines.gap_seconds = simulation.chance.choice([0.05, 0.3])
+    simulation.engines.in_pieces = simulation.chance.random() < 0.5
     simulation.setting.mix = {
         "set": 8, "invalidate": 2, "append": 25, "fetch": 12, "spoil": 2, "engine_down": 2, "link": 1, "pump": 6,
         "deliver": 6, "check": 1, "pause": 1, "trim": simulation.chance.choice([0, 0.5]),

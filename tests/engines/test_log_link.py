@@ -13,6 +13,7 @@ from lru_cache import AddressError, LRUCacheDistributed
 from lru_cache.engines import JetStream, Redis
 from lru_cache.engines.engine import DeniedError, EngineError
 from lru_cache.engines.options import read_engine
+from lru_cache.network.exchange import Exchange
 from lru_cache.replication.log_end import VALUE_BYTES
 from tests.concurrency import PATIENCE, eventually, link, settle
 from tests.engines.memory_engine import MemoryServer
@@ -131,6 +132,33 @@ def test_a_burst_goes_in_few_records(two: tuple[Cache, Cache], server: MemorySer
     has(other, 4_999, 4_999)
     assert len(other) == 5_000
     assert len(server.records) < 500
+
+
+def test_of_a_long_record_no_more_is_taken_in_at_once_than_of_a_link(
+    two: tuple[Cache, Cache], server: MemoryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the cache's lock waits for 64 events."""
+    one, other = two
+    taken: list[int] = []
+    take = Exchange._take_log
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        before = other.stats().news_applied
+        done = take(self, *arguments)
+        if self is other._exchange:
+            taken.append(other.stats().news_applied - before)
+        return done
+
+    monkeypatch.setattr(Exchange, "_take_log", counted)
+    server.runs.clear()  # so that all goes in one record
+    for i in range(1_000):
+        one.set(i, i)
+    server.runs.set()
+    settle(one)
+    has(other, 999, 999)
+    assert len(other) == 1_000
+    assert max(len(record.content) for record in server.records) > 10_000
+    assert 0 < max(taken) <= 64
 
 
 def test_at_rest_nothing_is_appended(two: tuple[Cache, Cache], server: MemoryServer) -> None:

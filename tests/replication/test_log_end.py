@@ -596,6 +596,52 @@ def test_a_gap_is_given_up_only_at_the_end_of_the_log(world: World) -> None:
     assert reader.end.counts.lost == 1
 
 
+def long_record(world: World, writer: Member, values: int) -> Record:
+    """One with several messages."""
+    for number in range(values):
+        writer.put(str(number), "mine", life=900.0)
+    assert writer.turn() is not None
+    record = world.log.records[-1]
+    news = decode_record(record.content)
+    assert isinstance(news, News)
+    assert len(news.bodies) > 2
+    return record
+
+
+def test_a_record_may_be_taken_in_a_message_at_a_time(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    record, place = long_record(world, writer, 90), reader.end.place
+    assert reader.end.begin(record, world.log.ms(), world.now)
+    assert reader.end.go_on(world.now)
+    assert 0 < len(reader.store) < 90
+    assert reader.end.place == place
+    world.clock.advance(0.01)
+    stamp = reader.replica.set(encode_key("89"), b"\xa5newer", world.now)
+    reader.view.put("89", "newer", stamp, world.now, 1e9, 1e9)
+    while reader.end.go_on(world.now):
+        pass
+    assert len(reader.store) == 90
+    assert reader.held("89")[0] == "newer"
+    assert reader.end.place == record.place
+    assert not reader.end.go_on(world.now)
+
+
+def test_a_record_that_was_not_taken_in_to_its_end_comes_again(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    record = long_record(world, writer, 90)
+    assert reader.end.begin(record, world.log.ms(), world.now)
+    assert reader.end.go_on(world.now)
+    reader.end.away()
+    assert not reader.end.go_on(world.now)
+    assert not reader.end.begin(record, world.log.ms(), world.now)
+    reader.open()
+    reader.read()
+    assert len(reader.store) == 90
+    assert (reader.end.place, reader.end.counts.lost, reader.end.counts.broken) == (record.place, 0, 0)
+
+
 def test_a_record_that_does_not_follow_is_not_read(world: World) -> None:
     reader = world.member(b"r")
     stranger = Record((NOW_MS, 0), 7, b"another", b"chain", b"")
