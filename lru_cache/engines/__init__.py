@@ -4,6 +4,7 @@
     engine.py      the contract: what a log's link asks of an engine
     redis*.py      Redis and Valkey: the log, its stream and its scripts, the connection
     jetstream.py   NATS JetStream
+    nats_stream.py       the settings of a log's stream there
     nats_connection.py   a connection with a server of NATS
     log_link.py    the thread that carries records between an engine and one node's end of the log
 

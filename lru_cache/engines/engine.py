@@ -7,10 +7,13 @@ no connection is made anew behind the caller's back: between two connections the
 This file must not know any engine, nor what a record says.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from lru_cache.replication.log_records import Place, Record, Standing
+
+MOST_OFF_SECONDS = 60  # between an engine's clock and this machine's
 
 Refusal = Callable[[int, Any], str | None]
 """Why an engine at this socket address (a family and an address) must not be used, if it must not."""
@@ -26,6 +29,17 @@ class DeniedError(EngineError):
 
 class ForkedError(EngineError):
     """It has not what was read from it: this is another log than it was, or it has lost the end of it."""
+
+
+def check_clock(where: str, engine_ms: int) -> None:
+    """Raise if the clock there, in milliseconds, is not to be believed: all nodes date what they write by it."""
+    ahead = round(engine_ms / 1000 - time.time())
+    if abs(ahead) > MOST_OFF_SECONDS:
+        way = "ahead of" if ahead > 0 else "behind"
+        raise DeniedError(
+            f"the clock of {where} is {abs(ahead)} s {way} this machine's, and may be {MOST_OFF_SECONDS} s: "
+            "set the one that is wrong"
+        )
 
 
 class Engine(Protocol):
@@ -56,7 +70,10 @@ class Engine(Protocol):
         """
 
     def look(self, place: Place | None, chain: bytes) -> int:
-        """The engine's clock, in milliseconds. ForkedError if the log has not what was read last."""
+        """The engine's clock, in milliseconds. ForkedError if the log has not what was read last.
+
+        Like `connect` it checks the clock.
+        """
 
     def close(self) -> None:
         """Say goodbye and close the connection. It may come again."""

@@ -57,15 +57,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.msg import Msg
 
-from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
+from lru_cache import log
+from lru_cache.engines import nats_stream
+from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal, check_clock
 from lru_cache.engines.nats_connection import ANSWER_SECONDS, Connection, UnansweredError
+from lru_cache.engines.nats_stream import HEADER_BYTES
 from lru_cache.engines.options import JetStream
 from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Standing
 
 OLDEST_SERVER = (2, 10)
-HEADER_BYTES = 512  # that ours take at most, beside a record
 CLOCKS_MS = 1_000
-MOST_OFF_SECONDS = 60.0  # between the server's clock and this machine's
 LONGEST_NAME = 200  # characters of a stream's name; the server refuses more than 255
 ROOM = 256  # records that wait here to be read
 ROOM_BYTES = 4 * 1024 * 1024
@@ -182,8 +183,10 @@ class JetStreamEngine:
     def __init__(self, options: JetStream, cluster: str, refusal: Refusal) -> None:
         self._options = options
         self._refusal = refusal
+        self._differences = ""  # of the stream's settings from ours, as it was said last
         self._process = os.getpid()
         self.name = stream_name(cluster, options.stream)
+        self._settings = nats_stream.settings(self.name, options)
         self._connection: Connection | None = None
         self._state = _State(0, 1, 0, 0, 0, 0, 0)  # as of when it was last asked for
         self._known: tuple[int, bytes] = (-1, b"")  # a message that the log had, by its number, and its chain
@@ -278,7 +281,7 @@ class JetStreamEngine:
         """One question, and a second one where others have appended since."""
         connection = self._connected()
         state = self._state = self._info(connection)
-        self._check_clock(state.ms)
+        check_clock(self._options.shown, state.ms)
         self._wanted = max(self._wanted, state.end)
         if place is None:
             self._check_beginning(chain)
@@ -352,7 +355,7 @@ class JetStreamEngine:
     def _standing(self, deadline: float) -> Standing:
         connection = self._connected()
         state = self._state = self._info_or_make(connection)
-        self._check_clock(state.ms)
+        check_clock(self._options.shown, state.ms)
         while True:
             first = self._first(connection, state)
             if first is not None or not state.end or time.monotonic() > deadline:
@@ -376,12 +379,6 @@ class JetStreamEngine:
         if number > 1:
             ms = max(ms, min(ms + CLOCKS_MS, state.ms))
         return Record((ms, number), number, state.before(number), found.chain, found.content)
-
-    def _check_clock(self, ms: int) -> None:
-        off = ms / 1000 - time.time()
-        if abs(off) > MOST_OFF_SECONDS:
-            way = "ahead of" if off > 0 else "behind"
-            raise DeniedError(f"its clock is {abs(off):.0f} seconds {way} this machine's")
 
     # -- the stream --------------------------------------------------------------------------------------------------
 
@@ -426,27 +423,21 @@ class JetStreamEngine:
             found = self._asked(connection, f"STREAM.INFO.{self.name}", {})
         except ForkedError:
             found = self._make(connection)
-        subjects = found.get("config", {}).get("subjects") or []
-        if self.name not in subjects:
+        config = found.get("config", {})
+        if self.name not in (config.get("subjects") or []):
             raise DeniedError(f"the stream {self.name} does not take the subject {self.name}")
+        self._warn_of_differences(nats_stream.differences(self._settings, config))
         return self._read_info(connection, found)
 
+    def _warn_of_differences(self, found: str) -> None:
+        """Once for each: whoever has made the stream may know why."""
+        if found and found != self._differences:
+            log.logger().warning("the stream %s at %s: %s", self.name, self._options.shown, found)
+        self._differences = found
+
     def _make(self, connection: Connection) -> dict[str, Any]:
-        options = self._options
-        wanted = {
-            "name": self.name,
-            "subjects": [self.name],
-            "retention": "limits",
-            "storage": "file",
-            "discard": "old",
-            "max_age": int(options.retention_seconds * 1e9),
-            "max_msgs": options.records,
-            "max_msg_size": RECORD_BYTES + HEADER_BYTES,
-            "num_replicas": options.replicas,
-            "deny_delete": True,  # of single records: it would be a gap
-        }
         try:
-            self._asked(connection, f"STREAM.CREATE.{self.name}", wanted)
+            self._asked(connection, f"STREAM.CREATE.{self.name}", self._settings)
         except _RefusedError as error:
             if error.kind != STREAM_EXISTS:  # somebody else was quicker, with other settings
                 raise

@@ -36,6 +36,7 @@ CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 2.0  # between two looks whether this is still the log that was read, and what time it is there
 RECORDS_AT_ONCE = 64
 RECORD_BYTES = 128 * 1024  # about so many go into one
+SHORT_BYTES = 4_096  # a record of no more is taken in at once: that is some 64 events, as on a link
 PARTING_SECONDS = 1.0  # for what is still to be appended when the cache is closed
 ABANDON_AGAIN_SECONDS = 0.02
 NO_VALUES = -1  # the longest that is told
@@ -239,10 +240,16 @@ class LogLink:
 
         if not self._feed.join_log(self, open_it):
             raise EngineError("the clock of this node was ahead, and is being set right")
+        self._check_future(end)
         if end.counts.broken > broken and not begins:
             logger().warning("%s has not all that was read of it: what it lacks is given back", self._name)
         self._note_losses(lost)
         self._read_at = self._look_at = -inf
+
+    def _check_future(self, end: LogEnd) -> None:
+        """All would have to follow what is dated ahead: whatever is appended behind it is as late."""
+        if end.is_ahead:
+            raise DeniedError("it has an entry from the future: delete the log there, all nodes will begin it anew")
 
     def _carry(self) -> None:
         """Read, append and look, until something goes wrong, or it is to end."""
@@ -288,6 +295,7 @@ class LogLink:
             has_news = has_news or bool(records)
             self._note_losses(lost)
             if not goes_on:
+                self._check_future(end)
                 raise ForkedError("what follows there is not what follows what was read")
             if is_end or self._is_over():
                 break
@@ -307,11 +315,23 @@ class LogLink:
             self._feed.pass_on()
 
     def _take_in(self, end: LogEnd, records: list[Record], is_end: bool) -> bool:
-        """One by one, so that who waits for the cache's lock waits for one record and not for a backlog."""
-        for record in records[:-1]:
-            if not self._take(partial(self._read_into, end, [record], False)):
+        """One by one, and a long one message by message: who waits for the cache's lock waits for no backlog."""
+        if not records:
+            return self._take(partial(self._read_into, end, [], is_end))
+        for left, record in zip(reversed(range(len(records))), records, strict=True):
+            whole = [record]
+            if len(record.content) > SHORT_BYTES:
+                if not self._take(partial(self._begin, end, record)):
+                    return False
+                while self._take(end.go_on):
+                    pass
+                whole = []
+            if not self._take(partial(self._read_into, end, whole, is_end and left == 0)):
                 return False
-        return self._take(partial(self._read_into, end, records[-1:], is_end))
+        return True
+
+    def _begin(self, end: LogEnd, record: Record, now: float) -> bool:
+        return end.begin(record, self._ms(), now)
 
     def _read_into(self, end: LogEnd, records: list[Record], is_end: bool, now: float) -> bool:
         return end.read(records, self._ms(), now, is_end)

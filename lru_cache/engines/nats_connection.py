@@ -9,6 +9,7 @@ This file must not know what is asked of the server, nor what a log is.
 
 import asyncio
 import os
+import re
 import selectors
 import socket
 import ssl
@@ -16,6 +17,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -158,6 +161,8 @@ class Connection:
         self, host: Address, tls: ssl.SSLContext | None, must_encrypt: bool, who: dict[str, Any], until: float
     ) -> None:
         """Dial a server, and say who we are: with nats-py's arguments for that."""
+        if (reason := _why_unusable(who.get("user_credentials"))) is not None:
+            raise DeniedError(f"the file of credentials cannot be used: {reason}")
         seconds = until - time.monotonic()
         if seconds <= 0:
             raise EngineError("no time was left to connect")
@@ -267,8 +272,6 @@ class Connection:
             )
         except ssl.SSLCertVerificationError as error:
             raise DeniedError(f"its certificate is not to be trusted: {error.verify_message}") from None
-        except ImportError as error:
-            raise DeniedError(f"{_words(error)}; credentials need: pip install nkeys") from None
         except (Error, OSError, ValueError, asyncio.TimeoutError, EngineError) as error:
             raise self._loop.error or _why(error) from None
         version = client.connected_server_version
@@ -332,6 +335,32 @@ class Connection:
             return task.result()
         finally:
             task.cancel()
+
+
+_CREDENTIALS = re.compile(rb"BEGIN NATS USER JWT.*\n\S+\s(?:.*\n)*.*BEGIN USER NKEY SEED.*\n(\S+)\s")
+
+
+def _why_unusable(path: str | None) -> str | None:
+    """Why nats-py must not be given this file of credentials; None if it may, or if there is none.
+
+    Where there is no JWT it would look for one for ever, in the loop. Nothing is raised in here, where the
+    key is: tracebacks may show the variables of a frame.
+    """
+    if path is None:
+        return None
+    try:
+        nkeys: Any = import_module("nkeys")  # which nats-py has in an extra
+        found = _CREDENTIALS.search(Path(path).read_bytes())
+        if found is not None:
+            nkeys.from_seed(bytearray(found[1])).wipe()
+            return None
+    except ImportError:
+        return "it needs nkeys: pip install 'cf_LRU_cache[nats]'"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    except (nkeys.NkeysError, ValueError):
+        pass
+    return "it has not a user's JWT and key, as nsc writes them"
 
 
 def _finish(future: "asyncio.Future[None]") -> None:

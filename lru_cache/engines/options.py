@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 LONGEST_STREAM_CHARACTERS = 100
 _STREAM = re.compile(r"[A-Za-z0-9_-]+")
-_FLAGS = {"true": True, "false": False}
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SECONDS = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+_DURATIONS = ("retention", "latency")
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,13 +48,16 @@ class Options:
     PACKAGE: ClassVar[tuple[str, str]] = ("", "")  # what it imports, and the extra that installs that
 
     def __post_init__(self) -> None:
-        for name, text in self.parts.options:
+        options = self.parts.options
+        for name, text in options:
+            if sum(name == each for each, _ in options) > 1:
+                raise AddressError(f"{self.shown!r}: {name[:50]} is given twice in the URL: write it once")
             self._take(name, text)
         if not isinstance(self.stream, str) or not _STREAM.fullmatch(self.stream):
             raise ValueError(f"stream must be made of letters, digits, _ and -, got {self.stream!r}"[:200])
         if len(self.stream) > LONGEST_STREAM_CHARACTERS:
             raise ValueError(f"stream must have at most {LONGEST_STREAM_CHARACTERS} characters")
-        for name in ("retention", "latency"):
+        for name in _DURATIONS:
             if arguments.seconds(name, getattr(self, name)) == inf:
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)!r}")
         self._set("records", arguments.count("records", self.records))
@@ -80,19 +86,25 @@ class Options:
         if name not in default:
             raise AddressError(f"{self.shown!r}: no option {name[:50]!r}; there are {', '.join(sorted(default))}")
         if getattr(self, name) != default[name]:
-            raise ValueError(f"{name} is given twice, in the URL of the engine and beside it")
+            raise ValueError(f"{name} is given twice, in the URL of the engine and beside it: write it once")
         self._set(name, self._read(name, text, default[name]))
 
     def _read(self, name: str, text: str, default: Any) -> Any:
+        shown = f"{self.shown!r}: {name} is"
         if isinstance(default, bool):
             if text.lower() not in _FLAGS:
-                raise AddressError(f"{self.shown!r}: {name} is true or false, not {text[:50]!r}")
+                raise AddressError(f"{shown} true or false, not {text[:50]!r}")
             return _FLAGS[text.lower()]
-        if isinstance(default, int | float):
-            try:
-                return float(text) if "." in text else int(text)
-            except ValueError:
-                raise AddressError(f"{self.shown!r}: {name} is a number, not {text[:50]!r}") from None
+        if name in _DURATIONS:
+            if not _SECONDS.fullmatch(text):
+                raise AddressError(f"{shown} a number of seconds, such as {default}, not {text[:50]!r}")
+            return float(text)
+        if isinstance(default, int):
+            if not _WHOLE.fullmatch(text):
+                raise AddressError(f"{shown} a whole number, such as {default}, not {text[:50]!r}")
+            return int(text)
+        if not text:
+            raise AddressError(f"{shown} empty: write {name}=... or leave it out")
         return text
 
     def _set(self, name: str, value: Any) -> None:
@@ -157,8 +169,8 @@ class Redis(Options):
         elif parts.path not in ("", "/"):
             if not re.fullmatch("/[0-9]{1,9}", parts.path):
                 raise AddressError(f"{self.shown!r}: the path of the URL is the number of a database, such as /0")
-            if self.db != 0:
-                raise ValueError("db is given twice, as the path of the engine's URL and beside it")
+            if self.db != 0 or "db" in dict(parts.options):
+                raise ValueError("db is given twice, as the path of the engine's URL and beside it: write it once")
             self._set("db", int(parts.path[1:]))
         if not isinstance(self.db, int) or self.db < 0:
             raise ValueError(f"db must be the number of a database, got {self.db!r}"[:200])
@@ -187,6 +199,10 @@ class JetStream(Options):
     EXAMPLE = "nats://nats.example:4222?stream=users"
     DRIVER = ("lru_cache.engines.jetstream", "JetStreamEngine")
     PACKAGE = ("nats", "nats")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("replicas", arguments.count("replicas", self.replicas))
 
 
 KINDS: tuple[type[Options], ...] = (Redis, JetStream)

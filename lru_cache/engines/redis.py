@@ -9,7 +9,8 @@ With `+info` or `+config|get` as well it is noticed that Redis may evict the log
 GET-MASTER-ADDR-BY-NAME`, and told the password only if they ask for one.
 
 If an entry does not follow the one before it, something between them was deleted, or it is forged. Then all before it
-counts as trimmed: that is said once, by a `ForkedError`, and from there on it is the first record that is left.
+counts as trimmed: that is said once, by a `ForkedError`, and from there on it is the first record that is left. If an
+entry's chain is not that of its record, the same goes for what stands behind it: its own time may be forged, too.
 
 This file must not know what a record says, nor when anything is tried again.
 """
@@ -24,14 +25,13 @@ from typing import Any
 from lru_cache import log
 from lru_cache.engines import options
 from lru_cache.engines import redis_stream as stream
-from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal
+from lru_cache.engines.engine import DeniedError, EngineError, ForkedError, Refusal, check_clock
 from lru_cache.engines.redis_connection import Command, Connection, ErrorReply, shown
 from lru_cache.network.address import Address
 from lru_cache.replication.log_records import Place, Record, Standing
 
 OLDEST = (6, 2)  # XTRIM MINID, and ranges without their first
 MOST_REDIRECTIONS = 5
-MOST_SKEW_SECONDS = 60
 PAUSE_SECONDS = 0.0001  # for each node: a poll takes some 10 us of the server, so all take a tenth of a core
 LONGEST_PAUSE_SECONDS = 1.0  # however many there seem to be
 PRESENCE_SECONDS = 15.0  # between two notes that this node is there
@@ -98,7 +98,6 @@ class RedisEngine:
         found = stream.read_place(reply)
         if found is None:
             raise self._failed(self._connection.odd())
-        self._check_place(found)
         return found
 
     def read(self, after: Place | None, limit: int) -> list[Record]:
@@ -110,11 +109,12 @@ class RedisEngine:
         for entry in entries:
             record = stream.record_of(entry, chain)
             if chain is not None and record.before != chain:
-                raise self._failed(self._gap(record, records))
+                raise self._failed(self._gap(entry, records))
+            if self._is_forged(entry):
+                raise self._failed(self._begin_behind(entry))
             chain = record.chain
             records.append(record)
         if records:
-            self._check_place(records[-1].place)
             if after is None:
                 records[0] = self._as_first(records[0])
             self._read_to = records[-1].place, records[-1].chain
@@ -125,7 +125,7 @@ class RedisEngine:
         reply = self._run(stream.LOOK, *self._read_last(place, chain))
         self._check_fork(reply)
         engine_ms = self._milliseconds(reply)
-        self._check_clock(engine_ms)
+        check_clock(self._connection.where, engine_ms)
         self._note_presence()
         return engine_ms
 
@@ -207,7 +207,7 @@ class RedisEngine:
         if isinstance(moment, ErrorReply):
             raise self._connection.explained(moment)
         engine_ms = self._milliseconds(moment)
-        self._check_clock(engine_ms)
+        check_clock(self._connection.where, engine_ms)
         if isinstance(entries, ErrorReply):
             other = _redirected(entries, address)
             if other is None:
@@ -226,11 +226,13 @@ class RedisEngine:
         if self._hole is not None and (not entries or _end_of(entries[0]) != self._hole):
             self._hole = None  # it was trimmed, or this is another log
             entries = self._range("XRANGE", stream.START, "+", 1)
+        if entries and self._is_forged(entries[0]):
+            self._begin_behind(entries[0])
+            entries = self._range("XRANGE", self._start(), "+", 1)
         if not entries:
             return Standing(b"", None, engine_ms)
         first = self._as_first(stream.record_of(entries[0], None))
         self._first = first.place
-        self._check_place(first.place)
         return Standing(stream.token_of(entries[0]), first, engine_ms)
 
     def _as_first(self, record: Record) -> Record:
@@ -258,21 +260,6 @@ class RedisEngine:
             raise DeniedError(f"{where} is a Sentinel: give what it calls the primary as sentinel=...")
         if said.get(b"role") in (b"replica", b"slave") and mode != b"cluster":
             raise self._connection.explained(ErrorReply("READONLY"))
-
-    def _check_clock(self, engine_ms: int) -> None:
-        ahead = round(engine_ms / 1000 - time.time())
-        if abs(ahead) > MOST_SKEW_SECONDS:
-            raise DeniedError(
-                f"the clock of {self._connection.where} is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this "
-                f"machine's, and may be {MOST_SKEW_SECONDS} s: set the one that is wrong"
-            )
-
-    def _check_place(self, place: Place) -> None:
-        """What somebody else has added with a time of its own, all that comes later would have to be later than."""
-        if place[0] / 1000 > time.time() + 2 * MOST_SKEW_SECONDS:
-            raise self._failed(
-                DeniedError(f"{self._connection.where} has an entry from the future in the log: delete the log's key")
-            )
 
     def _warn_of_eviction(self) -> None:
         """Once, if Redis may evict the log to make room: then it is gone as if it had been wiped."""
@@ -360,17 +347,30 @@ class RedisEngine:
             f"{self._connection.where} has not the end of the log that was read: it is another, or trimmed"
         )
 
-    def _gap(self, record: Record, before: list[Record]) -> ForkedError:
-        """Why a record does not follow what was read before it.
+    def _gap(self, entry: list[Any], before: list[Record]) -> ForkedError:
+        """Why an entry does not follow what was read before it.
 
         What was read by an earlier question need not be there any more, and then this is another log.
         """
         if not before:
-            earlier = self._range("XREVRANGE", f"({stream.name_of(record.place)}", stream.START, 1)
-            if not earlier or _end_of(earlier[0])[1] == record.before:
+            earlier = self._range("XREVRANGE", f"({entry[0].decode()}", stream.START, 1)
+            if not earlier or _end_of(earlier[0])[1] == stream.record_of(entry, None).before:
                 return self._fork()
-        self._hole = record.place, record.chain
+        return self._begin_behind(entry) if stream.is_forged(entry) else self._begin_at(entry)
+
+    def _begin_at(self, entry: list[Any]) -> ForkedError:
+        """All before this counts as trimmed."""
+        self._hole = _end_of(entry)
         return ForkedError(f"{self._connection.where} has lost a part of the log: entries were deleted or forged")
+
+    def _begin_behind(self, forged: list[Any]) -> ForkedError:
+        """The log begins with the next entry, whose time nobody has forged; or with this, as long as it is the last."""
+        behind = self._range("XRANGE", f"({forged[0].decode()}", "+", MOST_PLACES)
+        return self._begin_at(next((each for each in behind if not stream.is_forged(each)), [forged, *behind][-1]))
+
+    def _is_forged(self, entry: list[Any]) -> bool:
+        """Whether it is, and that was not said so far."""
+        return stream.is_forged(entry) and _end_of(entry) != self._hole
 
     # -- who is there --------------------------------------------------------------------------------------------------
 

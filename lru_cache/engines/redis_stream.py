@@ -1,7 +1,8 @@
 """What stands in the stream that Redis keeps for a log: the fields of its entries, and the scripts that know of them.
 
 An entry is trusted no more than any record is. One with other fields than ours, which somebody else has added, is given
-as an empty record, so who reads it refuses it; its chain is its id, and the next record follows that.
+as an empty record, so who reads it refuses it; its chain is its id, and the next record follows that. One with our
+fields is forged if its chain is not that of its record: in its place may have been another, which is lost.
 
 No connections: this file must not know how a server is asked, nor what a record says.
 """
@@ -155,6 +156,17 @@ def record_of(entry: list[Any], chain: bytes | None) -> Record:
         return Record(place, 2, UNKNOWN if chain is None else chain, name, b"")
     number = int(fields[1])
     return Record(place, number if chain is None else max(number, 2), fields[5], fields[3], fields[9])
+
+
+def is_forged(entry: list[Any]) -> bool:
+    """Whether an entry has our fields, and a chain that the script would not have made of them."""
+    fields = entry[1]
+    return _is_ours(fields) and fields[3] != chain_of(fields[5], fields[9])
+
+
+def chain_of(before: bytes, content: bytes) -> bytes:
+    """The chain up to a record, as the script makes it."""
+    return sha1(before + digest(content), usedforsecurity=False).hexdigest().encode()
 
 
 def token_of(entry: list[Any]) -> bytes:

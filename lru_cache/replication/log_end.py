@@ -53,7 +53,9 @@ BREAKS_REMEMBERED = 64
 BREAK_MS = 600_000  # for so long returns may follow a break
 RESTORE_SECONDS = 2.0  # within which somebody gives back what others have published
 READERS = 1_000  # of so many, few begin at once to give back the same
-LATEST_MS = 1 << 46  # no engine's clock says more
+AHEAD_MS = (
+    120_000  # by so much a place may be later than the engine's clock: as two engines' that a minute is allowed to
+)
 
 
 class LogCounts:
@@ -98,6 +100,20 @@ class _Break:
     complete: int
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A record of which some was taken, and what has still to be."""
+
+    record: Record
+    found: News | Return | None  # None: it is none
+    bodies: Iterator[bytes]
+    age: float
+    is_own: bool
+    is_whole: bool
+    withheld: list[bytes]
+    is_good: bool = True  # to be given back
+
+
 class LogEnd:
     """One node's end of one log. `link` is what the replica calls it; `former`, what the same node had before."""
 
@@ -112,6 +128,7 @@ class LogEnd:
         value_bytes: int = VALUE_BYTES,
         handover: Handover | None = None,
         former: "LogEnd | None" = None,
+        gap_seconds: float = TAIL_SECONDS,
     ) -> None:
         self.counts: LogCounts = LogCounts() if former is None else former.counts
         self.place: Place | None = None  # of the record that was read last; None: of this log none was
@@ -119,17 +136,20 @@ class LogEnd:
         self.token: bytes | None = None  # of the log that is read
         self.is_open = False
         self.is_live = False  # all of it was read since it was opened
+        self.is_ahead = False  # it could not be opened or read on, as it has a record from the future
         self._replica = replica
         self._link = link
         self._seal = seal
         self._most_bytes = RECORD_BYTES - (SEAL_BYTES if seal is not None else 0)
         self._tail_ms = int(tail_seconds * 1000)
         self._tail_limit = tail_bytes
+        self._gap_ms = int(gap_seconds * 1000)  # for so long a gap may be closed: as long as tails go back
         self._value_bytes = value_bytes  # longer values are told as invalidations; all are, if it is negative
         self._engine_ms, self._engine_at = 0, now  # what the engine's clock said, and when
         self._base = 0  # what was appended up to then and not read was lost: nothing older is believed
         self._taken_ms = 0  # what was appended up to then another has read, and we have it
         self._order = Order()
+        self._reading: _Reading | None = None
         self._breaks: deque[_Break] = deque()
         # The last of what was read of this log, in its order.
         self._tail: deque[_Read] = deque()
@@ -164,9 +184,13 @@ class LogEnd:
 
     def opened(self, standing: Standing, common: Place | None, now: float) -> None:
         """There is a connection. `common` is the newest place of the tail that the log still has, with its chain."""
-        self.is_open, self.is_live = True, False
-        self._acknowledged = None
+        self.is_live = False
         self._note_time(standing.engine_ms, now)
+        self.is_ahead = standing.first is not None and self._is_ahead(standing.first.place[0], standing.engine_ms)
+        self.is_open = not self.is_ahead
+        if self.is_ahead:
+            return
+        self._acknowledged = None
         if self._publisher != self._replica.node:
             self._begin_as_another(now)
         first = standing.first
@@ -189,20 +213,52 @@ class LogEnd:
             self._break(first, common, token == standing.token, now)
 
     def read(self, records: Iterable[Record], engine_ms: int, now: float, is_end: bool) -> bool:
-        """Records that follow our place; `is_end`: there were no more. False: this is another log, open it anew."""
+        """Records that follow our place; `is_end`: there were no more. False: this is another log, open it anew.
+
+        Or, if it `is_ahead`, once somebody has set it right: clocks would follow a record from the future.
+        """
         if not self.is_open:
             return False
         self._note_time(engine_ms, now)
         for record in records:
-            if not self._follows(record):
-                self.away()
+            if not self.begin(record, engine_ms, now):
                 return False
-            self._take(record, now)
+            while self.go_on(now):
+                pass
         if is_end:
             self._acknowledged = None  # what is not there though it was appended has been lost, and goes once more
             self.is_live = True
+            self._give_up_gaps(now)
         self._prune()
         return True
+
+    def begin(self, record: Record, engine_ms: int, now: float) -> bool:
+        """The next record, to be taken in by `go_on`, for who lets go of the lock in between. False: as of `read`.
+
+        If it is not taken in to its end before the log is away, it was not read, and comes again.
+        """
+        if not self.is_open:
+            return False
+        self._note_time(engine_ms, now)
+        self.is_ahead = self._is_ahead(record.place[0], engine_ms)
+        if self.is_ahead or not self._follows(record):
+            self.away()
+            return False
+        self._reading = self._began(record)
+        return True
+
+    def go_on(self, now: float) -> bool:
+        """Take in one message of the record that was begun. False: there is no more of it."""
+        reading = self._reading
+        if reading is None:
+            return False
+        if isinstance(reading.found, Return):
+            reading.is_good = self._take_return(reading.found, reading.record.place[0], now)
+        elif isinstance(reading.found, News) and self._takes_message(reading, reading.found, now):
+            return True
+        self._reading = None
+        self._finish(reading)
+        return False
 
     def to_append(self, now: float, budget: int) -> bytes | None:
         """The next record, or None. `budget` is about how many bytes of news go into it.
@@ -235,6 +291,7 @@ class LogEnd:
 
     def away(self) -> None:
         """The connection is gone, or this is not the log that was read."""
+        self._reading = None
         self.is_open = self.is_live = False
 
     def part(self) -> None:
@@ -358,49 +415,65 @@ class LogEnd:
     def _note_time(self, engine_ms: int, now: float) -> None:
         self._engine_ms, self._engine_at = engine_ms, now
 
+    def _is_ahead(self, appended: int, engine_ms: int) -> bool:
+        """Whether no engine can have appended anything then."""
+        return appended > engine_ms + AHEAD_MS
+
     def _follows(self, record: Record) -> bool:
         return record.before == self.chain if self.chain else record.number == 1
 
-    def _take(self, record: Record, now: float) -> None:
-        if record.number == 1:
-            self.token = record.before
-        self.place, self.chain = record.place, record.chain
-        if self._acknowledged is not None and record.place >= self._acknowledged:
-            self._acknowledged = None
+    def _began(self, record: Record) -> _Reading:
+        """What is to be taken of a record."""
         try:
             found = self._opened(record)
         except ProtocolError:
             self.counts.refused += 1
             found = None
-        name = None if found is None else name_of(found)
-        if found is not None and name is not None:
+        if not isinstance(found, News):
+            return _Reading(record, found, iter(()), 0.0, False, False, [], found is not None)
+        appended = record.place[0]
+        is_own = found.publisher == self._publisher
+        is_whole = self._order.is_whole(found, max(self._base, self._taken_ms))
+        if is_own:
+            self._prev = appended
+            is_whole = is_whole and found.serial >= self._since  # of what is told anew the log is not known to have any
+        age = max(self._engine_ms - min(found.made, appended), 0) / 1000
+        return _Reading(record, found, iter(found.bodies), age, is_own, is_whole, [])
+
+    def _finish(self, reading: _Reading) -> None:
+        """All of it was taken: it was read."""
+        record, found = reading.record, reading.found
+        if record.number == 1:
+            self.token = record.before
+        self.place, self.chain = record.place, record.chain
+        if self._acknowledged is not None and record.place >= self._acknowledged:
+            self._acknowledged = None
+        read = _Read(record.place, record.chain)
+        if found is not None:
+            name = name_of(found)
             self._own_missing.pop(name, None)
             self._missing.pop(name, None)
             if self._waiting is not None and self._waiting.name == name:
                 self._waiting = None
-        is_good = found is not None and self._take_found(found, record.place[0], now)
-        read = _Read(record.place, record.chain, name, record.content) if is_good else _Read(record.place, record.chain)
+            if reading.is_good:
+                read = _Read(record.place, record.chain, name, record.content)
         self._tail.append(read)
         self._tail_bytes += _size_of(read)
 
-    def _take_found(self, found: News | Return, appended: int, now: float) -> bool:
-        """Whether it is as valid as to be given back."""
-        if isinstance(found, News):
-            return self._take_news(found, appended, now)
-        self._take_return(found, now)
-        return True
-
     def _opened(self, record: Record) -> News | Return | None:
         content = record.content if self._seal is None else self._seal.open(record.content)
-        if content is None or record.place[0] > LATEST_MS:
+        if content is None:
             raise ProtocolError("a record that nobody of this cluster has appended")
         return decode_record(content)
 
-    def _take_return(self, found: Return, now: float) -> None:
+    def _take_return(self, found: Return, appended: int, now: float) -> bool:
         """Who has not read all that was appended before what is given back does not believe any of that.
 
-        And who can give back no more than this one need not say so.
+        And who can give back no more than this one need not say so. False if it speaks of the future.
         """
+        if self._is_ahead(found.back_to, appended):
+            self.counts.refused += 1
+            return False
         self.counts.returns += 1
         if self._back_to is not None and found.back_to >= self._back_to:
             self._back_to = None
@@ -408,26 +481,24 @@ class LogEnd:
             self._breaks.popleft()
         if found.publisher != self._publisher and found.back_to > min(each.complete for each in self._breaks):
             self._lose(found.back_to, now)
+        return True
 
-    def _take_news(self, news: News, appended: int, now: float) -> bool:
-        """False if it is refused. Then what it had is missing until its publisher has told it anew."""
-        is_own = news.publisher == self._publisher
-        is_whole = self._order.is_whole(news, max(self._base, self._taken_ms))
-        if is_own:
-            self._prev = appended
-            is_whole = is_whole and news.serial >= self._since  # of what is told anew the log is not known to have any
-        age = max(self._engine_ms - min(news.made, appended), 0) / 1000
-        withheld: list[bytes] = []
-        for body in news.bodies:
-            try:
-                if self._replica.consume(body, appended, age, is_whole, is_own, now):
-                    withheld.append(body)
-            except ProtocolError:  # noqa: PERF203 - it ends the loop
-                self.counts.refused += 1
-                if is_own and news.serial >= self._since:
-                    self._tell_anew(news)
-                return False
-        self._release(self._order.note(news, appended, withheld), now)
+    def _takes_message(self, reading: _Reading, news: News, now: float) -> bool:
+        """Whether there was one more. What is refused is missing until its publisher has told it anew."""
+        appended = reading.record.place[0]
+        body = next(reading.bodies, None)
+        if body is None:
+            self._release(self._order.note(news, appended, reading.withheld), now)
+            return False
+        try:
+            if self._replica.consume(body, appended, reading.age, reading.is_whole, reading.is_own, now):
+                reading.withheld.append(body)
+        except ProtocolError:
+            self.counts.refused += 1
+            reading.is_good = False
+            if reading.is_own and news.serial >= self._since:
+                self._tell_anew(news)
+            return False
         return True
 
     def _tell_anew(self, refused: News) -> None:
@@ -453,6 +524,16 @@ class LogEnd:
             each.complete = max(appended, each.complete)
         self._replica.lost(appended, now)
         self._release(self._order.passed(appended), now)
+
+    def _give_up_gaps(self, now: float) -> None:
+        """Records of a publisher are missing, and nobody can give them back who has read on ever since.
+
+        What is missing was appended before what is behind it, so by now it is in nobody's tail. Who was away, and comes
+        back with it, may still give it back; that is then as if it was late.
+        """
+        appended = self._order.lasting(self._engine_ms - self._gap_ms)
+        if appended:
+            self._lose(appended, now)
 
     def _prune(self) -> None:
         """Forget what is too old to be given back, or too much; but never the last."""

@@ -10,12 +10,13 @@ engine. All that happens without a log happens here as well, and what must hold 
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from math import inf
 from typing import Any
 
 from lru_cache.errors import ProtocolError
-from lru_cache.replication.log_end import LogEnd
+from lru_cache.replication.log_end import AHEAD_MS, LogEnd
 from lru_cache.replication.log_records import Handover, News, Place, Record, Standing, decode_record, name_of
 from lru_cache.testing.core import Core
 from lru_cache.testing.invariants import Invariants
@@ -82,6 +83,21 @@ class SimulatedLog:
         """Forget the oldest; never the last, or it would be another log."""
         del self.records[: min(count, len(self.records) - 1)]
 
+    def intrude(self, ahead_ms: int) -> None:
+        """Somebody adds what is no record, and says when that was. What comes next is later."""
+        self._last = self.ms() + ahead_ms, 0
+        self.append(b"")
+        del self.appended[b""]
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether there is anything from the future."""
+        return self._last[0] > self.ms() + AHEAD_MS
+
+    def spoil(self, index: int) -> None:
+        """Lose what a record says, and nothing else."""
+        self.records[index] = self.records[index]._replace(content=b"")
+
     def truncate(self, count: int) -> int:
         """Lose the newest, as a failover does. Returns how many there were."""
         count = min(count, len(self.records))
@@ -127,8 +143,10 @@ class LogSetting:
     logs: dict[str, str] = field(default_factory=dict)  # machine -> the log that it is on
     quantum: int = 1
     tail_seconds: float = LONG_TAIL_SECONDS
+    gap_seconds: float = LONG_TAIL_SECONDS
     guard: bool = True  # the engine refuses what comes from who has read what it no longer has
     joins_at_once: bool = True
+    in_pieces: bool = False  # records are read a message at a time, and other things happen in between
     steps: tuple[float, ...] = (-0.2, 0.0, 0.2)  # by how much an engine's clock differs after a failover
 
 
@@ -244,7 +262,9 @@ class LogSimulation(Simulation):
             self.note_end(old)
         if name in self.engines.logs:
             node.clock.__class__ = EngineClock
-            self.ends[name] = LogEnd(node.replica, LOG, node.now, None, self.engines.tail_seconds)
+            self.ends[name] = LogEnd(
+                node.replica, LOG, node.now, None, self.engines.tail_seconds, gap_seconds=self.engines.gap_seconds
+            )
         return node
 
     # -- an end and its engine ---------------------------------------------------------------------------------------
@@ -319,9 +339,25 @@ class LogSimulation(Simulation):
             return
         limit = self.chance.choice([1, 3, 100])
         records = log.after(end.place, limit)
+        is_end = len(records) < limit
         self.say(f"{node.name} reads {len(records)}")
-        if not node.take(lambda: end.read(records, log.ms(), node.now, len(records) < limit)):
+        if self.engines.in_pieces and not self.is_healing and not self.read_in_pieces(node, end, records):
+            return
+        if not node.take(lambda: end.read(records, log.ms(), node.now, is_end)):
             self.part(node)
+
+    def read_in_pieces(self, node: Node, end: LogEnd, records: list[Record]) -> bool:
+        """Whether all of them were taken in. Of what was not, all comes again."""
+        log = self.at[node.name]
+        while records:
+            record = records.pop(0)
+            if not node.take(partial(end.begin, record, log.ms(), node.now)):
+                self.part(node)
+                return False
+            while node.take(partial(end.go_on, node.now)):
+                if self.chance.random() < 0.1:
+                    return False
+        return True
 
     def is_behind(self, end: LogEnd, first: Record) -> bool:
         """Whether records before the first that is left were not read."""
@@ -398,6 +434,7 @@ class LogSimulation(Simulation):
             self.engines.tail_seconds,
             handover=known[0] if known else None,
             former=former,
+            gap_seconds=self.engines.gap_seconds,
         )
         can_lose = self.setting.mix["failover"] or self.setting.mix["wipe"]  # what was taken over cannot be given back
         if can_lose or not known or not self.logs[name].has(known[0].place, known[0].chain):
@@ -416,6 +453,33 @@ class LogSimulation(Simulation):
             log.trim(self.chance.randint(1, len(log.records)))
             self.note_trim(log)
             self.say(f"{log.name} is trimmed up to {log.records[0].place}")
+
+    def act_spoil(self, _: Node) -> None:
+        """A record that some may not have read is unreadable. Its publisher has appended more since."""
+        log = self.any_log()
+        publishers = [record.content and publisher_of(record.content) for record in log.records]
+        indices = [i for i, publisher in enumerate(publishers) if publisher and publisher in publishers[i + 1 :]]
+        if indices:
+            index = indices[-1]
+            log.spoil(index)
+            self.faults += 1
+            self.excuses += 1
+            self.say(f"{log.name} has a record at {log.records[index].place} that cannot be read any more")
+
+    def act_intrude_ahead(self, _: Node) -> None:
+        """Somebody adds an entry from the future; or, if there is one, the log is deleted because of that."""
+        log = self.any_log()
+        if log.is_ahead:
+            self.delete(log)
+        else:
+            log.intrude(3_600_000)
+            self.faults += 1
+            self.say(f"{log.name} has an entry from the future")
+
+    def delete(self, log: SimulatedLog) -> None:
+        log.wipe()
+        self.faults += 1
+        self.say(f"{log.name} is deleted")
 
     def note_trim(self, log: SimulatedLog) -> None:
         self.faults += 1
@@ -504,6 +568,8 @@ class LogSimulation(Simulation):
         self.act_heal_split(next(iter(self.nodes.values())))
         for log in self.logs.values():
             log.offset = 0.0
+            if log.is_ahead:
+                self.delete(log)
         self.is_healing = True
         for node in self.nodes.values():
             if node.name in self.ends:
@@ -544,6 +610,12 @@ def shown(content: bytes) -> str:
     """A record, for a trace."""
     record = decode_record(content)
     return repr(record and name_of(record))
+
+
+def publisher_of(content: bytes) -> bytes | None:
+    """Who has told this news."""
+    record = decode_record(content)
+    return record.publisher if isinstance(record, News) else None
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -587,8 +659,9 @@ def choose_engines(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
-def _mixed(_: LogSimulation) -> None:
+def _mixed(simulation: LogSimulation) -> None:
     """All of it."""
+    simulation.engines.gap_seconds = simulation.engines.tail_seconds
 
 
 def _silent(simulation: LogSimulation) -> None:
@@ -654,6 +727,18 @@ def _handover(simulation: LogSimulation) -> None:
     }  # fmt: skip
 
 
+def _strangers(simulation: LogSimulation) -> None:
+    """Records that become unreadable before all have read them, while machines are away; entries from the future."""
+    _large(simulation, 6)
+    simulation.engines.tail_seconds = simulation.engines.gap_seconds = simulation.chance.choice([0.05, 0.3])
+    simulation.engines.in_pieces = simulation.chance.random() < 0.5
+    simulation.setting.mix = {
+        "set": 8, "invalidate": 2, "append": 25, "fetch": 12, "spoil": 2, "engine_down": 2, "link": 1, "pump": 6,
+        "deliver": 6, "check": 1, "pause": 1, "trim": simulation.chance.choice([0, 0.5]),
+        "intrude_ahead": simulation.chance.choice([0, 0.3]),
+    }  # fmt: skip
+
+
 def _large(simulation: LogSimulation, keys: int) -> None:
     """Machines that forget nothing by themselves, so whatever is missing was lost on its way."""
     setting = simulation.setting
@@ -698,6 +783,7 @@ LOG_PROFILES: dict[str, Callable[[LogSimulation], None]] = {
     "log-trims": _trims,
     "log-clocks": _clocks,
     "log-late": _late,
+    "log-strangers": _strangers,
     "log-handover": _handover,
     "log-clean": _clean,
 }

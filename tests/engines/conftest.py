@@ -14,7 +14,8 @@ from lru_cache.engines.redis import RedisEngine
 from lru_cache.replication.log_records import Place, Record, Standing
 from tests.concurrency import PATIENCE
 from tests.engines.fake_redis import FakeRedis
-from tests.engines.logs import SUFFICIENT, Logs, RedisLogs
+from tests.engines.logs import SUFFICIENT, JetStreamLogs, Logs, RedisLogs
+from tests.engines.nats_server import NatsServer
 from tests.engines.servers import Server, Servers, find_server
 
 
@@ -33,10 +34,28 @@ def redis_logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
         server.close()
 
 
-@pytest.fixture(params=["redis", "valkey"])
+@pytest.fixture(scope="session")
+def nats_logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Logs]]:
+    """Logs on a server of NATS, likewise."""
+    started: list[NatsServer] = []
+
+    def logs() -> Logs:
+        if not started:
+            started.append(NatsServer(tmp_path_factory.mktemp("nats")))
+        return JetStreamLogs(started[0])
+
+    yield logs
+    for server in started:
+        server.close()
+
+
+@pytest.fixture(params=["redis", "valkey", "nats"])
 def logs(request: pytest.FixtureRequest) -> Logs:
     """Of each kind of engine: what `test_contract.py` claims is claimed of all of them."""
-    made: Logs = request.getfixturevalue("redis_logs")(request.param)
+    if request.param == "nats":
+        made: Logs = request.getfixturevalue("nats_logs")()
+    else:
+        made = request.getfixturevalue("redis_logs")(request.param)
     return made
 
 
@@ -49,8 +68,9 @@ def cluster() -> str:
 class Reader:
     """An engine, and what was read over it: as a node's end of the log remembers it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, looks: bool = False) -> None:
         self.engine = engine
+        self._looks = looks  # before it reads: else what was appended just now may still be on its way
         self.place: Place | None = None
         self.chain = b""
         self.records: list[Record] = []
@@ -67,6 +87,8 @@ class Reader:
 
     def read(self, limit: int = 100) -> list[Record]:
         """All that is there, and that each follows the one before it."""
+        if self._looks:
+            self.look()
         while records := self.engine.read(self.place, limit):
             for record in records:
                 assert record.before == self.chain if self.chain else record.number == 1
@@ -93,7 +115,7 @@ def reader(logs: Logs, cluster: str) -> Iterator[Callable[..., Reader]]:
     made: list[Reader] = []
 
     def make(**options: Any) -> Reader:
-        made.append(Reader(logs.make(cluster, **options)))
+        made.append(Reader(logs.make(cluster, **options), logs.pushes))
         made[-1].connect()
         return made[-1]
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -43,6 +44,20 @@ def require_server() -> str:
             pytest.fail(NEEDED)
         pytest.skip(NEEDED)
     return found
+
+
+def _messages(block: bytes) -> list[int]:
+    """Where in a file of messages each begins: with its length, the highest bit of which says that it has headers.
+
+    Then comes its number, whose highest bits say that it is none, or none any more.
+    """
+    starts, at = [], 0
+    while at < len(block):
+        length, number = struct.unpack_from("<LQ", block, at)
+        if number >> 62 == 0:
+            starts.append(at)
+        at += length & 0x7FFF_FFFF
+    return starts
 
 
 class NatsServer:
@@ -92,6 +107,45 @@ class NatsServer:
             self.process.wait()
             self.process = None
 
+    def cut(self, stream: str, count: int) -> None:
+        """While it is not running: take the newest messages of a stream from its disk, as if they never got there.
+
+        What the server has noted of the stream beside its messages goes as well; it is made anew from them.
+        """
+        [folder] = (self.store / "jetstream").glob(f"*/streams/{stream}/msgs")
+        for block in sorted(folder.glob("*.blk"), key=lambda path: -int(path.stem)):
+            starts = _messages(block.read_bytes())
+            if count and starts:
+                os.truncate(block, starts[-count:][0])
+                count -= min(count, len(starts))
+        for index in folder.glob("index.db"):
+            index.unlink()
+
     def close(self) -> None:
         self.kill()
         self.port.close()
+
+
+class NatsCluster:
+    """Three servers, each of which has a copy of each stream that is made with so many."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ports = [ReservedPort() for _ in range(3)]
+        routes = ", ".join(f'"nats://127.0.0.1:{port.number}"' for port in self._ports)
+        self.servers: dict[str, NatsServer] = {}
+        for i, port in enumerate(self._ports):
+            (own := folder / f"n{i}").mkdir()
+            listen = f'listen: "127.0.0.1:{port.number}"'
+            settings = f"server_name: n{i}\ncluster {{ name: c, {listen}, routes: [{routes}] }}"
+            self.servers[f"n{i}"] = NatsServer(own, settings)
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{server.port.number}" for server in self.servers.values())
+        return f"nats://{hosts}"
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+        for port in self._ports:
+            port.close()

@@ -24,11 +24,11 @@ from nats.aio.msg import Msg
 from lru_cache.engines import jetstream
 from lru_cache.engines.engine import DeniedError, EngineError, ForkedError
 from lru_cache.engines.jetstream import CLOCKS_MS, JetStreamEngine, stream_name
-from lru_cache.engines.nats_connection import Connection
 from lru_cache.engines.options import JetStream
-from lru_cache.network.address import Address
 from lru_cache.replication.log_records import RECORD_BYTES, Place, Record, Standing
 from tests.concurrency import PATIENCE, eventually
+from tests.engines.logs import ask_nats as ask
+from tests.engines.nats_credentials import Operator
 from tests.engines.nats_server import NatsServer
 
 CLUSTER = "test"
@@ -84,16 +84,6 @@ def engines() -> Iterator[Engines]:
 
 def opened(engine: JetStreamEngine) -> Standing:
     return engine.connect(time.monotonic() + PATIENCE)
-
-
-def ask(server: NatsServer, what: str, question: Any = None, **who: Any) -> dict[str, Any]:
-    """Ask the server's API, as an administrator does."""
-    connection = Connection("test", lambda *_: None, lambda: None)
-    try:
-        connection.open(Address("127.0.0.1", server.port.number), None, False, who, time.monotonic() + PATIENCE)
-        return dict(json.loads(connection.request(f"$JS.API.{what}", json.dumps(question or {}).encode())))
-    finally:
-        connection.end()
 
 
 def append(engine: JetStreamEngine, *contents: bytes, at: Record | None = None) -> list[Place]:
@@ -267,6 +257,35 @@ def test_an_existing_stream_is_used_as_it_is(server: NatsServer, engines: Engine
     opened(engine)
     append(engine, b"a")
     assert ask(server, f"STREAM.INFO.{NAME}")["config"]["max_msgs"] == 5
+
+
+def test_in_what_an_existing_stream_differs_is_said_once(
+    server: NatsServer, engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = {"name": NAME, "subjects": [NAME], "storage": "memory", "max_msgs": 5}
+    ask(server, f"STREAM.CREATE.{NAME}", made)
+    engine = engines(server.url, retention=30)
+    for _ in range(2):
+        opened(engine)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"the stream {NAME} at {server.url}: retention is 0 s, not 30 s, records is 5, not 100000, storage is memory, "
+        f"not file; it stays as it is, until you give other options or run `nats stream edit {NAME} --max-age=30s "
+        f"--max-msgs=100000` and `nats stream rm {NAME}`, after which it is made anew"
+    )
+    config = ask(server, f"STREAM.INFO.{NAME}")["config"]
+    ask(server, f"STREAM.UPDATE.{NAME}", {**config, "max_msgs": 6})
+    opened(engine)
+    assert "records is 6" in caplog.records[-1].getMessage()
+    assert len(caplog.records) == 2
+
+
+def test_of_a_stream_that_is_made_here_nothing_is_said(
+    server: NatsServer, engines: Engines, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        opened(engines(server.url, retention=0.5, records=7))
+    assert caplog.records == []
 
 
 def test_a_stream_is_made_with_what_the_options_say(server: NatsServer, engines: Engines) -> None:
@@ -593,6 +612,55 @@ def test_who_has_a_wrong_password_is_denied(own: Callable[..., NatsServer], engi
     assert not [secret for secret in SECRETS if secret in shown(raised.value)]
 
 
+def test_a_user_may_have_credentials_in_a_file(
+    own: Callable[..., NatsServer], engines: Engines, tmp_path: Path
+) -> None:
+    operator = Operator()
+    server = own(operator.settings())
+    path = operator.write_user(tmp_path / "user.creds")
+    engine = engines(server.url, credentials=str(path))
+    opened(engine)
+    append(engine, b"1")
+    assert contents(engine.read(None, 9)) == [b"1"]
+    other = Operator().write_user(tmp_path / "other.creds")
+    for given in ({}, {"credentials": str(other)}):
+        with pytest.raises(DeniedError):
+            opened(engines(server.url, **given))
+
+
+def broken_credentials() -> dict[str, str | None]:
+    """What may stand in a file of credentials that is none; None: there is no file."""
+    whole = Operator().user()
+    jwt, seed = whole.split("\n\n")
+    wrong = seed.replace("\nSU", "\nSX")
+    return {
+        "absent": None, "empty": "", "other": "no credentials\n", "bytes": "\xff", "half": jwt, "key": seed,
+        "cut": whole[: whole.index("\nSU") + 3], "wrong": f"{jwt}\n\n{wrong}", "gap": whole.replace("\nSU", "\n\nSU"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", broken_credentials())
+def test_credentials_that_cannot_be_read_are_denied(
+    kind: str, server: NatsServer, engines: Engines, tmp_path: Path
+) -> None:
+    content = broken_credentials()[kind]
+    path = tmp_path / "user.creds"
+    if content is not None:
+        path.write_text(content, "latin-1")
+    with pytest.raises(DeniedError, match="the file of credentials cannot be used: ") as raised:
+        opened(engines(server.url, credentials=str(path)))
+    assert ("No such file" if content is None else "JWT and key, as nsc writes them") in str(raised.value)
+
+
+def test_without_nkeys_credentials_are_denied_with_what_to_install(
+    server: NatsServer, engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Operator().write_user(tmp_path / "user.creds")
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    with pytest.raises(DeniedError, match=re.escape("pip install 'cf_LRU_cache[nats]'")):
+        opened(engines(server.url, credentials=str(path)))
+
+
 def test_a_token_is_taken_from_the_place_of_the_user(own: Callable[..., NatsServer], engines: Engines) -> None:
     server = own('authorization { token: "t0ken" }')
     opened(engines(server.url.replace("//", "//t0ken@")))
@@ -715,8 +783,8 @@ def test_a_clock_that_is_far_off_is_refused(
     server: NatsServer, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = time.time
-    monkeypatch.setattr("lru_cache.engines.jetstream.time.time", lambda: real() + 90)
-    with pytest.raises(DeniedError, match=r"its clock is (89|90) seconds behind this machine's"):
+    monkeypatch.setattr("lru_cache.engines.engine.time.time", lambda: real() + 90)
+    with pytest.raises(DeniedError, match=rf"the clock of {server.url} is (89|90) s behind this machine's"):
         opened(engines(server.url))
 
 

@@ -13,6 +13,7 @@ from lru_cache import AddressError, LRUCacheDistributed
 from lru_cache.engines import JetStream, Redis
 from lru_cache.engines.engine import DeniedError, EngineError
 from lru_cache.engines.options import read_engine
+from lru_cache.network.exchange import Exchange
 from lru_cache.replication.log_end import VALUE_BYTES
 from tests.concurrency import PATIENCE, eventually, link, settle
 from tests.engines.memory_engine import MemoryServer
@@ -133,6 +134,33 @@ def test_a_burst_goes_in_few_records(two: tuple[Cache, Cache], server: MemorySer
     assert len(server.records) < 500
 
 
+def test_of_a_long_record_no_more_is_taken_in_at_once_than_of_a_link(
+    two: tuple[Cache, Cache], server: MemoryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the cache's lock waits for 64 events."""
+    one, other = two
+    taken: list[int] = []
+    take = Exchange._take_log
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        before = other.stats().news_applied
+        done = take(self, *arguments)
+        if self is other._exchange:
+            taken.append(other.stats().news_applied - before)
+        return done
+
+    monkeypatch.setattr(Exchange, "_take_log", counted)
+    server.runs.clear()  # so that all goes in one record
+    for i in range(1_000):
+        one.set(i, i)
+    server.runs.set()
+    settle(one)
+    has(other, 999, 999)
+    assert len(other) == 1_000
+    assert max(len(record.content) for record in server.records) > 10_000
+    assert 0 < max(taken) <= 64
+
+
 def test_at_rest_nothing_is_appended(two: tuple[Cache, Cache], server: MemoryServer) -> None:
     one, other = two
     one.set("k", 1)
@@ -228,6 +256,19 @@ def test_it_says_once_that_it_is_refused(nodes: Nodes, server: MemoryServer, cap
     ]
     server.failure = None
     link(one)
+
+
+def test_an_entry_from_the_future_is_refused_until_the_log_is_another(
+    two: tuple[Cache, Cache], server: MemoryServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = two
+    server.offset_ms = 7_200_000
+    server.put(b"")
+    server.offset_ms = 0
+    eventually(lambda: caplog.text.count("is not to be had: it has an entry from the future") == 2)
+    one.set("k", 1)
+    server.wipe()
+    has(other, "k", 1)
 
 
 def test_more_than_is_remembered_is_told_anew(two: tuple[Cache, Cache], server: MemoryServer) -> None:
@@ -456,9 +497,27 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ("redis://h/users", AddressError, "the path of the URL is the number of a database"),
     ("redis://h?streams=users", AddressError, "no option 'streams'; there are authority, certificate, db"),
     ("redis://h?values=perhaps", AddressError, "values is true or false, not 'perhaps'"),
-    ("redis://h?records=many", AddressError, "records is a number, not 'many'"),
+    ("redis://h?values=", AddressError, "values is true or false, not ''"),
+    ("redis://h?values=2", AddressError, "values is true or false, not '2'"),
+    ("redis://h?records=many", AddressError, "records is a whole number, such as 100000, not 'many'"),
+    ("redis://h?records=1e5", AddressError, "records is a whole number, such as 100000, not '1e5'"),
+    ("redis://h?records=-1", AddressError, "records is a whole number, such as 100000, not '-1'"),
+    ("redis://h?records=0", ValueError, "records must be at least 1"),
+    ("nats://h?replicas=0", ValueError, "replicas must be at least 1"),
+    ("nats://h?replicas=1.5", AddressError, "replicas is a whole number, such as 1, not '1.5'"),
     ("redis://h?stream=a%20b", ValueError, "stream must be made of letters"),
+    ("redis://h?stream=", AddressError, "stream is empty: write stream=... or leave it out"),
+    ("redis://h?stream", AddressError, "stream is empty: write stream=... or leave it out"),
     ("redis://h?latency=0", ValueError, "latency must be positive"),
+    ("redis://h?latency=10ms", AddressError, "latency is a number of seconds, such as 0.01, not '10ms'"),
+    ("redis://h?latency=-1", AddressError, "latency is a number of seconds, such as 0.01, not '-1'"),
+    ("redis://h?latency=nan", AddressError, "latency is a number of seconds, such as 0.01, not 'nan'"),
+    ("redis://h?latency=inf", AddressError, "latency is a number of seconds, such as 0.01, not 'inf'"),
+    ("redis://h?latency=1e999", ValueError, "latency must be finite"),
+    ("redis://h?retention=1_0", AddressError, "retention is a number of seconds, such as 600, not '1_0'"),
+    ("redis://h?latency=1&latency=1", AddressError, "latency is given twice in the URL: write it once"),
+    ("redis://h?stream=default&stream=users", AddressError, "stream is given twice in the URL: write it once"),
+    ("redis://h/1?db=0", ValueError, "db is given twice, as the path of the engine's URL and beside it: write it once"),
     ("redis://10.1.2.3", ValueError, "is on another machine: give all nodes the same secret"),
     ("unix://", AddressError, "unix:// and the path of Redis's socket"),
     (6379, TypeError, "engine must be a URL such as 'redis://"),
@@ -481,9 +540,26 @@ def test_options_stand_in_the_url_or_beside_it() -> None:
     assert (in_url.stream, in_url.retention, in_url.records, in_url.latency, in_url.values) == (
         beside.stream, beside.retention, beside.records, beside.latency, beside.values
     )  # fmt: skip
-    with pytest.raises(ValueError, match="stream is given twice"):
+    with pytest.raises(
+        ValueError, match="stream is given twice, in the URL of the engine and beside it: write it once"
+    ):
         Redis("redis://h?stream=a", stream="b")
     assert isinstance(read_engine("nats://h"), JetStream)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1e-3", 0.001), ("1E2", 100.0), ("2.", 2.0), (".5", 0.5), ("600", 600.0)]
+)
+def test_seconds_in_a_url_may_be_written_in_all_ways_of_a_number(text: str, seconds: float) -> None:
+    options = read_engine(f"redis://h?latency={text}&retention={text}")
+    assert (options.latency_seconds, options.retention_seconds) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("true", True), ("True", True), ("0", False), ("false", False), ("FALSE", False)]
+)
+def test_whether_values_are_told_may_be_a_digit_or_a_word(text: str, value: bool) -> None:
+    assert read_engine(f"nats://h?values={text}").values is value
 
 
 def test_a_password_is_shown_to_nobody(nodes: Nodes, caplog: pytest.LogCaptureFixture) -> None:

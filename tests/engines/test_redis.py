@@ -9,11 +9,13 @@ import pytest
 from lru_cache.engines import redis_connection
 from lru_cache.engines.engine import DeniedError, ForkedError
 from lru_cache.engines.redis import PRESENCE_SECONDS
+from lru_cache.engines.redis_stream import chain_of
 from lru_cache.replication.log_end import LogEnd
-from tests.concurrency import PATIENCE
+from tests.concurrency import PATIENCE, eventually
 from tests.engines import fake_redis
 from tests.engines.asking import SECRETS, WHO, Fakes, Make, connect, failure, filled, reader
-from tests.engines.logs import key
+from tests.engines.conftest import Reader
+from tests.engines.logs import key, replace
 from tests.engines.servers import Server, Servers
 from tests.replication.node import Node
 
@@ -59,18 +61,12 @@ def test_something_else_under_the_logs_name_is_denied(servers: Servers, make: Ma
     assert "something else" in failure(lambda: connect(make(server.url)), DeniedError)
 
 
-@pytest.mark.parametrize("ms", [2**64 - 1, int(time.time() * 1000) + 7_200_000], ids=["end of time", "in two hours"])
-def test_an_entry_from_the_future_is_denied(servers: Servers, make: Make, ms: int) -> None:
-    """Clocks would follow it, and all that is appended after it would have to be later."""
+def test_a_log_with_an_entry_from_the_end_of_time_takes_no_more(servers: Servers, make: Make) -> None:
     server = servers()
-    there = reader(make(server.url))
-    there.append(b"1")
-    there.read()
-    server.ask("XADD", key("c"), f"{ms}-1", "a", "b")
-    assert "an entry from the future" in failure(there.read, DeniedError)
-    server.ask("DEL", key("c"))
-    server.ask("XADD", key("c"), f"{ms}-1", "a", "b")
-    assert "an entry from the future" in failure(lambda: reader(make(server.url)), DeniedError)
+    there = filled(make(server.url), 1)
+    server.ask("XADD", key("c"), f"{2**64 - 1}-{2**64 - 1}", "a", "b")
+    assert there.read()[-1].place == (2**64 - 1, 2**64 - 1)
+    assert "delete the log's key" in failure(lambda: there.append(b"1"), DeniedError)
 
 
 def test_however_many_seem_to_read_a_node_waits_a_second_at_most(servers: Servers, make: Make) -> None:
@@ -202,6 +198,58 @@ def test_what_lies_before_a_gap_counts_as_trimmed(damage: str, servers: Servers,
         assert there.read(100)[-1].content == b"more"
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_record_that_was_replaced_within_its_fields_is_a_hole(number: int, servers: Servers, make: Make) -> None:
+    """The chain up to it, and the next record's chain before it, are as they were."""
+    server = servers()
+    there = filled(make(server.url), 4)
+    replace(server, key("c"), number, r=b"another")
+    late = Reader(make(server.url))
+    if number == 1:
+        late.connect()
+    else:
+        early = late.connect().first
+        assert early is not None
+        assert early.number == 1
+        assert "deleted or forged" in failure(late.read, ForkedError)
+    first = late.connect().first
+    assert first is not None
+    assert first.number == min(number + 1, 4)
+    assert first.number > 1
+    assert [record.content for record in late.read()] == (
+        [b"another"] if number == 4 else [b"1", b"2", b"3"][number - 1 :]
+    )
+    late.append(b"more")
+    assert late.read()[-1].content == b"more"
+    assert there.read()[-1].content == b"more"
+
+
+def test_the_first_record_of_a_log_that_was_found_empty_may_be_replaced(servers: Servers, make: Make) -> None:
+    server = servers()
+    late = reader(make(server.url))
+    filled(make(server.url), 1)
+    replace(server, key("c"), 1, r=b"another")
+    assert "deleted or forged" in failure(late.read, ForkedError)
+    assert [record.number for record in reader(late.engine).read()] == [2]
+
+
+def test_what_was_replaced_is_missed_however_early_its_place_says_that_it_was(servers: Servers, make: Make) -> None:
+    """All of the hole is older than the record behind it."""
+    server = servers()
+    there = filled(make(server.url), 1)
+    eventually(lambda: time.time() * 1000 > there.records[0].place[0] + 10)
+    for content in (b"1", b"2", b"3"):
+        there.append(content)
+        there.read()
+    replace(server, key("c"), 2, ms=5, r=b"another")
+    replace(server, key("c"), 3, r=b"another")
+    late = reader(make(server.url))
+    failure(late.read, ForkedError)
+    first = late.connect().first
+    assert first is not None
+    assert first.place == there.records[3].place
+
+
 def test_behind_what_a_stranger_adds_numbers_and_token_go_on(servers: Servers, make: Make) -> None:
     server = servers()
     there = filled(make(server.url), 2)
@@ -217,7 +265,7 @@ def test_behind_what_a_stranger_adds_numbers_and_token_go_on(servers: Servers, m
 def test_no_record_behind_another_is_the_first(servers: Servers, make: Make) -> None:
     server = servers()
     there = filled(make(server.url), 1)
-    forge(server, n=1, b=there.chain)
+    forge(server, n=1, b=there.chain, h=chain_of(there.chain, b"r"))
     assert [record.number for record in there.read()] == [1, 2]
 
 
@@ -244,7 +292,7 @@ def test_a_silent_change_of_servers_is_no_gap(servers: Servers, make: Make) -> N
 
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
-@pytest.mark.parametrize("what", ["stranger", "forged", "deleted"])
+@pytest.mark.parametrize("what", ["stranger", "forged", "replaced", "deleted"])
 def test_nothing_in_a_stream_makes_a_node_open_it_for_ever(what: str, place: str, servers: Servers, make: Make) -> None:
     server = servers()
     writer = reader(make(server.url))
@@ -262,6 +310,10 @@ def test_nothing_in_a_stream_makes_a_node_open_it_for_ever(what: str, place: str
         server.client.xadd(key("c"), {"hello": "world"})
     elif what == "forged":
         forge(server, n=1)
+    elif what == "replaced":
+        write(1)
+        last = int(server.client.xrevrange(key("c"), count=1)[0][1][b"n"])
+        replace(server, key("c"), last, r=b"another")
     else:
         write(2)
         server.ask("XDEL", key("c"), server.client.xrevrange(key("c"), count=2)[-1][0])

@@ -298,9 +298,10 @@ def test_a_sentinel_is_told_the_password_only_if_it_asks(fake: Fakes, make: Make
 @pytest.fixture
 def nodes(servers: Servers) -> list[Server]:
     """A Cluster of two, whose first has all slots."""
-    made = [servers("--cluster-enabled", "yes") for _ in range(2)]
+    buses = [free_port() for _ in range(2)]  # Redis's usual one is the port and 10,000, which may be no port
+    made = [servers("--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in buses]
     made[0].ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    made[1].ask("CLUSTER", "MEET", "127.0.0.1", made[0].port)
+    made[1].ask("CLUSTER", "MEET", "127.0.0.1", made[0].port, buses[0])
     for each in made:
         eventually(lambda each=each: b"cluster_state:ok" in each.ask("CLUSTER", "INFO"))
         eventually(lambda each=each: each.ask("CLUSTER", "NODES").count(b"connected") == 2)

@@ -150,6 +150,8 @@ BROKEN_LOGS: dict[str, Callable[[], list[Patch]]] = {
     "no-chain": lambda: [(LogEnd, "_follows", lambda self, record: True)],
     "reads-on": reads_on,
     "gap-unnoticed": gap_unnoticed,
+    "gaps-for-ever": lambda: [(LogEnd, "_give_up_gaps", ignore)],
+    "futures-taken": lambda: [(LogEnd, "_is_ahead", lambda self, appended, engine_ms: False)],
     "no-floor-on-join": no_floor_on_join,
     "no-return": lambda: [(LogEnd, "_say_return", ignore)],
     "any-time-is-valid": any_time_is_valid,

@@ -11,9 +11,10 @@ from lru_cache.errors import ProtocolError
 from lru_cache.network.security import RecordSeals
 from lru_cache.replication import messages
 from lru_cache.replication.encoding import encode_key
-from lru_cache.replication.log_end import LogEnd
+from lru_cache.replication.log_end import AHEAD_MS, LogEnd
 from lru_cache.replication.log_order import BEYOND_LIMIT, Order
 from lru_cache.replication.log_records import (
+    NEWS,
     RECORD_BYTES,
     News,
     Record,
@@ -79,6 +80,10 @@ class Member(Node):
 
     def has_flushed(self) -> bool:
         return bool(self.replica.has_all("log", self.replica.told_time()))
+
+
+def news_name(publisher: bytes, serial: int) -> Any:
+    return NEWS, publisher * 8, serial
 
 
 class World:
@@ -456,10 +461,185 @@ def test_what_is_remembered_behind_a_gap_is_bounded_and_a_gap_closes() -> None:
     assert order.note(news(1, prev=0), 0, []) == []
     assert order.is_whole(news(2), 0)
     assert len(order.note(news(2), 0, [])) == BEYOND_LIMIT
+    assert not order.has_gaps
+    assert order.is_whole(news(200), 0)
     assert not order.is_whole(news(300), 0)
     assert order.is_whole(news(300, since=300), 0)
     assert not order.is_whole(news(400, prev=9), 8)
     assert order.is_whole(news(400, prev=9), 9)
+
+
+def test_what_is_passed_within_many_behind_a_gap_passes_all_of_them() -> None:
+    order = Order()
+    for serial in [*range(3, 200), 150, 300]:
+        news = News(b"x" * 8, serial, 1, 10 * serial, 0, [])
+        order.is_whole(news, 0)
+        order.note(news, 10 * serial, [])
+    order.is_whole(News(b"x" * 8, 400, 150, 9, 0, []), 0)
+    assert not order.is_whole(News(b"x" * 8, 201, 1, 9, 0, []), 8)
+    assert order.is_whole(News(b"x" * 8, 200, 1, 9, 0, []), 8)
+
+
+@pytest.mark.parametrize(("prev", "lasts"), [(5, True), (5_000, False), (1 << 63, False)])
+def test_a_gap_lasts_from_when_what_is_behind_it_was_appended_and_what_is_in_it_is_older(
+    prev: int, lasts: bool
+) -> None:
+    order = Order()
+    order.is_whole(news := News(b"x" * 8, 2, 1, prev, 0, []), 0)
+    order.note(news, 1_000, [])
+    assert order.lasting(1_000) == 0
+    assert order.lasting(1_001) == (prev if lasts else 0)
+    order.passed(prev)
+    assert order.lasting(1 << 64) == 0
+
+
+def test_a_record_from_the_future_is_not_read_and_moves_no_clock(world: World) -> None:
+    writer, reader, late = world.member(b"w"), world.member(b"r"), world.member(b"l", opens=False)
+    writer.put(KEY, "mine", life=900.0)
+    world.settle(writer, reader)
+    log, state, place = world.log, reader.state(), reader.end.place
+    told = reader.replica.told_time()
+    log.intrude(AHEAD_MS + 1)
+    records = log.after(place, 9)
+    assert not reader.end.read(records, log.ms(), world.now, True)
+    assert (reader.end.is_ahead, reader.end.is_open, reader.end.place) == (True, False, place)
+    assert (reader.state(), reader.replica.told_time()) == (state, told)
+    log.trim(9)
+    late.open()
+    assert (late.end.is_ahead, late.end.is_open) == (True, False)
+    assert late.replica.forgotten.base == 0
+    log.wipe()
+    world.settle(writer, reader, late)
+    assert late.held(KEY) is not None
+    assert reader.end.counts.lost == late.end.counts.lost == 0
+
+
+def test_a_record_as_far_ahead_as_engines_may_be_is_read(world: World) -> None:
+    reader = world.member(b"r")
+    world.log.intrude(AHEAD_MS)
+    assert reader.end.read(world.log.after(None, 9), world.log.ms(), world.now, True)
+    assert not reader.end.is_ahead
+
+
+def test_a_return_that_speaks_of_the_future_is_refused(world: World) -> None:
+    reader = world.member(b"r")
+    world.settle(reader)
+    world.log.append(encode_record(Return(b"x" * 8, 1, world.log.ms() + AHEAD_MS + 1)))
+    reader.read()
+    assert (reader.end.counts.refused, reader.end.counts.lost) == (1, 0)
+    world.log.append(encode_record(Return(b"x" * 8, 2, world.log.ms())))
+    reader.read()
+    assert (reader.end.counts.refused, reader.end.counts.lost) == (1, 1)
+
+
+def with_a_gap(world: World, records: int = 1) -> tuple[Member, Member]:
+    """A writer, and a reader that has not read the first of its later records, as it cannot be read any more."""
+    writer, reader = world.member(b"w", gap_seconds=5.0), world.member(b"r", gap_seconds=5.0)
+    writer.put(KEY, "old", life=900.0)
+    world.settle(writer, reader)
+    for key in (KEY, *map(str, range(records))):
+        world.clock.advance(2.0 if records == 1 else 0.01)  # a loss reaches as far as clocks may differ
+        writer.now = world.now
+        writer.put(key, "new", life=900.0)
+        writer.turn()
+        writer.read()
+    world.log.spoil(-records - 1)
+    reader.read()
+    assert reader.end.counts.refused == 1
+    return writer, reader
+
+
+def test_a_gap_that_lasts_is_a_loss_when_nobody_remembers_what_was_there(world: World) -> None:
+    writer, reader = with_a_gap(world)
+    world.clock.advance(4.9)
+    reader.read()
+    assert reader.held(KEY) is not None
+    assert reader.end.handover() is None
+    world.clock.advance(0.2)
+    reader.read()
+    assert reader.held(KEY) is None
+    assert reader.held("0") is not None
+    assert [member.end.counts.lost for member in (writer, reader)] == [0, 1]
+    assert reader.end.handover() is not None
+
+
+def test_a_gap_that_is_closed_in_time_is_no_loss(world: World) -> None:
+    writer, reader = with_a_gap(world)
+    given_back = next(read.content for read in writer.end._tail if read.content and read.name == news_name(b"w", 2))
+    world.clock.advance(2.0)
+    world.log.append(given_back)
+    world.clock.advance(60.0)
+    reader.read()
+    assert reader.held(KEY)[1:3] == writer.held(KEY)[1:3]
+    assert reader.end.counts.lost == 0
+
+
+def test_a_gap_with_much_behind_it_is_one_loss(world: World) -> None:
+    _, reader = with_a_gap(world, 2 * BEYOND_LIMIT)
+    for _ in range(4):
+        world.clock.advance(60.0)
+        reader.read()
+    assert reader.end.counts.lost == 1
+
+
+def test_a_gap_is_given_up_only_at_the_end_of_the_log(world: World) -> None:
+    """What closes it may be what is read next."""
+    writer, reader = with_a_gap(world)
+    world.clock.advance(60.0)
+    writer.now = world.now
+    writer.put("more", "new", life=900.0)
+    writer.turn()
+    [record] = world.log.after(reader.end.place, 9)
+    assert reader.end.read([record], world.log.ms(), world.now, False)
+    assert reader.end.counts.lost == 0
+    reader.read()
+    assert reader.end.counts.lost == 1
+
+
+def long_record(world: World, writer: Member, values: int) -> Record:
+    """One with several messages."""
+    for number in range(values):
+        writer.put(str(number), "mine", life=900.0)
+    assert writer.turn() is not None
+    record = world.log.records[-1]
+    news = decode_record(record.content)
+    assert isinstance(news, News)
+    assert len(news.bodies) > 2
+    return record
+
+
+def test_a_record_may_be_taken_in_a_message_at_a_time(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    record, place = long_record(world, writer, 90), reader.end.place
+    assert reader.end.begin(record, world.log.ms(), world.now)
+    assert reader.end.go_on(world.now)
+    assert 0 < len(reader.store) < 90
+    assert reader.end.place == place
+    world.clock.advance(0.01)
+    stamp = reader.replica.set(encode_key("89"), b"\xa5newer", world.now)
+    reader.view.put("89", "newer", stamp, world.now, 1e9, 1e9)
+    while reader.end.go_on(world.now):
+        pass
+    assert len(reader.store) == 90
+    assert reader.held("89")[0] == "newer"
+    assert reader.end.place == record.place
+    assert not reader.end.go_on(world.now)
+
+
+def test_a_record_that_was_not_taken_in_to_its_end_comes_again(world: World) -> None:
+    writer, reader = world.member(b"w"), world.member(b"r")
+    world.settle(writer, reader)
+    record = long_record(world, writer, 90)
+    assert reader.end.begin(record, world.log.ms(), world.now)
+    assert reader.end.go_on(world.now)
+    reader.end.away()
+    assert not reader.end.go_on(world.now)
+    assert not reader.end.begin(record, world.log.ms(), world.now)
+    reader.open()
+    reader.read()
+    assert len(reader.store) == 90
+    assert (reader.end.place, reader.end.counts.lost, reader.end.counts.broken) == (record.place, 0, 0)
 
 
 def test_a_record_that_does_not_follow_is_not_read(world: World) -> None:

@@ -18,6 +18,8 @@ CAUGHT_WITHIN: dict[str, tuple[int, str]] = {
     "no-chain": (700, "log-silent"),
     "reads-on": (20, "log"),
     "gap-unnoticed": (50, "log-silent"),
+    "gaps-for-ever": (300, "log-strangers"),
+    "futures-taken": (50, "log-strangers"),
     "no-floor-on-join": (50, "log-late"),
     "no-return": (200, "log-short"),
     "any-time-is-valid": (250, "log-trims"),
