@@ -147,6 +147,7 @@ class LogEnd:
         self._value_bytes = value_bytes  # longer values are told as invalidations; all are, if it is negative
         self._engine_ms, self._engine_at = 0, now  # what the engine's clock said, and when
         self._base = 0  # what was appended up to then and not read was lost: nothing older is believed
+        self._missed_ms = 0  # likewise, as far as we have found that ourselves: no record says so
         self._taken_ms = 0  # what was appended up to then another has read, and we have it
         self._order = Order()
         self._reading: _Reading | None = None
@@ -197,7 +198,7 @@ class LogEnd:
         token, self.token = self.token, standing.token
         if token is None:
             if first is not None and first.number > 1:
-                self._base = first.place[0]
+                self._base = self._missed_ms = first.place[0]
                 self._replica.lost(self._base, now)
             self._breaks.append(_Break(standing.engine_ms, self._base))
             self._begin(first)
@@ -206,8 +207,9 @@ class LogEnd:
             if common != self.place:
                 self._break(first, common, token == standing.token, now)
         elif self.place is None:  # nothing was read so far, so of a log that has its beginning nothing is missed
-            if first is not None and first.number > 1:
-                self._lose(first.place[0], now)
+            if token != standing.token:
+                self._say_return(self._missed_ms)
+            self._miss_before(first, now)
             self._begin(first)
         elif common != self.place:
             self._break(first, common, token == standing.token, now)
@@ -314,7 +316,7 @@ class LogEnd:
     def _take_over(self, handover: Handover) -> None:
         """All up to that place is known here, but was not read: it cannot be given back."""
         self.token, self.place, self.chain = handover.token, handover.place, handover.chain
-        self._base = handover.base
+        self._base = self._missed_ms = handover.base
         self._taken_ms = self._pruned_ms = handover.place[0]
         self._tail.append(_Read(handover.place, handover.chain))
 
@@ -367,10 +369,9 @@ class LogEnd:
         if common is not None:
             self.place, self.chain = common, self._tail[-1].chain
             return
-        if not is_trimmed and self._pruned_ms > self._base:
-            self._say_return(self._pruned_ms)
-        if first is not None and first.number > 1:
-            self._lose(first.place[0], now)
+        if not is_trimmed:
+            self._say_return(max(self._missed_ms, self._pruned_ms if self._pruned_ms > self._base else 0))
+        self._miss_before(first, now)
         self._begin(first)
 
     def _note_break(self, found: _Break) -> None:
@@ -390,8 +391,16 @@ class LogEnd:
                 self._say_return(self._pruned_ms)
 
     def _say_return(self, back_to: int) -> None:
-        self._returns += 1
-        self._back_to = max(back_to, self._back_to or 0)
+        """Of what was appended up to then not all can be given back from here, and another log may look whole."""
+        if back_to:
+            self._returns += 1
+            self._back_to = max(back_to, self._back_to or 0)
+
+    def _miss_before(self, first: Record | None, now: float) -> None:
+        """What stood before the first record that is left was missed."""
+        if first is not None and first.number > 1:
+            self._missed_ms = max(self._missed_ms, first.place[0])
+            self._lose(first.place[0], now)
 
     def _turn(self) -> float:
         """In how many seconds it is our turn to give back: of many nodes few are among the first (RFC 5401, 3.2.2)."""
@@ -533,6 +542,7 @@ class LogEnd:
         """
         appended = self._order.lasting(self._engine_ms - self._gap_ms)
         if appended:
+            self._missed_ms = max(self._missed_ms, appended)
             self._lose(appended, now)
 
     def _prune(self) -> None:

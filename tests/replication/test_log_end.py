@@ -26,6 +26,7 @@ from lru_cache.replication.log_records import (
 )
 from lru_cache.testing.manual_clock import ManualClock
 from lru_cache.testing.simulated_log import SimulatedLog
+from tests.replication.broken_logs import broken_log
 from tests.replication.build import BUILDS
 from tests.replication.node import Node
 
@@ -307,6 +308,54 @@ def test_a_return_stands_before_what_is_given_back(world: World) -> None:
     kinds = [type(decode_record(record.content)) for record in world.log.records]
     assert kinds[0] is Return
     assert set(kinds[1:]) == {News}
+
+
+def has_after_it_was_trimmed(world: World) -> bool:
+    """Whether a reader has what was written by who was away, lost by the log unnoticed, and given back."""
+    writer, reader = world.member(b"w"), world.member(b"r")
+    reader.put("first", "mine", life=900.0)
+    world.settle(writer, reader)
+    writer.put(KEY, "mine", life=900.0)
+    writer.turn()
+    writer.read()
+    world.log.truncate(1)
+    for number in range(3):
+        reader.put(str(number), "mine", life=900.0)
+        world.settle(reader)
+    world.log.trim(len(world.log.records) - 1)
+    world.clock.advance(3.0)
+    world.settle(reader, writer)
+    return reader.held(KEY) is not None
+
+
+def test_who_was_trimmed_gives_back_what_the_log_may_never_have_had(world: World) -> None:
+    assert has_after_it_was_trimmed(world)
+
+
+def test_without_that_rule_it_is_lost() -> None:
+    with broken_log("trimmed-not-restored"):
+        assert not has_after_it_was_trimmed(World("python"))
+
+
+def test_who_came_late_says_so_where_the_next_log_looks_whole(world: World) -> None:
+    """Else who was away meanwhile would take for all what is all that is left."""
+    away, writer = world.member(b"a"), world.member(b"w")
+    world.settle(away, writer)
+    writer.put(KEY, "mine", life=900.0)
+    world.settle(away, writer)
+    writer.put(KEY, "newer", life=900.0)
+    world.settle(writer)
+    writer.put("other", "mine", life=900.0)
+    world.settle(writer)
+    world.log.trim(len(world.log.records) - 1)
+    late = world.member(b"l")
+    world.settle(late)
+    world.log.wipe()
+    late.open()
+    world.clock.advance(3.0)
+    world.settle(late, away)
+    assert isinstance(decode_record(world.log.records[0].content), Return)
+    assert away.held(KEY) is None
 
 
 def test_a_clean_failover_under_twenty_nodes_drops_nothing_and_appends_little(world: World) -> None:

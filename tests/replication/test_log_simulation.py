@@ -30,9 +30,11 @@ CAUGHT_WITHIN: dict[str, tuple[int, str]] = {
     "told-back": (20, "log-short"),
     "acknowledgements-told": (50, "log-silent"),
     "heartbeats-told": (10, "log"),
-    "trimmed-not-restored": (400, "log-trims"),
     "taken-over-unseen": (60, "log-handover"),
 }
+
+# test_log_end.py shows what is missing without these: what seeds showed of it, a return says by now.
+SHOWN_BY_HAND = {"trimmed-not-restored"}
 
 # Seeds that once failed, each with what it showed.
 REGRESSIONS = [
@@ -46,6 +48,8 @@ REGRESSIONS = [
     (2147, "log-clean"),
     (352, "log-clocks"),
     (1307, "log-silent"),  # what was refused, and told anew, was given back, accepted, and lost once more
+    # What was trimmed away before two of three had read it was in no log any more, once that was lost as a whole.
+    (301243, "log-trims"),
     (1797, "log-handover"),  # records were missed while there was no link, and who was linked later was not told
 ]
 # Ten seconds by which an engine's clock was ahead: a gateway alone took itself for another node, and others did not.
@@ -85,7 +89,11 @@ def first_caught(name: str, profile: str, limit: int) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("name", BROKEN_LOGS)
+def test_every_end_that_is_broken_is_tried() -> None:
+    assert {*CAUGHT_WITHIN, *SHOWN_BY_HAND} == {*BROKEN_LOGS}
+
+
+@pytest.mark.parametrize("name", CAUGHT_WITHIN)
 def test_a_broken_end_of_a_log_is_caught(name: str) -> None:
     limit, profile = CAUGHT_WITHIN[name]
     assert first_caught(name, profile, limit) is not None, f"{limit} seeds did not notice {name}"
