@@ -170,7 +170,7 @@ def kept_taken_for_told() -> list[Patch]:
     """What a neighbour has, and keeps from us, is taken for told, as what it says that it has seen."""
 
     def patched(self: Replica, seen: Any, news: Any, source: Any, now: float) -> None:
-        self._receive_seen([*seen, *news], False, source, now)
+        self._receive_seen([*seen, *news], False, None, source, now)
 
     return [(Replica, "_receive_reached", patched)]
 
@@ -201,10 +201,20 @@ def nothing_rests() -> list[Patch]:
     """What rests on what is kept is taken as if it did not."""
     original = Replica._receive_seen
 
-    def patched(self: Replica, times: Any, _: bool, source: Any, now: float) -> None:
-        original(self, times, False, source, now)
+    def patched(self: Replica, times: Any, _: bool, on: Any, source: Any, now: float) -> None:
+        original(self, times, False, None, source, now)
 
     return [(Replica, "_receive_seen", patched)]
+
+
+def rests_for_us_alone() -> list[Patch]:
+    """What rests on what is kept waits here, and is said to others as if it rested on nothing."""
+    original = Replica._take_seen
+
+    def patched(self: Replica, times: Any, _: bool, on: Any, now: float) -> None:
+        original(self, times, False, None, now)
+
+    return [(Replica, "_take_seen", patched)]
 
 
 def handover_without_resync() -> list[Patch]:
@@ -244,6 +254,7 @@ BROKEN_IN_TREES: dict[str, Callable[[], list[Patch]]] = {
     "no-rumours": lambda: [(Replica, "_spread_rumours", lambda self: self._trees.pop_rumours())],
     "grafts-without-what-was-kept": lambda: [(Trees, "number_before", lambda self, node, seen, number: number)],
     "nothing-rests": nothing_rests,
+    "rests-for-us-alone": rests_for_us_alone,
     "outdated-dropped": lambda: [(Replica, "_pass_on_outdated", ignore)],
     "last-link-pruned": last_link_pruned,
 }

@@ -87,8 +87,8 @@ def in_order(reaches: list[FloorRange]) -> list[FloorRange]:
 
 any_message: st.SearchStrategy[Message] = st.one_of(
     st.lists(events, max_size=8),
-    st.builds(Seen, st.booleans(), times, st.just(False)),
-    st.builds(Seen, st.just(False), times, st.just(True)),
+    st.builds(Seen, st.booleans(), times, st.just(False), st.none()),
+    st.builds(Seen, st.just(False), times, st.just(True), times),
     st.builds(Reached, times, times),
     st.builds(Prune, st.lists(nodes, max_size=8)),
     st.builds(Graft, times),
@@ -175,7 +175,9 @@ def message_of(plain: Any) -> Message | None:
             bytes.fromhex(plain["announcer"]), plain["serial"], plain["hops"], times_of(plain["heard"]),
             [range_of(reach) for reach in plain["ranges"]],
         ),
-        "resting": lambda: Seen(False, times_of(plain["times"]), True),
+        "resting": lambda: Seen(
+            False, times_of(plain["times"]), True, times_of(plain["on"]) if "on" in plain else None
+        ),
         "reached": lambda: Reached(times_of(plain["seen"]), times_of(plain["news"])),
         "prune": lambda: Prune([bytes.fromhex(node) for node in plain["nodes"]]),
         "graft": lambda: Graft(times_of(plain["times"])),

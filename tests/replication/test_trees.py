@@ -153,6 +153,65 @@ def test_what_has_come_meanwhile_is_not(told: Told) -> None:
     assert told.kinds("b", "Graft") == []
 
 
+def asks(told: Told, link: str, time: int, seconds: float) -> bool:
+    """Whether it asks for what comes that late, where the other end of the link keeps it."""
+    told.hears_on(link, part_of_messages(told).Reached({Z: told.at(time)}, {Z: told.at(time)}))
+    told.now += seconds
+    return bool(told.kinds(link, "Graft"))
+
+
+def ends_graft(told: Told, link: str) -> None:
+    told.hears_on(link, part_of_messages(told).Reached({}, {Z: 0}))
+
+
+def test_what_had_been_on_its_way_when_it_was_asked_for_is_waited_for_longer(told: Told) -> None:
+    told.hears_of("a", "first", 0)
+    assert asks(told, "b", 1, 0.25)
+    told.hears_of("a", "key", 1)
+    told.hears_on("a", told.rules.Seen(False, {Z: told.at(1)}))
+    ends_graft(told, "b")
+    assert not asks(told, "b", 2, 0.25)
+    told.now += 0.25
+    assert told.kinds("b", "Graft")
+
+
+def test_so_is_what_is_told_again_in_answer(told: Told) -> None:
+    told.hears_of("a", "key", 1)
+    assert asks(told, "b", 1, 0.25), "only that it was seen had not come"
+    told.hears_of("b", "key", 1)
+    told.hears_on("a", told.rules.Seen(False, {Z: told.at(1)}))
+    ends_graft(told, "b")
+    assert not asks(told, "b", 2, 0.25)
+
+
+def test_what_came_since_it_was_asked_for_is_not(told: Told) -> None:
+    told.hears_of("a", "first", 0)
+    assert asks(told, "b", 1, 0.25)
+    told.hears_of("b", "key", 1)
+    told.hears_on("a", told.rules.Seen(False, {Z: told.at(1)}))
+    ends_graft(told, "b")
+    assert asks(told, "b", 2, 0.25)
+
+
+def test_once_nodes_are_busy_no_more_it_is_asked_for_as_soon_as_before(told: Told) -> None:
+    told.hears_of("a", "first", 0)
+    assert asks(told, "b", 1, 0.25)
+    told.hears_of("a", "key", 1)
+    told.hears_on("a", told.rules.Seen(False, {Z: told.at(1)}))
+    ends_graft(told, "b")
+    told.now += 10.0
+    assert asks(told, "b", 2, 0.25)
+
+
+def test_it_is_asked_for_at_last_however_busy_nodes_are(told: Told) -> None:
+    told.hears_of("a", "first", 0)
+    for time in range(1, 20):
+        assert asks(told, "b", time, 4.0)
+        told.hears_of("a", f"key {time}", time)
+        told.hears_on("a", told.rules.Seen(False, {Z: told.at(time)}))
+        ends_graft(told, "b")
+
+
 def test_a_link_that_goes_is_replaced_at_once(told: Told) -> None:
     repeated(told, "a", "b", 3)
     told.says("b")
@@ -197,6 +256,44 @@ def test_or_once_it_keeps_none_any_more(told: Told) -> None:
 def test_and_goes_on_as_what_rests_on_more(told: Told) -> None:
     told.hears_on("b", told.rules.Seen(False, {Z: told.at(5)}, True))
     assert [m.rests for m in told.says("a") if Z in getattr(m, "times", {})] == [True]
+
+
+def rests_on(told: Told, link: str, time: int, on: dict[bytes, int]) -> None:
+    """Who is behind a link has seen Z up to that time, which rests on what it keeps from us."""
+    told.hears_on(link, part_of_messages(told).Reached({}, {node: told.at(at) for node, at in on.items()}))
+    on = {node: told.at(at) for node, at in on.items()}
+    told.hears_on(link, told.rules.Seen(False, {Z: told.at(time)}, True, on))
+
+
+def test_what_is_kept_since_does_not_matter(told: Told) -> None:
+    told.hears_on("b", part_of_messages(told).Reached({}, {W: told.at(9)}))
+    rests_on(told, "b", 5, {W: 4})
+    assert told.replica.seen.get(Z) is None
+    told.hears_of("a", "key", 4, W)
+    told.hears_on("a", told.rules.Seen(False, {W: told.at(4)}))
+    assert told.replica.seen[Z] == told.at(5)
+
+
+def test_two_that_wait_for_each_other_are_taken_together(told: Told) -> None:
+    told.hears_on("b", part_of_messages(told).Reached({}, {W: told.at(9)}))
+    told.hears_on("b", told.rules.Seen(False, {Z: told.at(5)}, True, {W: told.at(9)}))
+    told.hears_on("a", part_of_messages(told).Reached({}, {Z: told.at(5)}))
+    told.hears_on("a", told.rules.Seen(False, {W: told.at(8)}, True, {Z: told.at(5)}))
+    assert told.replica.seen.get(Z) is None, "what was said of W is less than it rests on"
+    told.hears_on("a", told.rules.Seen(False, {W: told.at(9)}))
+    assert {node: told.replica.seen.get(node) for node in (Z, W)} == {Z: told.at(5), W: told.at(9)}
+
+
+def test_what_it_rests_on_goes_on_once(told: Told) -> None:
+    told.says("a")
+    rests_on(told, "b", 5, {})
+    told.says("a")
+    told.hears_of("b", "key", 6, W)
+    told.hears_on("b", told.rules.Seen(False, {Z: told.at(6)}, True, {W: told.at(4)}))
+    assert [m.on for m in told.says("a") if Z in getattr(m, "times", {})] == [{W: told.at(4)}]
+    told.hears_on("b", told.rules.Seen(False, {Z: told.at(7)}, True, {W: told.at(4)}))
+    told.now += 5
+    assert [m.rests for m in told.says("a") if Z in getattr(m, "times", {})] == [False]
 
 
 def test_without_that_rule_it_is_seen_too_early() -> None:

@@ -82,7 +82,10 @@ class Believer(Teller):
         if node not in self.origins.heard:
             return
         trees, branch = self._trees, source.branch
-        if trees.note_news(node, time):
+        is_first = trees.note_news(node, time)
+        if trees.asked and node in trees.asked:
+            trees.note_answer(node, source, is_first, now)
+        if is_first:
             if node in trees.kept:
                 trees.rumour(node, now)
             if source.has_caught_up:
@@ -146,7 +149,7 @@ class Believer(Teller):
                 ahead[node] = max(time, ahead.get(node, 0))
                 self._trees.wait_for(node, now)
         if source.link in self._needy:
-            self._take_said(source, now)
+            self._take_said(now)
         if len(ahead) > messages.MAXIMUM_ORIGINS:
             raise ProtocolError(f"it keeps the news of more than {messages.MAXIMUM_ORIGINS} nodes from us")
 
@@ -413,7 +416,9 @@ class Believer(Teller):
         source.seen = dict(message.times)
         self._begin_resync(source, True)
 
-    def _receive_seen(self, times: list[Any], rests: bool, source: Neighbour, now: float) -> None:
+    def _receive_seen(
+        self, times: list[Any], rests: bool, on: dict[bytes, int] | None, source: Neighbour, now: float
+    ) -> None:
         """The neighbour has told us all that this covers, nodes and times in turn. So it is ours as well.
 
         Unless it rests on what the neighbour keeps from us: then it is ours once that is.
@@ -426,17 +431,19 @@ class Believer(Teller):
             if time > theirs.get(node, 0):
                 theirs[node] = time
         if rests or branch.needs:
-            self._weigh(times, rests, source, now)
+            if on is not None:
+                self._require_all_present(messages.flat_times(on), source, now)
+            self._weigh(times, rests, on, source, now)
         else:
-            self._take_seen(times, False, now)
+            self._take_seen(times, False, None, now)
         if not source.has_caught_up:
             source.has_caught_up = source.seen_follows_news = True
         if len(theirs) > messages.MAXIMUM_ORIGINS:  # what it has of nodes that we do not know is no use to us
             for node in theirs.keys() - self.heard.keys():
                 del theirs[node]
 
-    def _take_seen(self, times: list[Any], rests: bool, now: float) -> None:
-        """All of each of these nodes is known here, up to that time. `rests`: on more than what came of them."""
+    def _take_seen(self, times: list[Any], rests: bool, on: dict[bytes, int] | None, now: float) -> None:
+        """All of each of these nodes is known here, up to that time. `rests`: on all that we have. `on`: or on that."""
         has_risen = False
         for i in range(0, len(times), 2):
             node, time = times[i], times[i + 1]
@@ -449,40 +456,60 @@ class Believer(Teller):
             if rests:
                 for neighbour in self._links:
                     neighbour.rests = True
+            elif on:
+                for neighbour in self._links:
+                    _raise(neighbour.rests_on, on)
             if self._needy:
-                self._look_at_needs(now)
+                self._take_said(now)
 
-    def _weigh(self, times: list[Any], rests: bool, source: Neighbour, now: float) -> None:
-        """What a neighbour has seen, where that may rest on what it keeps from us."""
+    def _weigh(self, times: list[Any], rests: bool, on: dict[bytes, int] | None, source: Neighbour, now: float) -> None:
+        """What a neighbour has seen, where that may rest on what it keeps from us: on some of that, or on all."""
         branch = source.branch
         if rests:
             for node, time in branch.ahead.items():
-                if time > self.origins.seen_of(node):
-                    branch.needs[node] = max(time, branch.needs.get(node, 0))
+                needed = time if on is None else min(time, on.get(node, 0))
+                if needed > self.origins.seen_of(node):
+                    branch.needs[node] = max(needed, branch.needs.get(node, 0))
         for i in range(0, len(times), 2):
             branch.said[times[i]] = max(times[i + 1], branch.said.get(times[i], 0))
-        branch.said_rests = branch.said_rests or rests
-        self._take_said(source, now)
+        if on is not None:
+            _raise(branch.said_on, on)
+        elif rests:
+            branch.said_rests = True
+        self._needy[source.link] = source
+        self._take_said(now)
 
-    def _take_said(self, source: Neighbour, now: float) -> None:
-        """Take what it has said for ours, if we have all that this rests on. What it has said itself counts."""
-        branch = source.branch
-        for node, time in list(branch.needs.items()):
-            if time <= max(self.origins.seen_of(node), branch.said.get(node, 0)):
-                del branch.needs[node]
-        if branch.needs:
-            self._needy[source.link] = source
+    def _take_said(self, now: float) -> None:
+        """Take what neighbours have said for ours, where we have all that it rests on.
+
+        What they have said counts for that, so those who wait for each other are taken together. For what one of them
+        has not told, since a newer write replaced it, that newer one is among what another has said: so it was told, or
+        replaced by a newer one still. The newest of these was told.
+        """
+        taken: list[Neighbour] = list(self._needy.values())
+        while True:
+            said = _latest_said(taken)
+            met = [neighbour for neighbour in taken if self._has_met(neighbour, said)]
+            if len(met) == len(taken):
+                break
+            taken = met
+        if not taken:
             return
-        self._needy.pop(source.link, None)
-        said, branch.said = branch.said, {}
-        rests, branch.said_rests = branch.said_rests, False
-        self._take_seen(messages.flat_times(said), rests, now)
+        rests, on = False, dict[bytes, int]()
+        for neighbour in taken:
+            branch = neighbour.branch
+            rests = rests or branch.said_rests
+            _raise(on, branch.said_on)
+            branch.said, branch.needs, branch.said_on, branch.said_rests = {}, {}, {}, False
+            self._needy.pop(neighbour.link, None)
+        self._take_seen(messages.flat_times(said), rests, on, now)
 
-    def _look_at_needs(self, now: float) -> None:
-        """Something has been seen that what neighbours have said may rest on."""
-        for neighbour in list(self._needy.values()):
-            if neighbour.link in self._needy:
-                self._take_said(neighbour, now)
+    def _has_met(self, neighbour: Neighbour, said: dict[bytes, int]) -> bool:
+        """Whether we have what it rests on, with what was said."""
+        for node, time in neighbour.branch.needs.items():
+            if time > self.origins.seen_of(node) and time > said.get(node, 0):
+                return False
+        return True
 
     def _receive_floors(self, floors: Floors, source: Neighbour | None, now: float) -> None:
         if not self._remember_announcement(floors):
@@ -521,6 +548,21 @@ def _newest_of(events: list[Event]) -> Version:
         if version is not NOTHING and version.after(newest):
             newest = version
     return newest
+
+
+def _raise(times: dict[bytes, int], others: dict[bytes, int]) -> None:
+    """Have the later of both times of each node in the first."""
+    for node, time in others.items():
+        if time > times.get(node, 0):
+            times[node] = time
+
+
+def _latest_said(neighbours: "list[Neighbour]") -> dict[bytes, int]:
+    """How far these have said to be, of each node the furthest."""
+    latest: dict[bytes, int] = {}
+    for neighbour in neighbours:
+        _raise(latest, neighbour.branch.said)
+    return latest
 
 
 def _are_of(node: bytes, events: list[Event]) -> bool:

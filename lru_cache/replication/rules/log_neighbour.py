@@ -109,7 +109,7 @@ class LogNeighbour(Believer):
         if not with_seen:
             return True
         if not own:
-            self._receive_seen(flat, message.rests, log, now)
+            self._receive_seen(flat, message.rests, message.on, log, now)
             return False
         seen = log.seen
         assert seen is not None
@@ -183,6 +183,12 @@ class LogNeighbour(Believer):
         Believer._seen_changed(self, node, time)
         log.seen_changed.discard(node)
         log.seen_follows_news = follows_news
+
+    def _rests_on(self, neighbour: Neighbour) -> dict[bytes, int]:
+        """Who reads a record need not have read those before it: so each says all that it rests on."""
+        if neighbour is self._log:
+            neighbour.branch.rested.clear()
+        return super()._rests_on(neighbour)
 
     def _end_resync(self, neighbour: Neighbour, resync: "Resync") -> list[bytes]:
         """What others have told the log of how far they are is theirs to tell: not everybody may have all of it."""

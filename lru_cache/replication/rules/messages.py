@@ -57,12 +57,14 @@ class Type(IntEnum):
 class Seen(NamedTuple):
     """Up to which time the sender has everything of each node. `whole`: of all it knows, not only what changed.
 
-    `rests`: on all that the sender has, also on what it keeps from the receiver. Then it is a type of its own.
+    `rests`: also on what the sender keeps from the receiver. Then it is a type of its own. `on`: of each node, up to
+    which time; if it is not said, on all that is kept.
     """
 
     whole: bool
     times: dict[bytes, int]
     rests: bool = False
+    on: dict[bytes, int] | None = None
 
 
 class FloorRange(NamedTuple):
@@ -135,7 +137,8 @@ def encode(message: Message) -> bytes:
         return _encode_events(message)
     if isinstance(message, Seen):
         if message.rests:
-            return _pack([Type.RESTING, flat_times(message.times)])
+            on = [] if message.on is None else [flat_times(message.on)]
+            return _pack([Type.RESTING, flat_times(message.times), *on])
         return _pack([Type.SEEN, message.whole, flat_times(message.times)])
     if isinstance(message, Floors):
         return _encode_floors(message)
@@ -296,6 +299,9 @@ class _Fields:
     def node(self) -> bytes:
         return _node(self.take(bytes))
 
+    def is_at_end(self) -> bool:
+        return self._next >= len(self._items)
+
     def times(self) -> dict[bytes, int]:
         flat = self.take(list)
         if len(flat) % 2 or len(flat) > 2 * MAXIMUM_ORIGINS:
@@ -393,6 +399,11 @@ def _read_seen(items: list[Any]) -> Seen:
     return Seen(fields.take(bool), fields.times())
 
 
+def _read_resting(items: list[Any]) -> Seen:
+    fields = _Fields(items)
+    return Seen(False, fields.times(), True, None if fields.is_at_end() else fields.times())
+
+
 def _read_floors(items: list[Any]) -> Floors:
     fields = _Fields(items)
     announcer, serial, hops, heard = fields.node(), fields.number(MAXIMUM_TIME), fields.number(255), fields.times()
@@ -452,5 +463,5 @@ _READERS: dict[int, Callable[[list[Any]], Message]] = {
     Type.REACHED: _read_reached,
     Type.PRUNE: _read_prune,
     Type.GRAFT: lambda items: Graft(_Fields(items).times()),
-    Type.RESTING: lambda items: Seen(False, _Fields(items).times(), True),
+    Type.RESTING: _read_resting,
 }

@@ -20,6 +20,7 @@ cdef class Neighbour:
     cdef public object resync
     cdef public int64_t own_seen
     cdef public set seen_changed
+    cdef public dict rests_on
     cdef public bint seen_follows_news, rests
     cdef public int64_t changes_told
     cdef public bint greeted, has_caught_up

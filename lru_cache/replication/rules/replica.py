@@ -244,7 +244,7 @@ class Replica(LogNeighbour):
                 return None
             times = read_seen(body) if neighbour.seen is not None else None
             if times is not None:
-                self._receive_seen(times, False, neighbour, now)
+                self._receive_seen(times, False, None, neighbour, now)
                 return None
             reached = read_reached(body) if neighbour.seen is not None else None
             if reached is not None:
@@ -263,7 +263,7 @@ class Replica(LogNeighbour):
             elif neighbour.seen is None:
                 raise ProtocolError("the first `seen` of a link must be a greeting")
             else:
-                self._receive_seen(flat, message.rests, neighbour, now)
+                self._receive_seen(flat, message.rests, message.on, neighbour, now)
         elif isinstance(message, Floors):
             self._require_present(max([reach.floor for reach in message.ranges], default=0), neighbour, now)
             self._require_present(max(message.heard.values(), default=0), neighbour, now)

@@ -18,7 +18,7 @@ cdef int _SET, _INVALIDATE, _LOAD, _TOUCH, _MOST_HOPS, _NO_END
 cdef double _FOREVER, _LONGEST_LIFE
 
 @cython.locals(body=bytes)
-cdef bytes _seen_message(list nodes, list times, bint rests)
+cdef bytes _seen_message(list nodes, list times, dict on)
 
 
 cdef class Teller:
@@ -91,7 +91,7 @@ cdef class Teller:
     cdef _add_dead(self, Batch batch, Notice notice, Version told)
     @cython.locals(payload=bytes, milliseconds=double, is_touched=bint, life=int64_t, kind=int, other=Version)
     cdef bint _add_value(self, Batch batch, Neighbour neighbour, Stamp stamp, double deadline, int hops, double now) except -1
-    @cython.locals(own_time=int64_t, is_own_new=bint, changed=set, nodes=list, times=list, known=dict, branch=Branch, outbox=Outbox, rests=bint)
+    @cython.locals(own_time=int64_t, is_own_new=bint, changed=set, nodes=list, times=list, known=dict, branch=Branch, outbox=Outbox)
     cdef _queue_seen(self, Neighbour neighbour)
     cdef bytes _own_seen_message(self, int64_t own_time)
     @cython.locals(neighbour=Neighbour, follows_news=bint, theirs=dict)

@@ -574,10 +574,6 @@ class Teller:
         if not neighbour.seen_changed:
             outbox.add_seen(self._own_seen_message(own_time))  # and that rests on nothing
             return
-        rests = neighbour.rests or outbox.thinned
-        if rests:
-            neighbour.rests = outbox.thinned = False
-            self._say_what_is_kept(neighbour)
         # Another set first: of what a finalizer writes from here on `seen` is to be told again.
         neighbour.seen_changed, changed = set(), neighbour.seen_changed
         known = self.origins.seen
@@ -593,12 +589,12 @@ class Teller:
             nodes.append(self.origins.node)
             times.append(own_time)
         if nodes:
-            outbox.add_seen(_seen_message(nodes, times, rests))
+            outbox.add_seen(_seen_message(nodes, times, self._rests_on(neighbour)))
 
     def _own_seen_message(self, own_time: int) -> bytes:
         """That we are so far: the same for all links."""
         if self._own_seen_time != own_time:
-            self._own_seen = _seen_message([self.origins.node], [own_time], False)
+            self._own_seen = _seen_message([self.origins.node], [own_time], {})
             self._own_seen_time = own_time
         return self._own_seen
 
@@ -629,8 +625,9 @@ class Teller:
         neighbour.branch.end_grafts()
         if resync.is_graft:
             return self._words_of(neighbour)  # `seen` comes behind all that waits
-        self._say_what_is_kept(neighbour)
-        return [*self._words_of(neighbour), messages.encode(Seen(False, resync.seen, True))]
+        neighbour.rests = True
+        on = self._rests_on(neighbour)
+        return [*self._words_of(neighbour), messages.encode(Seen(False, resync.seen, True, on))]
 
     def _begin_resync(self, neighbour: Neighbour, whole: bool) -> None:
         """From here on the outbox holds what happens after this moment, and the resync what was before.
@@ -810,6 +807,7 @@ class Teller:
                 del ahead[node]
         if best is not None:
             self._ask_again(node, best)
+            self._trees.asked[node] = best
             if others > 1:
                 self._trees.wait_for(node, now)
 
@@ -820,12 +818,38 @@ class Teller:
         branch.grafted[node] = None
         branch.asked[node] = 0
 
-    def _say_what_is_kept(self, neighbour: Neighbour) -> None:
-        """Let a neighbour hear of all news that is kept from it, before it is told what rests on that."""
+    def _rests_on(self, neighbour: Neighbour) -> dict[bytes, int]:
+        """What that rests on which is about to be said to be seen, beside what has been said so on this link.
+
+        All that we have, where what was replaced may not have been told. Else what others have said that theirs rests
+        on: who is told by a neighbour of ours may lack that, so it goes on with all that was seen, once.
+        """
+        rested, on = neighbour.branch.rested, neighbour.rests_on
+        neighbour.rests_on = {}
+        if neighbour.rests or neighbour.outbox.thinned:
+            neighbour.rests = neighbour.outbox.thinned = False
+            for node, time in self._all_had().items():
+                on[node] = max(time, on.get(node, 0))
+        on = {node: time for node, time in on.items() if time > rested.get(node, 0)}
+        rested.update(on)
+        if on:
+            self._say_what_is_kept(neighbour, on)
+        return on
+
+    def _all_had(self) -> dict[bytes, int]:
+        """How late the latest is that we have of each node."""
+        origins, had = self.origins, {self.origins.node: self._news_time}
+        for node, heard in origins.heard.items():
+            latest = self._trees.latest(node)
+            had[node] = max(heard if latest == UNKNOWN else latest, origins.seen_of(node))
+        return had
+
+    def _say_what_is_kept(self, neighbour: Neighbour, on: dict[bytes, int]) -> None:
+        """Let a neighbour hear of all news that is kept from it, before it is told what rests on some of that."""
         theirs, branch = neighbour.seen, neighbour.branch
         assert theirs is not None
         for node, told in branch.pruned.items():
-            time = self._trees.latest(node)
+            time = max(self._trees.latest(node), on.get(node, 0))
             if time > told:
                 branch.pruned[node] = time
                 if time > theirs.get(node, 0):
@@ -888,6 +912,8 @@ def _is_ahead(repair: "Ahead | Behind") -> bool:
     return repair.is_ahead
 
 
-def _seen_message(nodes: list[bytes], times: list[int], rests: bool) -> bytes:
-    body = pack_seen(nodes, times) if cython.compiled and not rests else None
-    return messages.encode(Seen(False, dict(zip(nodes, times, strict=True)), rests)) if body is None else body
+def _seen_message(nodes: list[bytes], times: list[int], on: dict[bytes, int]) -> bytes:
+    """That we are so far with these; `on`: it rests on that."""
+    body = pack_seen(nodes, times) if cython.compiled and not on else None
+    seen = dict(zip(nodes, times, strict=True))
+    return messages.encode(Seen(False, seen, True, on) if on else Seen(False, seen)) if body is None else body

@@ -14,6 +14,8 @@ from typing import Any
 
 RUMOUR_SECONDS = 0.1  # that news waits before those hear of it that it is kept from: most of them have it by then
 GRAFT_SECONDS = 0.25  # that the news may come later than the word of it: longer than most ways differ
+LONGEST_GRAFT_SECONDS = 4.0  # likewise, where it came all the same after it was asked for, since somebody is busy
+CALM_SECONDS = 10.0  # after which half of that is enough again
 PRUNE_AGAIN_SECONDS = 5.0  # before a neighbour is asked the same again, which may not know how
 MARKS = 16  # of each origin
 MARK_NEWS = 1_024  # between two of them: so many keys more are looked at, which takes a millisecond
@@ -26,8 +28,8 @@ class Branch:
     """One link. What the neighbour has asked of us, what we have asked of it, and what is yet to be said of either."""
 
     __slots__ = (
-        "ahead", "asked", "cut", "grafted", "grafts", "needs", "passed", "pruned", "regrafted", "repeats",
-        "rumours", "said", "said_rests",
+        "ahead", "asked", "cut", "grafted", "grafts", "needs", "passed", "pruned", "regrafted", "repeats", "rested",
+        "rumours", "said", "said_on", "said_rests",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,7 +42,9 @@ class Branch:
         self.grafted: dict[bytes, None] = {}  # that we asked for again, until it says how much of it has come
         self.ahead: dict[bytes, int] = {}  # origin -> how late the news is that it has, and keeps from us
         self.said: dict[bytes, int] = {}  # what it has seen, and rests on what it keeps from us: not ours yet
-        self.said_rests = False
+        self.said_on: dict[bytes, int] = {}  # what of others that rests on
+        self.said_rests = False  # on all that it had
+        self.rested: dict[bytes, int] = {}  # what of others we have said that ours rests on
         self.needs: dict[bytes, int] = {}  # origin -> up to which time we must have seen it for that
         self.asked: dict[bytes, int] = {}  # origin -> PRUNE or anything else, for a graft: to be said
         self.repeats: dict[bytes, int] = {}  # origin -> messages in a row that brought nothing
@@ -64,18 +68,26 @@ class Branch:
 class Trees:
     """All origins. Who the neighbours are it knows by their being told apart."""
 
-    __slots__ = ("_awaited", "_marks", "_news", "_rumoured", "due", "first", "kept", "orphans", "rumours_at")
+    __slots__ = (
+        "_awaited", "_graft_seconds", "_longer_since", "_marks", "_news", "_rumoured", "asked", "due", "first", "kept",
+        "orphans", "rumours_at",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.first: dict[bytes, Any] = {}  # origin -> the neighbour over whose link its latest news came first
         self.kept: dict[bytes, int] = {}  # pruned origins -> from how many neighbours they are kept
         self.orphans: dict[bytes, None] = {}  # origins whose link is gone
+        self.asked: dict[
+            bytes, Any
+        ] = {}  # origin whose news was late -> the neighbour that was asked, until some comes
         self.due = inf  # when there is something to do
         self.rumours_at = inf  # when it is to be said what news was kept from anybody
         self._news: dict[bytes, int] = {}  # origin -> the time of its latest news
         self._marks: dict[bytes, list[tuple[int, int]]] = {}  # origin -> times, and what number of news came after
         self._rumoured: dict[bytes, None] = {}  # origins of which there is news that is kept from somebody
         self._awaited: dict[bytes, float] = {}  # origin of which others have more -> when to ask for it
+        self._graft_seconds = GRAFT_SECONDS  # that is waited now
+        self._longer_since = -inf  # when that last rose
 
     # -- what is news ------------------------------------------------------------------------------------------------
 
@@ -122,6 +134,7 @@ class Trees:
         """A node is not known any more."""
         self.first.pop(node, None)
         self.orphans.pop(node, None)
+        self.asked.pop(node, None)
         if node not in self.kept:  # else it is to be said how late the news is that is kept
             self._news.pop(node, None)
             self._marks.pop(node, None)
@@ -130,6 +143,7 @@ class Trees:
         """There are no links, and what was written is about to be dated anew."""
         self.first.clear()
         self.orphans.clear()
+        self.asked.clear()
         self._news.clear()
         self._marks.clear()
         self._rumoured.clear()
@@ -177,6 +191,8 @@ class Trees:
         for node in lost:
             del self.first[node]
             self.orphans[node] = None
+        for node in [node for node, asked in self.asked.items() if asked is neighbour]:
+            del self.asked[node]
         if lost:
             self.due = -inf
 
@@ -189,8 +205,31 @@ class Trees:
     def wait_for(self, node: bytes, now: float) -> None:
         """Somebody has news of a node that has not come here."""
         if node not in self._awaited:
-            self._awaited[node] = now + GRAFT_SECONDS
-            self.due = min(self.due, now + GRAFT_SECONDS)
+            due = now + self.graft_seconds(now)
+            self._awaited[node] = due
+            self.due = min(self.due, due)
+
+    def graft_seconds(self, now: float) -> float:
+        """How long news may be late before it is asked for."""
+        while self._graft_seconds > GRAFT_SECONDS and now - self._longer_since >= CALM_SECONDS:
+            self._longer_since += CALM_SECONDS
+            self._graft_seconds = max(GRAFT_SECONDS, self._graft_seconds / 2)
+        return self._graft_seconds
+
+    def note_answer(self, node: bytes, neighbour: object, is_first: bool, now: float) -> None:
+        """News of an origin has come, which was late and was asked for.
+
+        If the neighbour that was asked did not bring it first, it had been on its way: nodes are busy, and to ask them
+        again as soon would keep them so. Not more than twice as long at once, however many origins were late.
+        """
+        asked = self.asked[node]
+        if (asked is neighbour) != is_first:
+            before = self.graft_seconds(now)
+            if now - self._longer_since >= before:
+                self._graft_seconds = min(2 * before, LONGEST_GRAFT_SECONDS)
+                self._longer_since = now
+        if asked is neighbour or is_first:
+            del self.asked[node]
 
     def pop_late(self, now: float) -> list[bytes]:
         """The origins of which something has been missed for longer than a moment."""

@@ -62,7 +62,8 @@ MESSAGES: dict[str, Message] = {
             FloorRange(16_380, 4, TIME - 8, {}),
         ],
     ),
-    "seen that rests on what is kept": Seen(False, {A: TIME, B: TIME + 1}, True),
+    "seen that rests on all that is kept": Seen(False, {A: TIME, B: TIME + 1}, True),
+    "seen that rests on some of it": Seen(False, {A: TIME}, True, {B: TIME + 1}),
     "reached": Reached({A: TIME + 9}, {A: TIME, B: TIME + 5}),
     "reached, and nothing is kept any more": Reached({}, {A: 0}),
     "a prune": Prune([A, B]),
@@ -169,7 +170,8 @@ def plain(message: Message | None) -> Any:
     if isinstance(message, list):
         return {"type": "events", "events": [plain_event(each) for each in message]}
     if isinstance(message, Seen) and message.rests:
-        return {"type": "resting", "times": plain_times(message.times)}
+        on = {} if message.on is None else {"on": plain_times(message.on)}
+        return {"type": "resting", "times": plain_times(message.times), **on}
     if isinstance(message, Reached):
         return {"type": "reached", "seen": plain_times(message.seen), "news": plain_times(message.news)}
     if isinstance(message, Prune):
