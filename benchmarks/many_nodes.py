@@ -203,6 +203,15 @@ def wait_steady(parts: Sequence[RemoteObject]) -> list[int]:
         time.sleep(STEADY_SECONDS / 20)
 
 
+def wait_quiet(parts: Sequence[RemoteObject]) -> None:
+    """Wait until nothing is received any more: what is behind would be counted to what comes next."""
+    deadline, before = time.monotonic() + LINK_SECONDS, -1
+    while before != (before := sum(ask_all(parts, "received"))):
+        if time.monotonic() > deadline:
+            raise RemoteError("it does not come to rest")
+        time.sleep(SETTLE_SECONDS)
+
+
 def propagation(parts: Sequence[RemoteObject], nodes: int, writes: int) -> dict[str, float]:
     """Seconds until all nodes have a write that came by itself."""
     parts[0].ask("write", 0, WATCHED, 0)
@@ -233,7 +242,7 @@ def costs(parts: Sequence[RemoteObject], nodes: int, writes: int, burst: int) ->
 
     for number, part in enumerate(parts):  # until trees have formed, for each of them
         part.ask("write_alone", f"first {number}", WRITES_TO_SETTLE * -(-nodes // len(parts)), PAUSE_SECONDS, True)
-    time.sleep(SETTLE_SECONDS)
+    wait_quiet(parts)
     began = time.monotonic()
     before, used = sum(ask_all(parts, "received")), processor_seconds(parts, lambda: lone(really=True))
     took = time.monotonic() - began
