@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from cachelib.base import BaseCache
-
 from lru_cache import Loaded
 from lru_cache.copies import UNCHANGING
+from lru_cache.extras import require
 from lru_cache.faces.face import NO_COUNTERS, Face
 from lru_cache.faces.nodes import node_of
+
+require("cachelib", "lru_cache.cachelib", "cachelib", "flask")
+from cachelib.base import BaseCache  # noqa: E402 - not before it is known to be there
 
 __all__ = ["LRUCacheBackend"]
 

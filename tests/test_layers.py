@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "arguments": set(),
     "clock": set(),
     "errors": set(),
+    "extras": set(),
     "hashed_key": set(),
     "log": set(),
     "stats": set(),
@@ -38,15 +39,15 @@ LAYERS: dict[str, set[str]] = {
         "codecs",
         "copies",
     },  # a user like any other; frameworks' faces import it
-    "django": {*lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
-    "cachelib": {*lru_cache.__all__, "arguments", "copies", "faces"},
-    "flask": {"cachelib", "codecs", "copies", "faces"},
-    "dogpile": {*lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
-    "fastapi": {*lru_cache.__all__, "arguments", "log"},  # a user like any other, and nothing imports it
-    "engines": SHARED | {"fork", "network", "replication"},
+    "django": {"extras", *lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
+    "cachelib": {"extras", *lru_cache.__all__, "arguments", "copies", "faces"},
+    "flask": {"extras", "cachelib", "codecs", "copies", "faces"},
+    "dogpile": {"extras", *lru_cache.__all__, "arguments", "codecs", "copies", "faces"},
+    "fastapi": {"extras", *lru_cache.__all__, "arguments", "log"},  # a user like any other, and nothing imports it
+    "engines": SHARED | {"extras", "fork", "network", "replication"},
     "replication": {"errors", "hashed_key", "store"},
     "testing": SHARED | {"lru_cache_distributed", "replication", "store"},
-    "metrics": {*lru_cache.__all__, "stats"},  # a user like any other
+    "metrics": {"extras", *lru_cache.__all__, "stats"},  # a user like any other
     "server": {*lru_cache.__all__, "codecs", "metrics"},  # likewise
     "__main__": {"server"},
 }

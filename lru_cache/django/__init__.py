@@ -10,7 +10,11 @@ What it shares with other frameworks' caches is in lru_cache/faces. The other pa
 these, and never import Django.
 """
 
-from lru_cache.django.backend import LRUCacheBackend
-from lru_cache.django.codecs import model, response
+from lru_cache.extras import require
+
+require("django", "lru_cache.django", "django", "django")
+
+from lru_cache.django.backend import LRUCacheBackend  # noqa: E402 - not before it is known to be there
+from lru_cache.django.codecs import model, response  # noqa: E402 - not before it is known to be there
 
 __all__ = ["LRUCacheBackend", "model", "response"]

@@ -9,7 +9,11 @@
 dogpile finds it by its entry point. The other parts of the package know nothing of these, and never import dogpile.
 """
 
-from lru_cache.dogpile.backend import LRUCacheBackend
-from lru_cache.dogpile.invalidation import SharedInvalidation
+from lru_cache.extras import require
+
+require("dogpile.cache", "lru_cache.dogpile", "dogpile.cache", "dogpile")
+
+from lru_cache.dogpile.backend import LRUCacheBackend  # noqa: E402 - not before it is known to be there
+from lru_cache.dogpile.invalidation import SharedInvalidation  # noqa: E402 - not before it is known to be there
 
 __all__ = ["LRUCacheBackend", "SharedInvalidation"]

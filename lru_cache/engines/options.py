@@ -9,7 +9,7 @@ from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lru_cache import arguments
+from lru_cache import arguments, extras
 from lru_cache.arguments import Duration
 from lru_cache.engines.urls import Url, read_url, shown_url
 from lru_cache.errors import AddressError
@@ -122,10 +122,7 @@ class Options:
     def require(self) -> None:
         """See to it that what the driver needs can be imported; ImportError says what to install."""
         package, extra = self.PACKAGE
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise ImportError(f"{self.shown} needs {package!r}: pip install 'cf_LRU_cache[{extra}]'") from error
+        extras.require(package, self.shown, package, extra)
 
     def engine(self, cluster: str, refusal: "Refusal") -> "Engine":
         """The driver, for this cluster's log."""

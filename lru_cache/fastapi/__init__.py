@@ -14,7 +14,11 @@
 The other parts of the package know nothing of these, and never import FastAPI.
 """
 
-from lru_cache.fastapi.cached import cached_response
-from lru_cache.fastapi.lifespan import AppCache, cache_of, invalidate_response, lifespan
+from lru_cache.extras import require
+
+require("fastapi", "lru_cache.fastapi", "fastapi", "fastapi")
+
+from lru_cache.fastapi.cached import cached_response  # noqa: E402 - not before it is known to be there
+from lru_cache.fastapi.lifespan import AppCache, cache_of, invalidate_response, lifespan  # noqa: E402 - not before it is known to be there
 
 __all__ = ["AppCache", "cache_of", "cached_response", "invalidate_response", "lifespan"]

@@ -9,7 +9,11 @@ What is asked of a cache is in lru_cache/cachelib.py, since Flask-Caching's own 
 of the package know nothing of these, and never import Flask.
 """
 
-from lru_cache.flask.backend import LRUCacheBackend
-from lru_cache.flask.codecs import response
+from lru_cache.extras import require
+
+require("flask_caching", "lru_cache.flask", "Flask-Caching", "flask")
+
+from lru_cache.flask.backend import LRUCacheBackend  # noqa: E402 - not before it is known to be there
+from lru_cache.flask.codecs import response  # noqa: E402 - not before it is known to be there
 
 __all__ = ["LRUCacheBackend", "response"]

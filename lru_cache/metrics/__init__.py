@@ -10,6 +10,8 @@ A face in a file imports its own library and no other. This file must import non
 
 from typing import TYPE_CHECKING, Any
 
+from lru_cache.extras import require
+
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from prometheus_client import CollectorRegistry
@@ -26,12 +28,7 @@ def prometheus(cache: "LRUCache[Any, Any]", name: str, *, registry: "CollectorRe
     Each has the label `cache`, which is `name`. They are read when the registry is scraped, and at no other time. They
     are gone once the cache is collected as garbage, or once what this returns is closed.
     """
-    try:
-        import prometheus_client  # noqa: F401 - what is missing besides is a mistake of ours, and no extra
-    except ImportError as error:
-        raise ImportError(
-            "metrics.prometheus needs prometheus-client: pip install 'cf_LRU_cache[prometheus]'"
-        ) from error
+    require("prometheus_client", "metrics.prometheus", "prometheus-client", "prometheus")
     from lru_cache.metrics.to_prometheus import show
 
     return show(cache, name, registry)
@@ -43,12 +40,7 @@ def opentelemetry(cache: "LRUCache[Any, Any]", name: str, *, meter_provider: "Me
     Each has the attribute `cache`, which is `name`. They are read when the provider's readers collect, and at no other
     time. They are gone once the cache is collected as garbage, or once what this returns is closed.
     """
-    try:
-        import opentelemetry.metrics  # noqa: F401 - as above
-    except ImportError as error:
-        raise ImportError(
-            "metrics.opentelemetry needs opentelemetry-api: pip install 'cf_LRU_cache[opentelemetry]'"
-        ) from error
+    require("opentelemetry.metrics", "metrics.opentelemetry", "opentelemetry-api", "opentelemetry")
     from lru_cache.metrics.to_opentelemetry import show
 
     return show(cache, name, meter_provider)
