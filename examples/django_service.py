@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,13 +99,15 @@ def ask(url, text=None):
 
 
 def main():
-    with served() as url:
+    with (
+        served() as url,
+        ThreadPoolExecutor(8) as readers,
+    ):  # who asks one after another may always meet the same worker
         workers, old, changes = set(), 0, 0
         while changes < 20 or (len(workers) < 4 and changes < 2000):
             changes += 1
             ask(url, f"{changes} EUR")
-            for _ in range(8):
-                answered = ask(url)
+            for answered in readers.map(ask, [url] * 8):
                 if answered["worker"] in workers:
                     old += answered["value"] != f"{changes} EUR"
                 workers.add(answered["worker"])

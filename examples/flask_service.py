@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -101,13 +102,13 @@ def ask(url, text=None):
 
 def main(commands):
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+        readers = running.enter_context(ThreadPoolExecutor(8))  # one after another might always meet the same worker
         urls = [running.enter_context(served(command, folder)) for command in commands]
         wanted, workers, old, changes = 4 if commands == [GUNICORN] else 5, set(), 0, 0
         while changes < 20 or (len(workers) < wanted and changes < 2000):
             changes += 1
             ask(urls[changes % len(urls)], f"{changes} EUR")
-            for url in urls * 8:
-                answered = ask(url)
+            for answered in readers.map(ask, urls * 8):
                 if answered["worker"] in workers:
                     old += answered["value"] != f"{changes} EUR"
                 workers.add(answered["worker"])

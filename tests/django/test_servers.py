@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -69,14 +70,15 @@ def ask(url: str, text: str | None = None) -> dict[str, object]:
 def old_values(urls: list[str], wanted: int) -> int:
     """How many were read by processes that had served before, after each of a number of changes."""
     workers, old, changes = set(), 0, 0
+    readers = ThreadPoolExecutor(8)  # who asks one after another may always meet the same worker
     while changes < CHANGES or (len(workers) < wanted and changes < 1_000):
         changes += 1
         ask(urls[changes % len(urls)], f"{changes} EUR")
-        for url in urls * 8:
-            answered = ask(url)
+        for answered in readers.map(ask, urls * 8):
             if answered["worker"] in workers:
                 old += answered["value"] != f"{changes} EUR"
             workers.add(answered["worker"])
+    readers.shutdown()
     assert len(workers) >= wanted
     return old
 

@@ -49,6 +49,7 @@ CAUGHT_IN_TREES_WITHIN = {
     "grafts-without-what-was-kept": (40, "trees"),
     "outdated-dropped": (500, "disputed"),
     "nothing-rests": (400, "churn"),
+    "rests-for-us-alone": (60, "churn"),
     "last-link-pruned": (15, "churn"),
 }
 STEPS = {"trees": 600, "disputed": 600, "churn": 1_000}  # so many that trees grow, and break
