@@ -1,6 +1,8 @@
 """The examples run as they stand, and show what they say."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,16 +17,21 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def printed_by(name: str, *arguments: str) -> list[str]:
     """The lines of an example that ended well."""
-    run = subprocess.run(
+    run = subprocess.Popen(
         [sys.executable, EXAMPLES / name, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=100,
-        check=False,
         cwd=EXAMPLES.parent,
+        start_new_session=True,
     )
-    assert (run.returncode, run.stderr) == (0, "")
-    return run.stdout.splitlines()
+    try:
+        printed, complaints = run.communicate(timeout=100)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)  # with the servers that it has started
+        raise
+    assert (run.returncode, complaints) == (0, "")
+    return printed.splitlines()
 
 
 def test_two_regions() -> None:
