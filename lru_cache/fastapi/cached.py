@@ -139,6 +139,7 @@ class _Answers:
         self._statuses = statuses
         self._cache_control = cache_control
         self._obeys = obeys
+        self._doubts = found.sees_request and not found.says
         self._vary = [name.encode() for name in found.vary]
         # The app that asked last, with what it has: to find that anew costs a sixth of a hit.
         self._found: tuple[Any, Responses | None] = (None, None)
@@ -160,7 +161,7 @@ class _Answers:
             self._found = scope["app"], responses
         visit = _Visit(request, args, kwargs, given, responses)
         wishes = fields.NO_WISHES
-        if scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
+        if self._doubts or scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
             if self._obeys:
                 wishes = fields.wishes_of(visit.headers)
             refused = self._refused(visit, wishes)
@@ -185,9 +186,13 @@ class _Answers:
         scope, headers, found = visit.request.scope, visit.headers, self._declared
         if scope["method"] != "GET" and scope["method"] != "HEAD":
             return "fwd=method"
-        has_credentials = b"authorization" in headers or b"cookie" in headers
-        if has_credentials and not found.says and (visit.args or found.sees_request or has_guards(scope)):
-            return "fwd=bypass; detail=credentials"
+        if not found.says:
+            guarded = has_guards(scope)
+            has_credentials = b"authorization" in headers or b"cookie" in headers
+            if has_credentials and (guarded or found.sees_request or visit.args):
+                return "fwd=bypass; detail=credentials"
+            if guarded and found.sees_request:  # what a guard finds, in any header, it leaves in the request's state
+                return "fwd=bypass; detail=guard"
         return "fwd=request; detail=no-store" if wishes.no_store else None
 
     def _text_of(self, visit: _Visit) -> str:
@@ -197,7 +202,10 @@ class _Answers:
         for header in self._vary:
             text += f"\n{keys.text_of_header(visit.headers.get(header))}"
         for name, function in found.by:
-            text += f"\n{keys.text_of_value(name, function(visit.kwargs.get(name)))}"
+            value = (
+                visit.args[-1] if visit.args else visit.kwargs.get(name)
+            )  # of Starlette's the request is all there is
+            text += f"\n{keys.text_of_value(name, function(value))}"
         return text
 
     # -- nothing that is kept will do ----------------------------------------------------------------------------------

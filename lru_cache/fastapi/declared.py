@@ -36,7 +36,7 @@ class Declared(NamedTuple):
     response: str
     vary: tuple[str, ...]  # headers, in small letters
     by: tuple[tuple[str, Callable[[Any], Any]], ...]  # parameters, each with what of it counts
-    says: bool  # whether it was said by what it varies, if only that it does not
+    says: bool  # whether it was said by what else it varies, beside what had to be said of its other parameters
     sees_request: bool  # so that nobody but its author can know by what it varies
     is_private: bool  # its answers are each for one user
 
@@ -50,6 +50,8 @@ def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Decl
     functions = _functions(by)
     taken = get_dependant(path="/", call=endpoint)
     parameters = inspect.signature(endpoint).parameters
+    request = taken.request_param_name or taken.http_connection_param_name
+    in_vary = {header for _, _, varies in _taken(taken) for header in varies}  # where a parameter has it named there
     for parameter in functions:
         if parameter not in parameters:
             raise TypeError(f"by names {parameter!r}, and {name} takes no such parameter")
@@ -68,10 +70,19 @@ def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Decl
         response=taken.response_param_name or OUR_RESPONSE,
         vary=tuple(headers),
         by=tuple((parameter, function) for parameter, function in functions.items() if function is not None),
-        says=vary is not MISSING or by is not MISSING,
-        sees_request=bool(taken.request_param_name or taken.http_connection_param_name),
+        # What a database's session or a Header() asks for is no word on a Request beside it.
+        says=(request or _request_of_starlette(parameters)) in functions
+        or (vary is not MISSING and (not in_vary or not in_vary.issuperset(headers)))
+        or (request is None and any(functions.values())),
+        sees_request=request is not None,
         is_private=any(functions.values()) or bool(_OF_ONE_USER & set(headers)),
     )
+
+
+def _request_of_starlette(parameters: Mapping[str, inspect.Parameter]) -> str | None:
+    """The parameter that Starlette gives the request to, whatever it is called: the last one, mostly without a type."""
+    last = next(reversed(parameters.values()), None)  # type: ignore[call-overload]
+    return last.name if last is not None and last.annotation is last.default is inspect.Parameter.empty else None
 
 
 def _headers(vary: Any) -> list[str]:

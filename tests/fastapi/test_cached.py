@@ -302,6 +302,72 @@ def test_a_guard_of_an_included_router_counts() -> None:
             assert (await ask(app, path, {"cookie": "a=b"})).cache == status
 
 
+def test_a_word_on_another_parameter_is_none_on_the_request() -> None:
+    """`by` and `vary` that the endpoint's other parameters ask for do not open the Request to all users."""
+    app = app_with()
+
+    @app.get("/session")
+    @cached_response(60, by={"db": None})
+    async def session(request: Request, db: Annotated[str, Depends(lambda: "db")]) -> str | None:
+        return request.cookies.get("user")
+
+    @app.get("/header")
+    @cached_response(60, vary=["accept-language"])
+    async def header(request: Request, accept_language: Annotated[str, Header()] = "en") -> str | None:
+        return request.cookies.get("user")
+
+    @app.get("/named")
+    @cached_response(60, by={"db": None, "request": lambda request: request.cookies.get("user")})
+    async def named(request: Request, db: Annotated[str, Depends(lambda: "db")]) -> str | None:
+        return request.cookies.get("user")
+
+    @run(app)
+    async def _() -> None:
+        for path in ("/session", "/header", "/named"):
+            for user in ("ada", "bob"):
+                answer = await ask(app, path, {"cookie": f"user={user}"})
+                assert answer.json == user
+                assert answer.cache == ("fwd=miss; stored" if path == "/named" else "fwd=bypass; detail=credentials")
+
+
+def test_what_a_guard_leaves_in_the_request_is_not_given_to_others() -> None:
+    """Whatever header it came in, and whether the endpoint is asked first with it or without."""
+    app = app_with()
+
+    def guard(request: Request, x_api_key: Annotated[str, Header()]) -> None:
+        request.state.tenant = x_api_key
+
+    @app.get("/", dependencies=[Depends(guard)])
+    @cached_response(60)
+    async def read(request: Request) -> Any:
+        return request.state.tenant
+
+    @app.get("/said", dependencies=[Depends(guard)])
+    @cached_response(60, by={"request": lambda request: request.state.tenant})
+    async def said(request: Request) -> Any:
+        return request.state.tenant
+
+    @run(app)
+    async def _() -> None:
+        for tenant in ("ada", "bob"):
+            answer = await ask(app, "/", {"x-api-key": tenant})
+            assert (answer.json, answer.cache) == (tenant, "fwd=bypass; detail=guard")
+            answer = await ask(app, "/said", {"x-api-key": tenant})
+            assert (answer.json, answer.cache) == (tenant, "fwd=miss; stored")
+
+
+def test_by_sees_the_request_of_an_endpoint_of_starlette() -> None:
+    @cached_response(60, by={"request": lambda request: request.headers["x-user"]})
+    async def read(request):  # type: ignore[no-untyped-def]
+        return PlainTextResponse(request.headers["x-user"])
+
+    app = Starlette(routes=[Route("/", read)], lifespan=lifespan())
+
+    @run(app)
+    async def _() -> None:
+        assert [(await ask(app, "/", {"x-user": user})).body for user in ("ada", "bob")] == [b"ada", b"bob"]
+
+
 # -- what is not kept --------------------------------------------------------------------------------------------------
 
 
