@@ -176,7 +176,7 @@ class _Answers:
         age = max(0.0, responses.now() - record["made"])
         left = max(0.0, record["life"] - age)
         if wishes is not fields.NO_WISHES and not wishes.admit(age, left):
-            return await self._run_anew(visit, "fwd=request")
+            return await self._ask_for(visit, wishes, "fwd=request", is_anew=True)
         if self._ahead is not None and left < self._ahead:
             responses.refresh(visit.key, scope)
         return visit.kept(record, f"hit; ttl={int(left)}", age)
@@ -213,11 +213,14 @@ class _Answers:
     async def _miss(self, visit: _Visit, wishes: fields.Wishes) -> Any:
         if REFRESH in visit.request.scope:
             return await self._run_anew(visit, "fwd=request")
+        return await self._ask_for(visit, wishes, "fwd=miss", is_anew=wishes.anew)
+
+    async def _ask_for(self, visit: _Visit, wishes: fields.Wishes, why: str, is_anew: bool) -> Any:
         if wishes.only_if_cached:
             return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
         if visit.request.scope["method"] == "HEAD":
-            return await self._pass(visit, "fwd=miss")  # what a GET is answered with nobody knows by that
-        return await (self._run_anew if wishes.anew else self._run_once)(visit, "fwd=miss")
+            return await self._pass(visit, why)  # what a GET is answered with nobody knows by that
+        return await (self._run_anew if is_anew else self._run_once)(visit, why)
 
     # -- the endpoint is asked -----------------------------------------------------------------------------------------
 

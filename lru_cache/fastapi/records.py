@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from lru_cache.fastapi import fields
@@ -53,7 +54,9 @@ def record_of(
         return Refusal("stream")
     if response.status_code not in statuses:
         return Refusal("status")
-    headers = response.headers
+    # An endpoint that passes on what another server said may have given names in any letters.
+    said_headers = [(name.lower(), value) for name, value in response.raw_headers]
+    headers = Headers(raw=said_headers)
     if "set-cookie" in headers:
         return Refusal("set-cookie")
     said = fields.directives(", ".join(headers.getlist("cache-control")).encode("latin-1"))
@@ -63,7 +66,7 @@ def record_of(
     if not set(varies) <= set(vary):
         return Refusal("vary")  # by what is not in the key
     body = bytes(response.body)
-    head = [(name, value) for name, value in response.raw_headers if name not in _OF_ONE_ANSWER and name != b"vary"]
+    head = [(name, value) for name, value in said_headers if name not in _OF_ONE_ANSWER and name != b"vary"]
     if varies or vary:
         head.append((b"vary", fields.merged(varies, vary).encode("latin-1")))
     if not said:
@@ -109,7 +112,8 @@ def response_of(
     head = [*record["headers"], status] if age is None else [*record["headers"], status, (b"age", b"%d" % age)]
     if given and record["merges"]:
         head += beside(given, record["headers"])
-    if if_none_match is not None and fields.has_it(if_none_match, record["etag"]):
+    is_success = 200 <= record["status"] < 300  # conditions are for nothing else, by RFC 9110, 13.2.1
+    if if_none_match is not None and is_success and fields.has_it(if_none_match, record["etag"]):
         set_here = {id(pair) for pair in given}
         head = [
             pair

@@ -404,6 +404,38 @@ def test_what_is_not_kept_is_passed_on_with_the_reason(tmp_path: Path) -> None:
         assert count.runs == 2 * len(made)
 
 
+def test_names_of_headers_in_any_letters_are_understood() -> None:
+    """Those of another server's answer, which an endpoint passes on as they are."""
+    app, count = app_with(), Counted()
+
+    def passed_on(name: bytes, value: bytes) -> Response:
+        response = Response(str(count()))
+        response.raw_headers = [(b"Content-Length", b"1"), (name, value)]
+        return response
+
+    @app.get("/cookie")
+    @cached_response(60)
+    async def cookie() -> Response:
+        return passed_on(b"Set-Cookie", b"session=7")
+
+    @app.get("/private")
+    @cached_response(60)
+    async def private() -> Response:
+        return passed_on(b"Cache-Control", b"private")
+
+    @app.get("/tag")
+    @cached_response(60)
+    async def tag() -> Response:
+        return passed_on(b"ETag", b'"its own"')
+
+    @run(app)
+    async def _() -> None:
+        for path, detail in (("/cookie", "set-cookie"), ("/private", "cache-control")):
+            for _ in range(2):
+                assert (await ask(app, path)).cache == f"fwd=miss; detail={detail}"
+        assert (await ask(app, "/tag")).all("etag") == ['"its own"']
+
+
 def test_a_response_that_is_returned_again_and_again_stays_as_it_is() -> None:
     app, same = app_with(), PlainTextResponse("text", 404)
 
@@ -522,6 +554,31 @@ def test_what_a_client_asks_is_done(headers: dict[str, str], status: str, runs: 
         assert kept == (runs if status.endswith("stored") else 1)
 
 
+def test_a_head_that_is_to_be_anew_changes_nothing_for_a_get() -> None:
+    async def read(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("" if request.method == "HEAD" else "body")
+
+    app = Starlette(routes=[Route("/", cached_response(60)(read))], lifespan=lifespan())
+
+    @run(app)
+    async def _() -> None:
+        await ask(app, "/")
+        assert (await ask(app, "/", {"cache-control": "no-cache"}, method="HEAD")).cache == "fwd=request"
+        kept = await ask(app, "/")
+        assert (kept.body, kept.cache[:4]) == (b"body", "hit;")
+
+
+@pytest.mark.parametrize("wish", ["no-cache", "max-age=0", "min-fresh=61"])
+def test_only_if_cached_asks_no_endpoint_for_another_wish_either(wish: str) -> None:
+    app, count = simple()
+
+    @run(app)
+    async def _() -> None:
+        await ask(app, "/items/1")
+        assert (await ask(app, "/items/1", {"cache-control": f"only-if-cached, {wish}"})).status == 504
+        assert count.runs == 1
+
+
 def test_only_if_cached_asks_no_endpoint() -> None:
     app, count = simple()
 
@@ -560,6 +617,20 @@ def test_who_has_the_answer_is_told_so() -> None:
         assert (await ask(app, "/items/1", {"if-none-match": tag, "cache-control": "no-cache"})).status == 200  # run 2
         miss = await ask(app, "/items/2", {"if-none-match": "*"})
         assert (miss.status, miss.cache) == (304, "fwd=miss; stored")
+
+
+def test_what_is_no_success_is_answered_whatever_the_client_has() -> None:
+    app = app_with()
+
+    @app.get("/")
+    @cached_response(60, statuses=(404,))
+    async def read() -> Response:
+        return Response("no such thing", 404)
+
+    @run(app)
+    async def _() -> None:
+        for _ in range(2):
+            assert (await ask(app, "/", {"if-none-match": "*"})).status == 404
 
 
 def test_the_tag_says_what_the_body_is() -> None:
