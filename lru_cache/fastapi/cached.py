@@ -196,9 +196,11 @@ class _Answers:
         return "fwd=request; detail=no-store" if wishes.no_store else None
 
     def _text_of(self, visit: _Visit) -> str:
-        """What is in the key of an answer beside its path: as many lines each time."""
+        """What is in the key of an answer beside its path: as many lines each time in an app."""
         found = self._declared
         text = f"{found.name}\n{keys.text_of_query(visit.request.scope['query_string'])}"
+        if visit.responses.has_hosts:
+            text += f"\n{keys.text_of_header(visit.headers.get(b'host')).lower()}"
         for header in self._vary:
             text += f"\n{keys.text_of_header(visit.headers.get(header))}"
         for name, function in found.by:

@@ -22,6 +22,7 @@ MakeCache = Callable[[], AnyCache]
 
 _OPTIONS = inspect.signature(LRUCacheDistributed.__init__).parameters.keys() - {"self"}
 _STATE = "lru_cache"  # of an app's state
+MOST_MIDDLEWARE = 100  # around an app that is mounted: something else may have attributes without end
 
 
 def lifespan(
@@ -50,7 +51,14 @@ def lifespan(
             raise TypeError(f"what makes the cache must return an LRUCacheDistributed, not {cache!r}"[:200])
         clock = options.get("clock")
         responses = Responses(cache) if clock is None else Responses(cache, clock.time)
-        apps = [each for each in _with_mounted(app) if each is app or getattr(each.state, _STATE, None) is None]
+        within = list(_within(app))
+        responses.has_hosts = any(isinstance(each, Host) for each in within)
+        # Those that are mounted are asked as apps of their own, and have no lifespan.
+        apps = [
+            each
+            for each in within
+            if isinstance(each, Starlette) and (each is app or getattr(each.state, _STATE, None) is None)
+        ]
         before = getattr(app.state, _STATE, None)
         for each in apps:
             setattr(each.state, _STATE, responses)
@@ -65,13 +73,21 @@ def lifespan(
     return living
 
 
-def _with_mounted(app: Starlette) -> Iterator[Starlette]:
-    """An app and those that are mounted within it: they are asked as apps of their own, and have no lifespan."""
-    yield app
-    for route in app.routes:
-        inner = getattr(route, "app", None)
-        if isinstance(route, (Mount, Host)) and isinstance(inner, Starlette):
-            yield from _with_mounted(inner)
+def _within(place: Any) -> Iterator[Any]:
+    """An app or a router, and all that are mounted or included in it, behind whatever middleware; and Host routes."""
+    yield place
+    for route in getattr(place, "routes", ()):
+        if isinstance(route, Host):
+            yield route
+        inner = getattr(route, "app", None) if isinstance(route, (Mount, Host)) else None
+        for _ in range(MOST_MIDDLEWARE):
+            if inner is None or hasattr(inner, "routes"):
+                break
+            inner = getattr(inner, "app", None)
+        # Newer releases of FastAPI have no copies of the routes of a router that is included, but the router.
+        for each in (inner, getattr(route, "original_router", None)):
+            if each is not None:
+                yield from _within(each)
 
 
 def responses_of(app: Any) -> Responses:

@@ -47,6 +47,7 @@ class Responses:
         self.is_open = True
         self.cache = cache
         self.now = now
+        self.has_hosts = False  # whether the app has routes by host, so that answers of a path are of one host
         self.flown = 0  # flights that have begun
         self._flights: dict[Any, Flight] = {}
         self.passing: LRUCache[Any, bool] = LRUCache(maximum_capacity=1_000, expiration_time=PASSING_SECONDS)

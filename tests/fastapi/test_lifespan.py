@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import Host, Mount, Route, Router
 
 from lru_cache import LRUCache, LRUCacheDistributed
 from lru_cache.fastapi import AppCache, cache_of, cached_response, invalidate_response, lifespan
@@ -124,6 +126,61 @@ def test_a_mounted_app_has_it_too() -> None:
 
     with pytest.raises(RuntimeError, match="this app has no cache"):
         cache_of(inner)
+
+
+def an_app(answer: str) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    @cached_response(60)
+    async def read() -> str:
+        return answer
+
+    return app
+
+
+def test_a_mounted_app_has_it_wherever_it_is_mounted_and_behind_whatever() -> None:
+    router = APIRouter()
+    router.mount("/router", an_app("router"))
+    app = FastAPI(lifespan=lifespan())
+    app.include_router(router, prefix="/included")
+    app.router.routes += [
+        Mount("/middleware", app=an_app("middleware"), middleware=[Middleware(GZipMiddleware)]),
+        Mount("/wrapped", app=GZipMiddleware(GZipMiddleware(an_app("wrapped")))),
+        Mount("/two", routes=[Mount("/deep", app=an_app("deep"))]),
+    ]
+
+    @run(app)
+    async def _() -> None:
+        mounted = ["/middleware/", "/wrapped/", "/two/deep/"]
+        if (await ask(app, "/included/router/")).status != 404:  # where FastAPI includes what is mounted in a router
+            mounted.append("/included/router/")
+        for path in mounted:
+            await ask(app, path)
+            assert (await ask(app, path)).cache.startswith("hit"), path
+
+
+def test_hosts_have_answers_of_their_own() -> None:
+    @cached_response(60)
+    async def read(request: Request) -> JSONResponse:
+        return JSONResponse(request.path_params["tenant"])
+
+    app = Starlette(
+        routes=[
+            Host("{tenant}.tenants.test", Router([Route("/", read)])),
+            Host("a.test", an_app("a")),
+            Host("b.test", an_app("b")),  # whose endpoint has the same name
+        ],
+        lifespan=lifespan(),
+    )
+
+    @run(app)
+    async def _() -> None:
+        for host, answer in (("x.tenants.test", "x"), ("y.tenants.test", "y"), ("a.test", "a"), ("b.test", "b")):
+            for _ in range(2):
+                assert (await ask(app, "/", {"host": host})).json == answer
+        assert invalidate_response(app, "/")
+        assert (await ask(app, "/", {"host": "b.test"})).cache == "fwd=miss; stored"
 
 
 def test_without_one_there_is_one_line_that_says_so() -> None:
