@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from math import isinf
 from typing import Any, TypeVar, cast
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from lru_cache import Loaded, arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.fastapi import declared, fields, keys, records
-from lru_cache.fastapi.declared import OUR_REQUEST, OUR_RESPONSE, By
+from lru_cache.fastapi.declared import OUR_GENERATION, OUR_REQUEST, OUR_RESPONSE, By
 from lru_cache.fastapi.lifespan import responses_of
 from lru_cache.fastapi.records import KeptResponse, Record, Refusal
 from lru_cache.fastapi.rendering import Rendering, Run, has_guards
@@ -75,7 +75,8 @@ def cached_response(
 
         # FastAPI would look through this at the endpoint, and take what is awaited here for a plain function.
         del answer.__wrapped__
-        answer.__signature__ = found.signature  # type: ignore[attr-defined]
+        signature = declared.signature_after(answers.generation, found.signature) if found.depends else found.signature
+        answer.__signature__ = signature  # type: ignore[attr-defined]
         return cast("Endpoint", answer)
 
     return decorate
@@ -150,15 +151,13 @@ class _Answers:
         found = self._declared
         request = args[-1] if args else kwargs.get(found.request)
         given = kwargs.get(found.response)
+        generation: Any = kwargs.pop(OUR_GENERATION, None)
         kwargs.pop(OUR_REQUEST, None)
         kwargs.pop(OUR_RESPONSE, None)
         if not isinstance(request, Request):
             return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
         scope = request.scope
-        app, responses = self._found
-        if app is not scope["app"] or responses is None or not responses.is_open:
-            responses = responses_of(scope["app"])
-            self._found = scope["app"], responses
+        responses = self._responses(scope)
         visit = _Visit(request, args, kwargs, given, responses)
         wishes = fields.NO_WISHES
         if self._doubts or scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
@@ -167,10 +166,10 @@ class _Answers:
             refused = self._refused(visit, wishes)
             if refused is not None:
                 return await self._pass(visit, refused)
-        cache = responses.cache
-        generation: Any = cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+        if generation is None:
+            generation = self._generation(responses, scope)
         visit.key = keys.key_of_answer(generation, self._text_of(visit))
-        record = None if REFRESH in scope else cache.get(visit.key, load=_nothing)
+        record = None if REFRESH in scope else responses.cache.get(visit.key, load=_nothing)
         if record is None:
             return await self._miss(visit, wishes)
         age = max(0.0, responses.now() - record["made"])
@@ -180,6 +179,27 @@ class _Answers:
         if self._ahead is not None and left < self._ahead:
             responses.refresh(visit.key, scope)
         return visit.kept(record, f"hit; ttl={int(left)}", age)
+
+    async def generation(self, connection: HTTPConnection) -> Any:
+        """The generation of a request's path, as a dependency that FastAPI calls before those of the endpoint.
+
+        Else: 1. one of those reads the source. 2. The source is changed, and the path is invalidated. 3. The endpoint
+        is called, with what was read in 1, and its answer is kept in the generation that began with 2.
+        """
+        scope = connection.scope
+        if scope.get("method") not in ("GET", "HEAD"):
+            return None  # nothing of that is kept
+        return self._generation(self._responses(scope), scope)
+
+    def _generation(self, responses: Responses, scope: Any) -> Any:
+        return responses.cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+
+    def _responses(self, scope: Any) -> Responses:
+        app, responses = self._found
+        if app is not scope["app"] or responses is None or not responses.is_open:
+            responses = responses_of(scope["app"])
+            self._found = scope["app"], responses
+        return responses
 
     def _refused(self, visit: _Visit, wishes: fields.Wishes) -> str | None:
         """Why this request is none for the cache, in the words of Cache-Status."""

@@ -7,9 +7,9 @@ This file must not know how an answer is kept.
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.utils import get_dependant, get_typed_return_annotation, get_typed_signature
 from pydantic import BaseModel
 
@@ -23,6 +23,7 @@ OUR_REQUEST, OUR_RESPONSE = (
     "lru_cache_request",
     "lru_cache_response",
 )  # parameters of an endpoint that has none of its own
+OUR_GENERATION = "lru_cache_generation"  # and one before all that it depends on
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_ONE_USER = frozenset(("authorization", "cookie"))
 
@@ -39,6 +40,7 @@ class Declared(NamedTuple):
     says: bool  # whether it was said by what else it varies, beside what had to be said of its other parameters
     sees_request: bool  # so that nobody but its author can know by what it varies
     is_private: bool  # its answers are each for one user
+    depends: bool  # on what reads a source before the endpoint is called
 
 
 def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Declared:
@@ -76,7 +78,16 @@ def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Decl
         or (request is None and any(functions.values())),
         sees_request=request is not None,
         is_private=any(functions.values()) or bool(_OF_ONE_USER & set(headers)),
+        depends=any(each.call is not cache_of_connection for each in taken.dependencies),
     )
+
+
+def signature_after(first: Callable[..., Any], signature: inspect.Signature) -> inspect.Signature:
+    """A signature before whose dependencies FastAPI calls another one, and gives what that returns."""
+    before = inspect.Parameter(
+        OUR_GENERATION, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[Any, Depends(first)]
+    )
+    return signature.replace(parameters=[before, *signature.parameters.values()])
 
 
 def _request_of_starlette(parameters: Mapping[str, inspect.Parameter]) -> str | None:

@@ -915,6 +915,30 @@ def test_a_run_that_began_before_an_invalidation_is_not_kept() -> None:
         assert (await ask(app, "/")).json == 1
 
 
+def test_what_a_dependency_has_read_before_an_invalidation_is_not_kept() -> None:
+    app, gate, prices = app_with(), Gate(), {"tea": 3}
+
+    async def price_of(name: str) -> int:
+        price = prices[name]
+        await gate.pass_through()
+        return price
+
+    @app.get("/prices/{name}")
+    @cached_response(60, by={"price": None})
+    async def read(name: str, price: Annotated[int, Depends(price_of)]) -> int:
+        return price
+
+    @run(app)
+    async def _() -> None:
+        before = asyncio.create_task(ask(app, "/prices/tea"))
+        await until(lambda: gate.entered)
+        prices["tea"] = 4
+        invalidate_response(app, "/prices/tea")
+        gate.opened.set()
+        assert (await before).json == 3
+        assert [(await ask(app, "/prices/tea")).json for _ in range(2)] == [4, 4]
+
+
 def test_an_app_s_own_keys_and_loader_are_not_touched() -> None:
     asked = []
 
