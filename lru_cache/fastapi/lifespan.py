@@ -119,12 +119,12 @@ AppCache = Annotated[AnyCache, Depends(cache_of_connection)]
 def invalidate_response(place: AnyCache | HTTPConnection | Starlette, path: str) -> bool:
     """What the app answers under this path no longer holds: drop it, for any query and for anybody, on all nodes.
 
-    The path as the app is asked for it, without a query, and without what a proxy puts before it (`root_path`). True if
+    The path as the app is asked for it, decoded, and without what a proxy puts before it (`root_path`). True if
     anything may have been kept.
     """
-    if not isinstance(path, str) or not path.startswith("/") or "?" in path:
-        raise ValueError(
-            f"path must be one that begins with / and has no query, since all queries go, not {path!r}"[:200]
-        )
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"path must be one that begins with /, not {path!r}"[:200])
     cache = place if isinstance(place, LRUCacheDistributed) else cache_of(place)
-    return cache.invalidate(key_of_path(path))
+    # A ? may be part of a path (%3F), or somebody has given a query, which counts for nothing: both are gone.
+    paths = {path, path.partition("?")[0]}
+    return cache.invalidate_many([key_of_path(each) for each in paths]) > 0

@@ -5,6 +5,7 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
@@ -224,10 +225,27 @@ def test_a_function_that_makes_something_else_is_told_of_at_the_start() -> None:
         async def _() -> None: ...
 
 
-@pytest.mark.parametrize("path", ["items", "/items?q=1", 5, ""])
+@pytest.mark.parametrize("path", ["items", "?/items", 5, ""])
 def test_what_is_no_path_is_not_invalidated(path: Any) -> None:
     with pytest.raises(ValueError, match="path must be one that begins with /"):
         invalidate_response(FastAPI(), path)
+
+
+@pytest.mark.parametrize("asked", ["/items/what%3F", "/items/what?page=2"])
+def test_a_path_may_have_a_question_mark_and_a_query_counts_for_nothing(asked: str) -> None:
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/items/{name}")
+    @cached_response(60)
+    async def read(name: str) -> str:
+        return name
+
+    @run(app)
+    async def _() -> None:
+        for _ in range(2):
+            assert (await ask(app, asked)).cache == "fwd=miss; stored"
+            assert invalidate_response(app, unquote(asked))
+            assert not invalidate_response(app, unquote(asked))
 
 
 @pytest.mark.parametrize("replicate_loads", [True, False])
