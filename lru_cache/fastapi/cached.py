@@ -90,7 +90,7 @@ def _nothing(_: Any) -> Loaded[None]:
 class _Visit:
     """One request to an endpoint, which is to be answered from the cache if that can be."""
 
-    __slots__ = ("args", "given", "headers", "key", "kwargs", "request", "responses")
+    __slots__ = ("args", "default", "given", "headers", "key", "kwargs", "request", "responses")
 
     def __init__(
         self,
@@ -99,12 +99,14 @@ class _Visit:
         kwargs: dict[str, Any],
         given: Response | None,
         responses: Responses,
+        default: records.Pair,
     ) -> None:
         self.request = request
         self.args = args
         self.kwargs = kwargs
         self.given = given  # which dependencies share with the endpoint
         self.responses = responses
+        self.default = default
         self.headers = keys.joined(request.scope["headers"])
         self.key: Any = None
 
@@ -117,6 +119,7 @@ class _Visit:
             () if self.given is None else self.given.raw_headers,
             self.headers.get(b"if-none-match"),
             self.request.scope["method"] == "HEAD",
+            self.default,
         )
 
 
@@ -138,7 +141,8 @@ class _Answers:
         self._life = life
         self._ahead = ahead
         self._statuses = statuses
-        self._cache_control = cache_control
+        told = fields.told(found.is_private, cache_control)
+        self._default = b"cache-control", told.encode("latin-1")
         self._obeys = obeys
         self._doubts = found.sees_request and not found.says
         self._vary = [name.encode() for name in found.vary]
@@ -158,7 +162,7 @@ class _Answers:
             return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
         scope = request.scope
         responses = self._responses(scope)
-        visit = _Visit(request, args, kwargs, given, responses)
+        visit = _Visit(request, args, kwargs, given, responses, self._default)
         wishes = fields.NO_WISHES
         if self._doubts or scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
             if self._obeys:
@@ -299,7 +303,7 @@ class _Answers:
     async def _ask(self, visit: _Visit, why: str, flight: Flight | None, is_anew: bool) -> Any:
         run = self._rendering.run(visit.args, visit.kwargs, visit.given)
         response = await self._rendering.response(run, visit.request)
-        record = self._record(response, run.merges, visit.responses.now())
+        record = self._record(response, run, visit.responses.now())
         if isinstance(record, Refusal):
             if flight is not None:
                 flight.passed = True
@@ -308,11 +312,12 @@ class _Answers:
             flight.record = record
         self._keep(visit, record, is_anew)
         told = fields.cache_status(f"{why}; stored")
-        answer = records.response_of(record, told, None, run.before, visit.headers.get(b"if-none-match"), False)
+        known = visit.headers.get(b"if-none-match")
+        answer = records.response_of(record, told, None, run.before, known, False, self._default)
         answer.background = response.background
         return answer
 
-    def _record(self, response: Any, merges: bool, now: float) -> Record | Refusal:
+    def _record(self, response: Any, run: Run, now: float) -> Record | Refusal:
         if not isinstance(response, Response):
             return Refusal("no-response")
         found = self._declared
@@ -323,8 +328,8 @@ class _Answers:
             statuses=self._statuses,
             vary=found.vary,
             is_private=found.is_private,
-            cache_control=self._cache_control,
-            merges=merges,
+            default=self._default,
+            given=run.before if run.merges else None,
         )
 
     def _keep(self, visit: _Visit, record: Record, is_anew: bool) -> None:

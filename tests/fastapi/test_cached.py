@@ -774,6 +774,31 @@ def test_what_a_dependency_sets_goes_to_its_own_request_only() -> None:
         assert (third.status, third.headers["set-cookie"].partition(";")[0]) == (304, "visitor=3")
 
 
+def test_what_a_dependency_says_of_caches_is_told_and_heeded() -> None:
+    app, number = app_with(), Counted()
+
+    def said(response: Response, cache_control: Annotated[str, Header()] = "no-store") -> None:
+        response.headers["cache-control"] = cache_control
+        response.headers["vary"] = "origin"
+
+    @app.get("/", dependencies=[Depends(said)])
+    @cached_response(60, vary=["accept-language"], obey_clients=False)
+    async def read() -> int:
+        return number()
+
+    @run(app)
+    async def _() -> None:
+        for each in ("no-store", "private"):
+            answer = await ask(app, "/", {"cache-control": each})
+            assert (answer.cache, answer.all("cache-control")) == ("fwd=miss; detail=cache-control", [each])
+        for status in ("fwd=miss; stored", "hit"):
+            answer = await ask(app, "/", {"cache-control": "max-age=9"})
+            assert (answer.cache.startswith(status), answer.all("cache-control")) == (True, ["max-age=9"])
+            assert answer.all("vary") == ["accept-language", "origin"]
+        answer = await ask(app, "/", {"cache-control": "no-store"})  # that dependency is of this request alone
+        assert (answer.cache[:3], answer.all("cache-control")) == ("hit", ["no-store"])
+
+
 def test_a_mistake_in_what_is_returned_is_fastapi_s_own() -> None:
     from fastapi.exceptions import ResponseValidationError
 
