@@ -223,8 +223,10 @@ class _Answers:
         """What is in the key of an answer beside its path: as many lines each time in an app."""
         found = self._declared
         text = f"{found.name}\n{keys.text_of_query(visit.request.scope['query_string'])}"
-        if visit.responses.has_hosts:
-            text += f"\n{keys.text_of_header(visit.headers.get(b'host')).lower()}"
+        # Else one client's Host would be in the links that others are given: whoever sees a Request makes them of that.
+        if visit.responses.has_hosts or (not found.says and (found.sees_request or visit.args)):
+            scheme = visit.request.scope.get("scheme", "http")
+            text += f"\n{scheme}{keys.text_of_header(visit.headers.get(b'host')).lower()}"
         for header in self._vary:
             text += f"\n{keys.text_of_header(visit.headers.get(header))}"
         for name, function in found.by:
