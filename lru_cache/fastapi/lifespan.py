@@ -51,6 +51,7 @@ def lifespan(
             raise TypeError(f"what makes the cache must return an LRUCacheDistributed, not {cache!r}"[:200])
         clock = options.get("clock")
         responses = Responses(cache) if clock is None else Responses(cache, clock.time)
+        responses.app = app
         within = list(_within(app))
         responses.has_hosts = any(isinstance(each, Host) for each in within)
         # Those that are mounted are asked as apps of their own, and have no lifespan.
