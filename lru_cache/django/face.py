@@ -35,7 +35,7 @@ class _DjangoFace(Face):
     loads = "a view loads what is missing: use get_or_set"
     life = "give TIMEOUT"
     own_options = frozenset(("counters", "models", "pickle", "MAX_ENTRIES", "CULL_FREQUENCY"))
-    error = ImproperlyConfigured
+    refusal = ImproperlyConfigured
     unchanging = UNCHANGING
     resolved = staticmethod(codecs.resolved)
     advice = staticmethod(codecs.advice)

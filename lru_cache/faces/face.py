@@ -24,7 +24,7 @@ class Face:
     life = "give default_timeout"
     pickled_name = "lru_cache.pickled"  # that of pickles on the wire: another face's are not taken
     own_options: frozenset[str] = frozenset()  # beside what `LRUCacheDistributed` takes
-    error: type[Exception] = ValueError
+    refusal: type[Exception] = ValueError
     unchanging: frozenset[type] = UNCHANGING  # of these nobody needs a copy
 
     def option(self, name: str) -> str:
@@ -55,7 +55,7 @@ class Face:
             return None
         secrets = [given] if isinstance(given, (str, bytes)) else given
         if not isinstance(secrets, (list, tuple)) or not secrets or not all(_is_secret(each) for each in secrets):
-            raise self.error(f"{self.option('pickle')} must be the secret that signs pickles, or a list of secrets")
+            raise self.refusal(f"{self.option('pickle')} must be the secret that signs pickles, or a list of secrets")
         return pickled.codec(self.pickled_name, lambda: secrets, self.option("pickle"))
 
     def resolved(self, value: Any) -> Any:
@@ -70,7 +70,7 @@ class Face:
         """Whether there are counters, which are atomic in each process only."""
         counters = options.get("counters", "local")
         if counters not in COUNTERS:
-            raise self.error(f"{self.option('counters')} must be one of {COUNTERS}, not {counters!r}")
+            raise self.refusal(f"{self.option('counters')} must be one of {COUNTERS}, not {counters!r}")
         return bool(counters != "refuse")
 
 

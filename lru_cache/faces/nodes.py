@@ -149,12 +149,12 @@ def _made(face: Face, location: Any, options: Mapping[str, Any]) -> Node:
     not_here, known = face.not_here(), options_of_nodes(face)
     for name in options:
         if name in not_here:
-            raise face.error(f"{face.option(name)} is nothing for {face.whose}: {not_here[name]}")
+            raise face.refusal(f"{face.option(name)} is nothing for {face.whose}: {not_here[name]}")
         if name not in known:
-            raise face.error(f"{face.options} has {name!r}, and there is only {', '.join(sorted(known))}")
+            raise face.refusal(f"{face.options} has {name!r}, and there is only {', '.join(sorted(known))}")
     place = place_of(location)
     for name in place.keys() & options.keys():
-        raise face.error(f"{face.location}={location!r} is {name}=, and {face.options} has {name!r}, too")
+        raise face.refusal(f"{face.location}={location!r} is {name}=, and {face.options} has {name!r}, too")
     given = face.prepared(dict(options))
     all_codecs = [*face.codecs(options), *_named(given.pop("codecs", ()))]
     pickles = face.pickles(options)
