@@ -18,7 +18,7 @@ from lru_cache import Loaded, arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.fastapi import declared, fields, keys, records
 from lru_cache.fastapi.declared import OUR_GENERATION, OUR_REQUEST, OUR_RESPONSE, By
-from lru_cache.fastapi.lifespan import responses_of
+from lru_cache.fastapi.lifespan import note_decorated, responses_of
 from lru_cache.fastapi.records import KeptResponse, Record, Refusal
 from lru_cache.fastapi.rendering import Rendering, Run, has_guards
 from lru_cache.fastapi.responses import REFRESH, Flight, Responses
@@ -27,6 +27,8 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _LOOKED_AT = frozenset((b"authorization", b"cookie", b"cache-control", b"pragma"))
 """What may keep a GET from being answered with what is kept. Most have none of it, which is seen in one step."""
+
+_OF_A_REQUEST = frozenset((206, 304))
 
 FLIGHTS_AWAITED = 2  # that failed; after these each who waited asks by itself
 
@@ -62,6 +64,8 @@ def cached_response(
     if not isinstance(obey_clients, bool):
         raise TypeError(f"obey_clients must be True or False, not {obey_clients!r}"[:200])
     kept = frozenset(arguments.count("statuses", status) for status in arguments.items("statuses", statuses))
+    if not kept.isdisjoint(_OF_A_REQUEST):
+        raise ValueError("statuses must not have 206 or 304: what part or what condition they answer is not in the key")
 
     def decorate(endpoint: Endpoint) -> Endpoint:
         if not callable(endpoint) or not hasattr(endpoint, "__qualname__"):
@@ -73,6 +77,7 @@ def cached_response(
         async def answer(*args: Any, **kwargs: Any) -> Any:
             return await answers.answer(args, kwargs)
 
+        note_decorated(endpoint, answer)
         # FastAPI would look through this at the endpoint, and take what is awaited here for a plain function.
         del answer.__wrapped__
         signature = declared.signature_after(answers.generation, found.signature) if found.depends else found.signature

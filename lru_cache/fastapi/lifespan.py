@@ -4,9 +4,11 @@ This file must not know how answers are kept.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
+from weakref import WeakSet
 
 from fastapi import Depends
 from starlette.applications import Starlette
@@ -22,6 +24,8 @@ MakeCache = Callable[[], AnyCache]
 
 _OPTIONS = inspect.signature(LRUCacheDistributed.__init__).parameters.keys() - {"self"}
 _STATE = "lru_cache"  # of an app's state
+_OF = "lru_cache_decorates"  # at what stands in an endpoint's place: the endpoint
+_decorated: WeakSet[Any] = WeakSet()  # endpoints that something stands in the place of
 MOST_MIDDLEWARE = 100  # around an app that is mounted: something else may have attributes without end
 
 
@@ -53,6 +57,7 @@ def lifespan(
         responses = Responses(cache) if clock is None else Responses(cache, clock.time)
         responses.app = app
         within = list(_within(app))
+        _warn_of_order(within)
         responses.has_hosts = any(isinstance(each, Host) for each in within)
         # Those that are mounted are asked as apps of their own, and have no lifespan.
         apps = [
@@ -89,6 +94,25 @@ def _within(place: Any) -> Iterator[Any]:
         for each in (inner, getattr(route, "original_router", None)):
             if each is not None:
                 yield from _within(each)
+
+
+def note_decorated(endpoint: Any, answer: Any) -> None:
+    """Remember what stands in the place of an endpoint."""
+    setattr(answer, _OF, endpoint)
+    _decorated.add(endpoint)
+
+
+def _warn_of_order(places: Iterable[Any]) -> None:
+    """What stands above `@app.get(...)` is nothing that the app ever asks."""
+    asked = [getattr(route, "endpoint", None) for place in places for route in getattr(place, "routes", ())]
+    for endpoint in asked:
+        if (
+            endpoint is not None
+            and endpoint in _decorated
+            and not any(getattr(each, _OF, None) is endpoint for each in asked)
+        ):
+            name = f"{endpoint.__module__}.{endpoint.__qualname__}"
+            warnings.warn(f"nothing of {name} is kept: cached_response must stand below @app.get(...)", stacklevel=3)
 
 
 def responses_of(app: Any) -> Responses:

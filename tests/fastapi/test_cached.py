@@ -1145,6 +1145,7 @@ def test_who_wants_it_anew_waits_for_no_run_that_began_before() -> None:
         ({"seconds": "1"}, TypeError, "seconds must be seconds"),
         ({"refresh_time": 60}, ValueError, "refresh_time must be less than seconds"),
         ({"statuses": ["200"]}, TypeError, "statuses must be an int"),
+        ({"statuses": (200, 206)}, ValueError, "statuses must not have 206 or 304"),
         ({"cache_control": 1}, TypeError, "cache_control must be a text"),
         ({"obey_clients": "no"}, TypeError, "obey_clients must be True or False"),
         ({"vary": "accept"}, TypeError, r"vary must be a list of names of headers, such as \['accept'\]"),

@@ -184,6 +184,36 @@ def test_hosts_have_answers_of_their_own() -> None:
         assert (await ask(app, "/", {"host": "b.test"})).cache == "fwd=miss; stored"
 
 
+def test_the_wrong_order_of_decorators_is_warned_of() -> None:
+    router = APIRouter()
+
+    @cached_response(60)
+    @router.get("/")
+    async def above() -> int:
+        return 1
+
+    app = FastAPI(lifespan=lifespan())
+    app.include_router(router, prefix="/router")
+    with pytest.warns(UserWarning, match=r"above is kept: cached_response must stand below @app\.get"):
+
+        @run(app)
+        async def _() -> None:
+            assert (await ask(app, "/router/")).json == 1
+
+
+def test_an_endpoint_may_also_be_asked_without_the_cache() -> None:
+    async def read() -> int:
+        return 1
+
+    app = FastAPI(lifespan=lifespan())
+    app.get("/kept")(cached_response(60)(read))
+    app.get("/plain")(read)
+
+    @run(app)
+    async def _() -> None:  # no warning, which would be an error
+        assert (await ask(app, "/kept")).json == (await ask(app, "/plain")).json
+
+
 def test_without_one_there_is_one_line_that_says_so() -> None:
     app = FastAPI()
 
