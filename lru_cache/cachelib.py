@@ -27,6 +27,7 @@ class CachelibFace(Face):
     """What is said of these caches."""
 
     whose = "cachelib's caches"
+    prefix = "key_prefix"
     options = "LRUCacheBackend()"
     loads = "the application loads what is missing: use get_or_set"
     pickled_name = "lru_cache.cachelib.pickled"
@@ -50,7 +51,7 @@ class LRUCacheBackend(BaseCache):  # type: ignore[misc]  # of which some release
     `maximum_capacity`. `default_timeout` is in seconds, 0 is for ever.
     """
 
-    face: Face = FACE
+    face: CachelibFace = FACE
 
     def __init__(
         self,
@@ -64,6 +65,8 @@ class LRUCacheBackend(BaseCache):  # type: ignore[misc]  # of which some release
         **options: Any,
     ) -> None:
         BaseCache.__init__(self, default_timeout=default_timeout)
+        if not isinstance(key_prefix, str):
+            raise TypeError(f"{self.face.prefix} must be a text, and not {key_prefix!r}"[:200])
         if threshold:
             options.setdefault("maximum_capacity", threshold)
         self._counts = self.face.counts(options)

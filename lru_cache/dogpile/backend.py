@@ -9,7 +9,7 @@ from typing import Any
 
 from dogpile.cache.api import NO_VALUE, CacheBackend, CachedValue
 
-from lru_cache.arguments import MISSING
+from lru_cache.arguments import MISSING, optional_seconds
 from lru_cache.copies import UNCHANGING
 from lru_cache.dogpile.mutexes import Mutex, mutex_of
 from lru_cache.faces.face import Face
@@ -47,7 +47,7 @@ class LRUCacheBackend(CacheBackend):  # type: ignore[misc]  # of which some rele
                 options[name] = value
             elif name not in _OURS:  # no error: dogpile's own tests give such, as files of configuration do
                 warnings.warn(f"arguments[{name!r}] means nothing to the backend lru_cache", stacklevel=3)
-        self._life = arguments.get("expiration_time")
+        self._life = optional_seconds(f"{FACE.options}['expiration_time']", arguments.get("expiration_time"))
         self.node = node_of(FACE, arguments.get("location", ""), options)
         self._held = self.node.get
         self._copiers = self.node.copiers.of_name

@@ -14,6 +14,10 @@ from dogpile.cache.region import CacheRegion, RegionInvalidationStrategy
 _KEY = "lru_cache.dogpile.invalidated:"
 
 
+def _now(_: str) -> tuple[float, bool]:
+    return time.time(), True
+
+
 class SharedInvalidation(RegionInvalidationStrategy):  # type: ignore[misc]  # of which some releases have no types
     """When a region was invalidated, known to all who share its location and have a region of this name."""
 
@@ -26,7 +30,9 @@ class SharedInvalidation(RegionInvalidationStrategy):  # type: ignore[misc]  # o
 
     def _when(self) -> tuple[float, bool]:
         """The time, and whether it was hard; what was created before that time is not to be used."""
-        found: Any = self._region.actual_backend.node.get(self._key)
+        node = self._region.actual_backend.node
+        # Where values stay, of an invalidation only that the key has changed is told: it was at some time until now.
+        found: Any = node.get(self._key, load=_now) if node.stays else node.get(self._key)
         return (0.0, False) if found is None else found
 
     def invalidate(self, hard: bool = True) -> None:

@@ -13,6 +13,7 @@ MOST_BYTES = 16 << 20  # of all values that are known; then all are forgotten, a
 LEAST_MARSHALLED_BYTES = 200  # a value of fewer is copied as quickly by hand
 MOST_MEMBERS_IN_TURN = 4
 _OVERHEAD_BYTES = 300
+_MARSHALLED = frozenset((bool, bytes, complex, float, int, str, type(None)))
 
 Copier = Callable[[Any], Any]
 Unchanging = frozenset[type]  # of these nobody needs a copy
@@ -65,6 +66,14 @@ def _of_shape(value: Any, unchanging: Unchanging) -> Copier | None:
     return copy
 
 
+def _comes_back(value: Any) -> bool:
+    """Whether marshal gives back what it was given: of an array, and whatever else has a buffer, it makes bytes."""
+    kind = type(value)
+    if kind is dict:
+        return all(map(_comes_back, value)) and all(map(_comes_back, value.values()))
+    return kind in _MARSHALLED or ((kind in CONTAINERS or kind is frozenset) and all(map(_comes_back, value)))
+
+
 class Copiers:
     """How to copy the values of one node that were asked for. Each holds its value, and is of that very object."""
 
@@ -81,7 +90,9 @@ class Copiers:
         except ValueError:  # it has members of other classes in it
             data = b""
         copier = _of_shape(value, self._unchanging)
-        if copier is None and len(data) >= LEAST_MARSHALLED_BYTES:  # bytes of this process, and for it alone
+        if (
+            copier is None and len(data) >= LEAST_MARSHALLED_BYTES and _comes_back(value)
+        ):  # bytes of this process, and for it alone
             copier = lambda _: marshal.loads(data)  # noqa: E731, S302
         copier = copier or self._own
         size = _OVERHEAD_BYTES + 10 * len(data)

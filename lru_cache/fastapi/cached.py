@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from math import isinf
 from typing import Any, TypeVar, cast
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from lru_cache import Loaded, arguments
 from lru_cache.arguments import MISSING, Duration, Missing
 from lru_cache.fastapi import declared, fields, keys, records
-from lru_cache.fastapi.declared import OUR_REQUEST, OUR_RESPONSE, By
-from lru_cache.fastapi.lifespan import responses_of
+from lru_cache.fastapi.declared import OUR_GENERATION, OUR_REQUEST, OUR_RESPONSE, By
+from lru_cache.fastapi.lifespan import note_decorated, responses_of
 from lru_cache.fastapi.records import KeptResponse, Record, Refusal
 from lru_cache.fastapi.rendering import Rendering, Run, has_guards
 from lru_cache.fastapi.responses import REFRESH, Flight, Responses
@@ -27,6 +27,8 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _LOOKED_AT = frozenset((b"authorization", b"cookie", b"cache-control", b"pragma"))
 """What may keep a GET from being answered with what is kept. Most have none of it, which is seen in one step."""
+
+_OF_A_REQUEST = frozenset((206, 304))
 
 FLIGHTS_AWAITED = 2  # that failed; after these each who waited asks by itself
 
@@ -62,6 +64,8 @@ def cached_response(
     if not isinstance(obey_clients, bool):
         raise TypeError(f"obey_clients must be True or False, not {obey_clients!r}"[:200])
     kept = frozenset(arguments.count("statuses", status) for status in arguments.items("statuses", statuses))
+    if not kept.isdisjoint(_OF_A_REQUEST):
+        raise ValueError("statuses must not have 206 or 304: what part or what condition they answer is not in the key")
 
     def decorate(endpoint: Endpoint) -> Endpoint:
         if not callable(endpoint) or not hasattr(endpoint, "__qualname__"):
@@ -73,9 +77,11 @@ def cached_response(
         async def answer(*args: Any, **kwargs: Any) -> Any:
             return await answers.answer(args, kwargs)
 
+        note_decorated(endpoint, answer)
         # FastAPI would look through this at the endpoint, and take what is awaited here for a plain function.
         del answer.__wrapped__
-        answer.__signature__ = found.signature  # type: ignore[attr-defined]
+        signature = declared.signature_after(answers.generation, found.signature) if found.depends else found.signature
+        answer.__signature__ = signature  # type: ignore[attr-defined]
         return cast("Endpoint", answer)
 
     return decorate
@@ -89,7 +95,7 @@ def _nothing(_: Any) -> Loaded[None]:
 class _Visit:
     """One request to an endpoint, which is to be answered from the cache if that can be."""
 
-    __slots__ = ("args", "given", "headers", "key", "kwargs", "request", "responses")
+    __slots__ = ("args", "default", "given", "headers", "key", "kwargs", "request", "responses")
 
     def __init__(
         self,
@@ -98,12 +104,14 @@ class _Visit:
         kwargs: dict[str, Any],
         given: Response | None,
         responses: Responses,
+        default: records.Pair,
     ) -> None:
         self.request = request
         self.args = args
         self.kwargs = kwargs
         self.given = given  # which dependencies share with the endpoint
         self.responses = responses
+        self.default = default
         self.headers = keys.joined(request.scope["headers"])
         self.key: Any = None
 
@@ -116,6 +124,7 @@ class _Visit:
             () if self.given is None else self.given.raw_headers,
             self.headers.get(b"if-none-match"),
             self.request.scope["method"] == "HEAD",
+            self.default,
         )
 
 
@@ -137,8 +146,10 @@ class _Answers:
         self._life = life
         self._ahead = ahead
         self._statuses = statuses
-        self._cache_control = cache_control
+        told = fields.told(found.is_private, cache_control)
+        self._default = b"cache-control", told.encode("latin-1")
         self._obeys = obeys
+        self._doubts = found.sees_request and not found.says
         self._vary = [name.encode() for name in found.vary]
         # The app that asked last, with what it has: to find that anew costs a sixth of a hit.
         self._found: tuple[Any, Responses | None] = (None, None)
@@ -149,55 +160,85 @@ class _Answers:
         found = self._declared
         request = args[-1] if args else kwargs.get(found.request)
         given = kwargs.get(found.response)
+        generation: Any = kwargs.pop(OUR_GENERATION, None)
         kwargs.pop(OUR_REQUEST, None)
         kwargs.pop(OUR_RESPONSE, None)
         if not isinstance(request, Request):
             return await self._rendering.alone(args, kwargs)  # called by other code, and not for a request
         scope = request.scope
-        app, responses = self._found
-        if app is not scope["app"] or responses is None or not responses.is_open:
-            responses = responses_of(scope["app"])
-            self._found = scope["app"], responses
-        visit = _Visit(request, args, kwargs, given, responses)
+        responses = self._responses(scope)
+        visit = _Visit(request, args, kwargs, given, responses, self._default)
         wishes = fields.NO_WISHES
-        if scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
+        if self._doubts or scope["method"] != "GET" or not _LOOKED_AT.isdisjoint(visit.headers):
             if self._obeys:
                 wishes = fields.wishes_of(visit.headers)
             refused = self._refused(visit, wishes)
             if refused is not None:
                 return await self._pass(visit, refused)
-        cache = responses.cache
-        generation: Any = cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+        if generation is None:
+            generation = self._generation(responses, scope)
         visit.key = keys.key_of_answer(generation, self._text_of(visit))
-        record = None if REFRESH in scope else cache.get(visit.key, load=_nothing)
+        record = None if REFRESH in scope else responses.cache.get(visit.key, load=_nothing)
         if record is None:
             return await self._miss(visit, wishes)
         age = max(0.0, responses.now() - record["made"])
         left = max(0.0, record["life"] - age)
         if wishes is not fields.NO_WISHES and not wishes.admit(age, left):
-            return await self._run_anew(visit, "fwd=request")
+            return await self._ask_for(visit, wishes, "fwd=request", is_anew=True)
         if self._ahead is not None and left < self._ahead:
             responses.refresh(visit.key, scope)
         return visit.kept(record, f"hit; ttl={int(left)}", age)
+
+    async def generation(self, connection: HTTPConnection) -> Any:
+        """The generation of a request's path, as a dependency that FastAPI calls before those of the endpoint.
+
+        Else: 1. one of those reads the source. 2. The source is changed, and the path is invalidated. 3. The endpoint
+        is called, with what was read in 1, and its answer is kept in the generation that began with 2.
+        """
+        scope = connection.scope
+        if scope.get("method") not in ("GET", "HEAD"):
+            return None  # nothing of that is kept
+        return self._generation(self._responses(scope), scope)
+
+    def _generation(self, responses: Responses, scope: Any) -> Any:
+        return responses.cache.get(keys.key_of_path(keys.path_of(scope)), load=self._new_generation)
+
+    def _responses(self, scope: Any) -> Responses:
+        app, responses = self._found
+        if app is not scope["app"] or responses is None or not responses.is_open:
+            responses = responses_of(scope["app"])
+            self._found = scope["app"], responses
+        return responses
 
     def _refused(self, visit: _Visit, wishes: fields.Wishes) -> str | None:
         """Why this request is none for the cache, in the words of Cache-Status."""
         scope, headers, found = visit.request.scope, visit.headers, self._declared
         if scope["method"] != "GET" and scope["method"] != "HEAD":
             return "fwd=method"
-        has_credentials = b"authorization" in headers or b"cookie" in headers
-        if has_credentials and not found.says and (visit.args or found.sees_request or has_guards(scope)):
-            return "fwd=bypass; detail=credentials"
+        if not found.says:
+            guarded = has_guards(scope)
+            has_credentials = b"authorization" in headers or b"cookie" in headers
+            if has_credentials and (guarded or found.sees_request or visit.args):
+                return "fwd=bypass; detail=credentials"
+            if guarded and found.sees_request:  # what a guard finds, in any header, it leaves in the request's state
+                return "fwd=bypass; detail=guard"
         return "fwd=request; detail=no-store" if wishes.no_store else None
 
     def _text_of(self, visit: _Visit) -> str:
-        """What is in the key of an answer beside its path: as many lines each time."""
+        """What is in the key of an answer beside its path: as many lines each time in an app."""
         found = self._declared
         text = f"{found.name}\n{keys.text_of_query(visit.request.scope['query_string'])}"
+        # Else one client's Host would be in the links that others are given: whoever sees a Request makes them of that.
+        if visit.responses.has_hosts or (not found.says and (found.sees_request or visit.args)):
+            scheme = visit.request.scope.get("scheme", "http")
+            text += f"\n{scheme}{keys.text_of_header(visit.headers.get(b'host')).lower()}"
         for header in self._vary:
             text += f"\n{keys.text_of_header(visit.headers.get(header))}"
         for name, function in found.by:
-            text += f"\n{keys.text_of_value(name, function(visit.kwargs.get(name)))}"
+            value = (
+                visit.args[-1] if visit.args else visit.kwargs.get(name)
+            )  # of Starlette's the request is all there is
+            text += f"\n{keys.text_of_value(name, function(value))}"
         return text
 
     # -- nothing that is kept will do ----------------------------------------------------------------------------------
@@ -205,11 +246,14 @@ class _Answers:
     async def _miss(self, visit: _Visit, wishes: fields.Wishes) -> Any:
         if REFRESH in visit.request.scope:
             return await self._run_anew(visit, "fwd=request")
+        return await self._ask_for(visit, wishes, "fwd=miss", is_anew=wishes.anew)
+
+    async def _ask_for(self, visit: _Visit, wishes: fields.Wishes, why: str, is_anew: bool) -> Any:
         if wishes.only_if_cached:
             return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
         if visit.request.scope["method"] == "HEAD":
-            return await self._pass(visit, "fwd=miss")  # what a GET is answered with nobody knows by that
-        return await (self._run_anew if wishes.anew else self._run_once)(visit, "fwd=miss")
+            return await self._pass(visit, why)  # what a GET is answered with nobody knows by that
+        return await (self._run_anew if is_anew else self._run_once)(visit, why)
 
     # -- the endpoint is asked -----------------------------------------------------------------------------------------
 
@@ -266,7 +310,7 @@ class _Answers:
     async def _ask(self, visit: _Visit, why: str, flight: Flight | None, is_anew: bool) -> Any:
         run = self._rendering.run(visit.args, visit.kwargs, visit.given)
         response = await self._rendering.response(run, visit.request)
-        record = self._record(response, run.merges, visit.responses.now())
+        record = self._record(response, run, visit.responses.now())
         if isinstance(record, Refusal):
             if flight is not None:
                 flight.passed = True
@@ -275,11 +319,12 @@ class _Answers:
             flight.record = record
         self._keep(visit, record, is_anew)
         told = fields.cache_status(f"{why}; stored")
-        answer = records.response_of(record, told, None, run.before, visit.headers.get(b"if-none-match"), False)
+        known = visit.headers.get(b"if-none-match")
+        answer = records.response_of(record, told, None, run.before, known, False, self._default)
         answer.background = response.background
         return answer
 
-    def _record(self, response: Any, merges: bool, now: float) -> Record | Refusal:
+    def _record(self, response: Any, run: Run, now: float) -> Record | Refusal:
         if not isinstance(response, Response):
             return Refusal("no-response")
         found = self._declared
@@ -290,8 +335,8 @@ class _Answers:
             statuses=self._statuses,
             vary=found.vary,
             is_private=found.is_private,
-            cache_control=self._cache_control,
-            merges=merges,
+            default=self._default,
+            given=run.before if run.merges else None,
         )
 
     def _keep(self, visit: _Visit, record: Record, is_anew: bool) -> None:

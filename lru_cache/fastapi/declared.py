@@ -7,9 +7,9 @@ This file must not know how an answer is kept.
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.utils import get_dependant, get_typed_return_annotation, get_typed_signature
 from pydantic import BaseModel
 
@@ -23,6 +23,7 @@ OUR_REQUEST, OUR_RESPONSE = (
     "lru_cache_request",
     "lru_cache_response",
 )  # parameters of an endpoint that has none of its own
+OUR_GENERATION = "lru_cache_generation"  # and one before all that it depends on
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_ONE_USER = frozenset(("authorization", "cookie"))
 
@@ -36,9 +37,10 @@ class Declared(NamedTuple):
     response: str
     vary: tuple[str, ...]  # headers, in small letters
     by: tuple[tuple[str, Callable[[Any], Any]], ...]  # parameters, each with what of it counts
-    says: bool  # whether it was said by what it varies, if only that it does not
+    says: bool  # whether it was said by what else it varies, beside what had to be said of its other parameters
     sees_request: bool  # so that nobody but its author can know by what it varies
     is_private: bool  # its answers are each for one user
+    depends: bool  # on what reads a source before the endpoint is called
 
 
 def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Declared:
@@ -50,6 +52,8 @@ def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Decl
     functions = _functions(by)
     taken = get_dependant(path="/", call=endpoint)
     parameters = inspect.signature(endpoint).parameters
+    request = taken.request_param_name or taken.http_connection_param_name
+    in_vary = {header for _, _, varies in _taken(taken) for header in varies}  # where a parameter has it named there
     for parameter in functions:
         if parameter not in parameters:
             raise TypeError(f"by names {parameter!r}, and {name} takes no such parameter")
@@ -68,10 +72,28 @@ def read(endpoint: Any, vary: Sequence[str] | Missing, by: By | Missing) -> Decl
         response=taken.response_param_name or OUR_RESPONSE,
         vary=tuple(headers),
         by=tuple((parameter, function) for parameter, function in functions.items() if function is not None),
-        says=vary is not MISSING or by is not MISSING,
-        sees_request=bool(taken.request_param_name or taken.http_connection_param_name),
+        # What a database's session or a Header() asks for is no word on a Request beside it.
+        says=(request or _request_of_starlette(parameters)) in functions
+        or (vary is not MISSING and (not in_vary or not in_vary.issuperset(headers)))
+        or (request is None and any(functions.values())),
+        sees_request=request is not None,
         is_private=any(functions.values()) or bool(_OF_ONE_USER & set(headers)),
+        depends=any(each.call is not cache_of_connection for each in taken.dependencies),
     )
+
+
+def signature_after(first: Callable[..., Any], signature: inspect.Signature) -> inspect.Signature:
+    """A signature before whose dependencies FastAPI calls another one, and gives what that returns."""
+    before = inspect.Parameter(
+        OUR_GENERATION, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[Any, Depends(first)]
+    )
+    return signature.replace(parameters=[before, *signature.parameters.values()])
+
+
+def _request_of_starlette(parameters: Mapping[str, inspect.Parameter]) -> str | None:
+    """The parameter that Starlette gives the request to, whatever it is called: the last one, mostly without a type."""
+    last = next(reversed(parameters.values()), None)  # type: ignore[call-overload]
+    return last.name if last is not None and last.annotation is last.default is inspect.Parameter.empty else None
 
 
 def _headers(vary: Any) -> list[str]:

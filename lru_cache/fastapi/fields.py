@@ -53,6 +53,16 @@ def directives(value: bytes) -> dict[str, str]:
     return {each[1]: each[2] or each[3] or "" for each in found}
 
 
+def told(is_private: bool, cache_control: str | None) -> str:
+    """The Cache-Control of what says none itself. What is for one user is private, unless that is denied."""
+    said = "no-cache" if cache_control is None else cache_control
+    if is_private and directives(said.encode("latin-1")).keys().isdisjoint(
+        ("no-store", "private", "public", "s-maxage")
+    ):
+        return f"private, {said}"
+    return said
+
+
 def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
 

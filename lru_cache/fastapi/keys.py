@@ -59,10 +59,14 @@ def _name_of_pair(pair: str) -> str:
 
 
 def text_of_header(value: bytes | None) -> str:
-    """A header's value, without the spaces around its members. One that is not there is not an empty one."""
+    """A header's value, without the spaces around its members. One that is not there is not an empty one.
+
+    Several lines are not one with all of their members: FastAPI gives the first of them to who asks for a text.
+    """
     if value is None:
         return ""
-    return "=" + ",".join(part.strip() for part in value.decode("latin-1").replace("\n", " ").split(","))
+    lines = value.decode("latin-1").split("\n")
+    return "=" + "\r".join(",".join(part.strip() for part in line.split(",")) for line in lines)
 
 
 def text_of_value(name: str, value: Any) -> str:
@@ -78,12 +82,12 @@ def text_of_value(name: str, value: Any) -> str:
 
 
 def joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Headers by name. The values of one that comes several times are one list."""
+    """Headers by name. The values of one that comes several times are one list, of a line for each."""
     found = dict(headers)
     if len(found) < len(headers):
         found = {}
         for name, value in headers:
-            found[name] = found[name] + b", " + value if name in found else value
+            found[name] = found[name] + b",\n" + value if name in found else value
     return found
 
 

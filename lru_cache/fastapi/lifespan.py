@@ -4,9 +4,11 @@ This file must not know how answers are kept.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any
+from weakref import WeakSet
 
 from fastapi import Depends
 from starlette.applications import Starlette
@@ -22,6 +24,9 @@ MakeCache = Callable[[], AnyCache]
 
 _OPTIONS = inspect.signature(LRUCacheDistributed.__init__).parameters.keys() - {"self"}
 _STATE = "lru_cache"  # of an app's state
+_OF = "lru_cache_decorates"  # at what stands in an endpoint's place: the endpoint
+_decorated: WeakSet[Any] = WeakSet()  # endpoints that something stands in the place of
+MOST_MIDDLEWARE = 100  # around an app that is mounted: something else may have attributes without end
 
 
 def lifespan(
@@ -50,7 +55,16 @@ def lifespan(
             raise TypeError(f"what makes the cache must return an LRUCacheDistributed, not {cache!r}"[:200])
         clock = options.get("clock")
         responses = Responses(cache) if clock is None else Responses(cache, clock.time)
-        apps = [each for each in _with_mounted(app) if each is app or getattr(each.state, _STATE, None) is None]
+        responses.app = app
+        within = list(_within(app))
+        _warn_of_order(within)
+        responses.has_hosts = any(isinstance(each, Host) for each in within)
+        # Those that are mounted are asked as apps of their own, and have no lifespan.
+        apps = [
+            each
+            for each in within
+            if isinstance(each, Starlette) and (each is app or getattr(each.state, _STATE, None) is None)
+        ]
         before = getattr(app.state, _STATE, None)
         for each in apps:
             setattr(each.state, _STATE, responses)
@@ -65,13 +79,40 @@ def lifespan(
     return living
 
 
-def _with_mounted(app: Starlette) -> Iterator[Starlette]:
-    """An app and those that are mounted within it: they are asked as apps of their own, and have no lifespan."""
-    yield app
-    for route in app.routes:
-        inner = getattr(route, "app", None)
-        if isinstance(route, (Mount, Host)) and isinstance(inner, Starlette):
-            yield from _with_mounted(inner)
+def _within(place: Any) -> Iterator[Any]:
+    """An app or a router, and all that are mounted or included in it, behind whatever middleware; and Host routes."""
+    yield place
+    for route in getattr(place, "routes", ()):
+        if isinstance(route, Host):
+            yield route
+        inner = getattr(route, "app", None) if isinstance(route, (Mount, Host)) else None
+        for _ in range(MOST_MIDDLEWARE):
+            if inner is None or hasattr(inner, "routes"):
+                break
+            inner = getattr(inner, "app", None)
+        # Newer releases of FastAPI have no copies of the routes of a router that is included, but the router.
+        for each in (inner, getattr(route, "original_router", None)):
+            if each is not None:
+                yield from _within(each)
+
+
+def note_decorated(endpoint: Any, answer: Any) -> None:
+    """Remember what stands in the place of an endpoint."""
+    setattr(answer, _OF, endpoint)
+    _decorated.add(endpoint)
+
+
+def _warn_of_order(places: Iterable[Any]) -> None:
+    """What stands above `@app.get(...)` is nothing that the app ever asks."""
+    asked = [getattr(route, "endpoint", None) for place in places for route in getattr(place, "routes", ())]
+    for endpoint in asked:
+        if (
+            endpoint is not None
+            and endpoint in _decorated
+            and not any(getattr(each, _OF, None) is endpoint for each in asked)
+        ):
+            name = f"{endpoint.__module__}.{endpoint.__qualname__}"
+            warnings.warn(f"nothing of {name} is kept: cached_response must stand below @app.get(...)", stacklevel=3)
 
 
 def responses_of(app: Any) -> Responses:
@@ -103,12 +144,12 @@ AppCache = Annotated[AnyCache, Depends(cache_of_connection)]
 def invalidate_response(place: AnyCache | HTTPConnection | Starlette, path: str) -> bool:
     """What the app answers under this path no longer holds: drop it, for any query and for anybody, on all nodes.
 
-    The path as the app is asked for it, without a query, and without what a proxy puts before it (`root_path`). True if
+    The path as the app is asked for it, decoded, and without what a proxy puts before it (`root_path`). True if
     anything may have been kept.
     """
-    if not isinstance(path, str) or not path.startswith("/") or "?" in path:
-        raise ValueError(
-            f"path must be one that begins with / and has no query, since all queries go, not {path!r}"[:200]
-        )
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"path must be one that begins with /, not {path!r}"[:200])
     cache = place if isinstance(place, LRUCacheDistributed) else cache_of(place)
-    return cache.invalidate(key_of_path(path))
+    # A ? may be part of a path (%3F), or somebody has given a query, which counts for nothing: both are gone.
+    paths = {path, path.partition("?")[0]}
+    return cache.invalidate_many([key_of_path(each) for each in paths]) > 0

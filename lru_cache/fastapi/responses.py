@@ -24,8 +24,8 @@ MOST_REFRESHES = 32  # at a time; beyond that, hits are hits, and one of the nex
 RETRY_SECONDS = 1.0  # after a refresh that failed
 PASSING_SECONDS = 10.0  # for which nobody waits for an answer that could not be kept when it was asked for last
 _PASSED_ON = frozenset(
-    ("type", "asgi", "http_version", "server", "client", "scheme", "method", "root_path", "app_root_path")
-) | {"path", "raw_path", "query_string", "extensions"}
+    ("type", "asgi", "http_version", "server", "client", "scheme", "method", "path", "raw_path", "query_string")
+) | {"extensions"}
 _CONDITIONS = frozenset((b"cache-control", b"pragma", b"range"))  # and all that begins with `if-`
 
 
@@ -47,6 +47,8 @@ class Responses:
         self.is_open = True
         self.cache = cache
         self.now = now
+        self.app: Any = None  # that has the cache, perhaps with the one that is asked mounted in it
+        self.has_hosts = False  # whether the app has routes by host, so that answers of a path are of one host
         self.flown = 0  # flights that have begun
         self._flights: dict[Any, Flight] = {}
         self.passing: LRUCache[Any, bool] = LRUCache(maximum_capacity=1_000, expiration_time=PASSING_SECONDS)
@@ -77,7 +79,7 @@ class Responses:
         if key in self._refreshes or len(self._refreshes) >= MOST_REFRESHES:
             return
         # Without the context of who asks: what is bound there ends with that request.
-        self._refreshes[key] = Context().run(asyncio.create_task, self._ask(key, scope["app"], _like(scope)))
+        self._refreshes[key] = Context().run(asyncio.create_task, self._ask(key, *self._like(scope)))
 
     async def _ask(self, key: Any, app: Any, scope: Scope) -> None:
         scope[REFRESH] = True
@@ -112,6 +114,24 @@ class Responses:
             self._refreshes[key] = None
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._refreshes.pop, key, None)
 
+    def _like(self, scope: Scope) -> tuple[Any, Scope]:
+        """A request for the same, as a server makes it: without what routers and middleware have put there.
+
+        It is for the outermost app, since the middleware of that belongs to what the endpoint runs in.
+        """
+        app, root = scope["app"], scope.get("root_path", "")
+        if self.app is not None and self.app is not app:
+            app, root = self.app, scope.get("app_root_path", root)
+        made = {name: value for name, value in scope.items() if name in _PASSED_ON}
+        made["root_path"] = root
+        made["method"] = "GET"  # a HEAD is answered from what that has
+        made["headers"] = [
+            pair for pair in scope["headers"] if pair[0] not in _CONDITIONS and not pair[0].startswith(b"if-")
+        ]
+        if "state" in scope:
+            made["state"] = dict(scope["state"])
+        return app, made
+
     async def close(self) -> None:
         """End all refreshes."""
         self.is_open = False
@@ -120,15 +140,3 @@ class Responses:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._refreshes.clear()
-
-
-def _like(scope: Scope) -> Scope:
-    """A request for the same, as a server makes it: without what routers and middleware have put there."""
-    made = {name: value for name, value in scope.items() if name in _PASSED_ON}
-    made["method"] = "GET"  # a HEAD is answered from what that has
-    made["headers"] = [
-        pair for pair in scope["headers"] if pair[0] not in _CONDITIONS and not pair[0].startswith(b"if-")
-    ]
-    if "state" in scope:
-        made["state"] = dict(scope["state"])
-    return made

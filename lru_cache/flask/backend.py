@@ -19,6 +19,7 @@ _THRESHOLD_BY_DEFAULT = 500  # Flask-Caching's own, which it also gives to who h
 
 class _FlaskFace(CachelibFace):
     whose = "Flask-Caching's caches"
+    prefix = "CACHE_KEY_PREFIX"
     location = "CACHE_LOCATION"
     options = "CACHE_OPTIONS"
     loads = "a view loads what is missing: use cached, memoize, or get_or_set of cache.cache"

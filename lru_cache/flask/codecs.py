@@ -70,7 +70,7 @@ def _body_of(value: Any) -> bytes:
         whole: bytes = body[0]
         return whole
     if value.direct_passthrough or value.is_streamed:
-        raise TypeError("it is streamed, so it can be read only once")
+        raise TypeError("it is streamed")
     return b"".join(value.iter_encoded())
 
 

@@ -195,3 +195,9 @@ def test_what_another_thread_held_is_free_in_a_forked_child() -> None:
         os._exit(0 if mutex_of(owner, "k").acquire(False) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert not mutex_of(owner, "k").acquire(False)
+
+
+@pytest.mark.parametrize("seconds", ["60", 0, -1])
+def test_a_wrong_expiration_time_is_told_at_once(seconds: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^arguments\['expiration_time'\] must be "):
+        LRUCacheBackend({"expiration_time": seconds})

@@ -11,11 +11,11 @@ from lru_cache.dogpile import SharedInvalidation
 from tests.concurrency import eventually
 
 
-def made(place: Path, region: str, name: str = "prices") -> CacheRegion:
+def made(place: Path, region: str, name: str = "prices", **options: str) -> CacheRegion:
     found = make_region(name=name)
     return found.configure(
         "lru_cache",
-        arguments={"location": str(place / "c.sock"), "region": region},
+        arguments={"location": str(place / "c.sock"), "region": region, **options},
         region_invalidator=SharedInvalidation(found),
     )
 
@@ -72,3 +72,23 @@ def test_a_region_of_another_name_is_not_concerned(tmp_path: Path) -> None:
     one.invalidate()
     assert one.region_invalidator.is_invalidated(0.0)
     assert other.get("k") == 1
+
+
+def test_where_values_stay_it_is_everybody_s_too(tmp_path: Path) -> None:
+    """Only that something has changed is told there, and neither when nor how."""
+    tmp_path.chmod(0o700)
+    own = {
+        region: made(tmp_path, region, values="local") for region in ("here", "there")
+    }  # who sets a key drops it there
+    for key, each in own.items():
+        assert each.backend.node.wait_connected(timeout=30)
+        assert each.get_or_create(key, lambda: 1) == 1
+        assert each.get(key) is NO_VALUE  # it was made before anybody looked whether the region was invalidated
+        assert each.get_or_create(key, lambda: 2) == 2
+        assert each.get(key) == 2
+    own["here"].invalidate()
+    eventually(lambda: own["there"].get("there") is NO_VALUE)
+    for key, each in own.items():
+        assert each.get(key) is NO_VALUE
+        assert each.get_or_create(key, lambda: 3) == 3
+        assert each.get(key) == 3

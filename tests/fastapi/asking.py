@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 PATIENCE = 10.0
 
@@ -41,7 +42,9 @@ async def ask(
 ) -> Answer:
     """One request, as a server brings it."""
     path, _, query = path.partition("?")
-    pairs = headers.items() if isinstance(headers, dict) else headers
+    pairs = list(headers.items() if isinstance(headers, dict) else headers)
+    if "host" not in dict(pairs):
+        pairs.insert(0, ("host", "test"))
     started: dict[str, Any] = {}
     parts: list[bytes] = []
     received = False
@@ -65,11 +68,11 @@ async def ask(
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(b"host", b"test"), *((name.lower().encode(), value.encode()) for name, value in pairs)],
+        "headers": [(name.lower().encode(), value.encode()) for name, value in pairs],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": {},

@@ -151,22 +151,42 @@ def test_declared_headers_are_in_the_key_and_in_vary() -> None:
             assert found.headers["vary"] == "accept-language"
 
 
-def test_a_header_that_comes_twice_is_one_list() -> None:
-    app, count = app_with(), Counted()
+def test_a_header_that_comes_twice_is_not_one_with_both() -> None:
+    """Or who sends two could have others given what the first of them is answered with."""
+    app = app_with()
 
     @app.get("/")
     @cached_response(60, vary=["x-tag"])
-    async def read() -> int:
-        return count()
+    async def read(x_tag: Annotated[str, Header()]) -> str:
+        return x_tag
 
     @run(app)
     async def _() -> None:
-        twice = [("x-tag", "a"), ("x-tag", "b")]
-        assert [(await ask(app, "/", pairs)).json for pairs in (twice, [("x-tag", "b")], [("x-tag", "a, b")])] == [
-            1,
-            2,
-            1,
-        ]
+        assert (await ask(app, "/", [("x-tag", "a"), ("x-tag", "b")])).json == "a"
+        assert (await ask(app, "/", [("x-tag", "a, b")])).json == "a, b"
+        assert (await ask(app, "/", [("x-tag", "a"), ("x-tag", "b")])).cache.startswith("hit")
+
+
+def test_the_host_that_one_client_asks_for_is_in_no_link_for_others() -> None:
+    app = app_with()
+
+    @app.get("/")
+    @cached_response(60)
+    async def read(request: Request) -> str:
+        return str(request.url)
+
+    @app.get("/one")
+    @cached_response(60, vary=())
+    async def one(request: Request) -> str:
+        return "the same for all hosts"
+
+    @run(app)
+    async def _() -> None:
+        for host in ("evil.test", "shop.test"):
+            assert (await ask(app, "/", {"host": host})).json == f"http://{host}/"
+        assert (await ask(app, "/", {"host": "shop.test"}, scheme="https")).json == "https://shop.test/"
+        await ask(app, "/one", {"host": "evil.test"})
+        assert (await ask(app, "/one", {"host": "shop.test"})).cache.startswith("hit")
 
 
 def test_dependencies_run_each_time_and_what_is_said_of_them_is_in_the_key() -> None:
@@ -302,6 +322,72 @@ def test_a_guard_of_an_included_router_counts() -> None:
             assert (await ask(app, path, {"cookie": "a=b"})).cache == status
 
 
+def test_a_word_on_another_parameter_is_none_on_the_request() -> None:
+    """`by` and `vary` that the endpoint's other parameters ask for do not open the Request to all users."""
+    app = app_with()
+
+    @app.get("/session")
+    @cached_response(60, by={"db": None})
+    async def session(request: Request, db: Annotated[str, Depends(lambda: "db")]) -> str | None:
+        return request.cookies.get("user")
+
+    @app.get("/header")
+    @cached_response(60, vary=["accept-language"])
+    async def header(request: Request, accept_language: Annotated[str, Header()] = "en") -> str | None:
+        return request.cookies.get("user")
+
+    @app.get("/named")
+    @cached_response(60, by={"db": None, "request": lambda request: request.cookies.get("user")})
+    async def named(request: Request, db: Annotated[str, Depends(lambda: "db")]) -> str | None:
+        return request.cookies.get("user")
+
+    @run(app)
+    async def _() -> None:
+        for path in ("/session", "/header", "/named"):
+            for user in ("ada", "bob"):
+                answer = await ask(app, path, {"cookie": f"user={user}"})
+                assert answer.json == user
+                assert answer.cache == ("fwd=miss; stored" if path == "/named" else "fwd=bypass; detail=credentials")
+
+
+def test_what_a_guard_leaves_in_the_request_is_not_given_to_others() -> None:
+    """Whatever header it came in, and whether the endpoint is asked first with it or without."""
+    app = app_with()
+
+    def guard(request: Request, x_api_key: Annotated[str, Header()]) -> None:
+        request.state.tenant = x_api_key
+
+    @app.get("/", dependencies=[Depends(guard)])
+    @cached_response(60)
+    async def read(request: Request) -> Any:
+        return request.state.tenant
+
+    @app.get("/said", dependencies=[Depends(guard)])
+    @cached_response(60, by={"request": lambda request: request.state.tenant})
+    async def said(request: Request) -> Any:
+        return request.state.tenant
+
+    @run(app)
+    async def _() -> None:
+        for tenant in ("ada", "bob"):
+            answer = await ask(app, "/", {"x-api-key": tenant})
+            assert (answer.json, answer.cache) == (tenant, "fwd=bypass; detail=guard")
+            answer = await ask(app, "/said", {"x-api-key": tenant})
+            assert (answer.json, answer.cache) == (tenant, "fwd=miss; stored")
+
+
+def test_by_sees_the_request_of_an_endpoint_of_starlette() -> None:
+    @cached_response(60, by={"request": lambda request: request.headers["x-user"]})
+    async def read(request):  # type: ignore[no-untyped-def]
+        return PlainTextResponse(request.headers["x-user"])
+
+    app = Starlette(routes=[Route("/", read)], lifespan=lifespan())
+
+    @run(app)
+    async def _() -> None:
+        assert [(await ask(app, "/", {"x-user": user})).body for user in ("ada", "bob")] == [b"ada", b"bob"]
+
+
 # -- what is not kept --------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +422,38 @@ def test_what_is_not_kept_is_passed_on_with_the_reason(tmp_path: Path) -> None:
                 assert found.body == b"text"
                 assert found.cache == f"fwd=miss; detail={reason}"
         assert count.runs == 2 * len(made)
+
+
+def test_names_of_headers_in_any_letters_are_understood() -> None:
+    """Those of another server's answer, which an endpoint passes on as they are."""
+    app, count = app_with(), Counted()
+
+    def passed_on(name: bytes, value: bytes) -> Response:
+        response = Response(str(count()))
+        response.raw_headers = [(b"Content-Length", b"1"), (name, value)]
+        return response
+
+    @app.get("/cookie")
+    @cached_response(60)
+    async def cookie() -> Response:
+        return passed_on(b"Set-Cookie", b"session=7")
+
+    @app.get("/private")
+    @cached_response(60)
+    async def private() -> Response:
+        return passed_on(b"Cache-Control", b"private")
+
+    @app.get("/tag")
+    @cached_response(60)
+    async def tag() -> Response:
+        return passed_on(b"ETag", b'"its own"')
+
+    @run(app)
+    async def _() -> None:
+        for path, detail in (("/cookie", "set-cookie"), ("/private", "cache-control")):
+            for _ in range(2):
+                assert (await ask(app, path)).cache == f"fwd=miss; detail={detail}"
+        assert (await ask(app, "/tag")).all("etag") == ['"its own"']
 
 
 def test_a_response_that_is_returned_again_and_again_stays_as_it_is() -> None:
@@ -456,6 +574,31 @@ def test_what_a_client_asks_is_done(headers: dict[str, str], status: str, runs: 
         assert kept == (runs if status.endswith("stored") else 1)
 
 
+def test_a_head_that_is_to_be_anew_changes_nothing_for_a_get() -> None:
+    async def read(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("" if request.method == "HEAD" else "body")
+
+    app = Starlette(routes=[Route("/", cached_response(60)(read))], lifespan=lifespan())
+
+    @run(app)
+    async def _() -> None:
+        await ask(app, "/")
+        assert (await ask(app, "/", {"cache-control": "no-cache"}, method="HEAD")).cache == "fwd=request"
+        kept = await ask(app, "/")
+        assert (kept.body, kept.cache[:4]) == (b"body", "hit;")
+
+
+@pytest.mark.parametrize("wish", ["no-cache", "max-age=0", "min-fresh=61"])
+def test_only_if_cached_asks_no_endpoint_for_another_wish_either(wish: str) -> None:
+    app, count = simple()
+
+    @run(app)
+    async def _() -> None:
+        await ask(app, "/items/1")
+        assert (await ask(app, "/items/1", {"cache-control": f"only-if-cached, {wish}"})).status == 504
+        assert count.runs == 1
+
+
 def test_only_if_cached_asks_no_endpoint() -> None:
     app, count = simple()
 
@@ -494,6 +637,20 @@ def test_who_has_the_answer_is_told_so() -> None:
         assert (await ask(app, "/items/1", {"if-none-match": tag, "cache-control": "no-cache"})).status == 200  # run 2
         miss = await ask(app, "/items/2", {"if-none-match": "*"})
         assert (miss.status, miss.cache) == (304, "fwd=miss; stored")
+
+
+def test_what_is_no_success_is_answered_whatever_the_client_has() -> None:
+    app = app_with()
+
+    @app.get("/")
+    @cached_response(60, statuses=(404,))
+    async def read() -> Response:
+        return Response("no such thing", 404)
+
+    @run(app)
+    async def _() -> None:
+        for _ in range(2):
+            assert (await ask(app, "/", {"if-none-match": "*"})).status == 404
 
 
 def test_the_tag_says_what_the_body_is() -> None:
@@ -637,6 +794,31 @@ def test_what_a_dependency_sets_goes_to_its_own_request_only() -> None:
         assert (third.status, third.headers["set-cookie"].partition(";")[0]) == (304, "visitor=3")
 
 
+def test_what_a_dependency_says_of_caches_is_told_and_heeded() -> None:
+    app, number = app_with(), Counted()
+
+    def said(response: Response, cache_control: Annotated[str, Header()] = "no-store") -> None:
+        response.headers["cache-control"] = cache_control
+        response.headers["vary"] = "origin"
+
+    @app.get("/", dependencies=[Depends(said)])
+    @cached_response(60, vary=["accept-language"], obey_clients=False)
+    async def read() -> int:
+        return number()
+
+    @run(app)
+    async def _() -> None:
+        for each in ("no-store", "private"):
+            answer = await ask(app, "/", {"cache-control": each})
+            assert (answer.cache, answer.all("cache-control")) == ("fwd=miss; detail=cache-control", [each])
+        for status in ("fwd=miss; stored", "hit"):
+            answer = await ask(app, "/", {"cache-control": "max-age=9"})
+            assert (answer.cache.startswith(status), answer.all("cache-control")) == (True, ["max-age=9"])
+            assert answer.all("vary") == ["accept-language", "origin"]
+        answer = await ask(app, "/", {"cache-control": "no-store"})  # that dependency is of this request alone
+        assert (answer.cache[:3], answer.all("cache-control")) == ("hit", ["no-store"])
+
+
 def test_a_mistake_in_what_is_returned_is_fastapi_s_own() -> None:
     from fastapi.exceptions import ResponseValidationError
 
@@ -776,6 +958,30 @@ def test_a_run_that_began_before_an_invalidation_is_not_kept() -> None:
         gates[0].opened.set()
         assert (await old).json == 0
         assert (await ask(app, "/")).json == 1
+
+
+def test_what_a_dependency_has_read_before_an_invalidation_is_not_kept() -> None:
+    app, gate, prices = app_with(), Gate(), {"tea": 3}
+
+    async def price_of(name: str) -> int:
+        price = prices[name]
+        await gate.pass_through()
+        return price
+
+    @app.get("/prices/{name}")
+    @cached_response(60, by={"price": None})
+    async def read(name: str, price: Annotated[int, Depends(price_of)]) -> int:
+        return price
+
+    @run(app)
+    async def _() -> None:
+        before = asyncio.create_task(ask(app, "/prices/tea"))
+        await until(lambda: gate.entered)
+        prices["tea"] = 4
+        invalidate_response(app, "/prices/tea")
+        gate.opened.set()
+        assert (await before).json == 3
+        assert [(await ask(app, "/prices/tea")).json for _ in range(2)] == [4, 4]
 
 
 def test_an_app_s_own_keys_and_loader_are_not_touched() -> None:
@@ -939,6 +1145,7 @@ def test_who_wants_it_anew_waits_for_no_run_that_began_before() -> None:
         ({"seconds": "1"}, TypeError, "seconds must be seconds"),
         ({"refresh_time": 60}, ValueError, "refresh_time must be less than seconds"),
         ({"statuses": ["200"]}, TypeError, "statuses must be an int"),
+        ({"statuses": (200, 206)}, ValueError, "statuses must not have 206 or 304"),
         ({"cache_control": 1}, TypeError, "cache_control must be a text"),
         ({"obey_clients": "no"}, TypeError, "obey_clients must be True or False"),
         ({"vary": "accept"}, TypeError, r"vary must be a list of names of headers, such as \['accept'\]"),

@@ -174,3 +174,17 @@ def test_names_of_another_module_s_annotations_are_found() -> None:
 
 async def endpoint_of_this_module(number: int, user: Annotated[str, Depends(user)]) -> Names:
     return Names()
+
+
+@pytest.mark.parametrize(
+    ("vary", "by", "says"),
+    [
+        (NOT_GIVEN, {}, False),
+        (NOT_GIVEN, {"request": None}, True),
+        ((), {}, True),
+    ],
+)
+def test_what_is_said_of_a_session_is_not_said_of_the_request(vary: Any, by: Any, says: bool) -> None:
+    async def endpoint(request: Request, db: Annotated[str, Depends(lambda: "")]) -> None: ...
+
+    assert read(endpoint, vary, {"db": None, **by}).says is says

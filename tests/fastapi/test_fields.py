@@ -4,7 +4,17 @@ import re
 
 import pytest
 
-from lru_cache.fastapi.fields import NO_WISHES, Wishes, cache_status, directives, has_it, merged, names_of, wishes_of
+from lru_cache.fastapi.fields import (
+    NO_WISHES,
+    Wishes,
+    cache_status,
+    directives,
+    has_it,
+    merged,
+    names_of,
+    told,
+    wishes_of,
+)
 
 # RFC 8941: a token, and parameters with keys in small letters whose values here are none, a token or a number.
 TOKEN = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*"
@@ -90,3 +100,20 @@ def test_cache_status_is_a_structured_field(parameters: str) -> None:
 def test_names_in_vary() -> None:
     assert names_of("Accept,, X-A ") == ["accept", "x-a"]
     assert merged(["a", "b"], ["b", "c"]) == "a, b, c"
+
+
+@pytest.mark.parametrize(
+    ("is_private", "given", "said"),
+    [
+        (False, None, "no-cache"),
+        (True, None, "private, no-cache"),
+        (False, "max-age=9", "max-age=9"),
+        (True, "max-age=9", "private, max-age=9"),
+        (True, "Private, max-age=9", "Private, max-age=9"),
+        (True, "public, max-age=9", "public, max-age=9"),
+        (True, "s-maxage=9", "s-maxage=9"),
+        (True, "no-store", "no-store"),
+    ],
+)
+def test_proxies_keep_no_answer_of_one_user_unless_that_is_said(is_private: bool, given: str | None, said: str) -> None:
+    assert told(is_private, given) == said

@@ -5,12 +5,15 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import Host, Mount, Route, Router
 
 from lru_cache import LRUCache, LRUCacheDistributed
 from lru_cache.fastapi import AppCache, cache_of, cached_response, invalidate_response, lifespan
@@ -126,6 +129,91 @@ def test_a_mounted_app_has_it_too() -> None:
         cache_of(inner)
 
 
+def an_app(answer: str) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/")
+    @cached_response(60)
+    async def read() -> str:
+        return answer
+
+    return app
+
+
+def test_a_mounted_app_has_it_wherever_it_is_mounted_and_behind_whatever() -> None:
+    router = APIRouter()
+    router.mount("/router", an_app("router"))
+    app = FastAPI(lifespan=lifespan())
+    app.include_router(router, prefix="/included")
+    app.router.routes += [
+        Mount("/middleware", app=an_app("middleware"), middleware=[Middleware(GZipMiddleware)]),
+        Mount("/wrapped", app=GZipMiddleware(GZipMiddleware(an_app("wrapped")))),
+        Mount("/two", routes=[Mount("/deep", app=an_app("deep"))]),
+    ]
+
+    @run(app)
+    async def _() -> None:
+        mounted = ["/middleware/", "/wrapped/", "/two/deep/"]
+        if (await ask(app, "/included/router/")).status != 404:  # where FastAPI includes what is mounted in a router
+            mounted.append("/included/router/")
+        for path in mounted:
+            await ask(app, path)
+            assert (await ask(app, path)).cache.startswith("hit"), path
+
+
+def test_hosts_have_answers_of_their_own() -> None:
+    @cached_response(60)
+    async def read(request: Request) -> JSONResponse:
+        return JSONResponse(request.path_params["tenant"])
+
+    app = Starlette(
+        routes=[
+            Host("{tenant}.tenants.test", Router([Route("/", read)])),
+            Host("a.test", an_app("a")),
+            Host("b.test", an_app("b")),  # whose endpoint has the same name
+        ],
+        lifespan=lifespan(),
+    )
+
+    @run(app)
+    async def _() -> None:
+        for host, answer in (("x.tenants.test", "x"), ("y.tenants.test", "y"), ("a.test", "a"), ("b.test", "b")):
+            for _ in range(2):
+                assert (await ask(app, "/", {"host": host})).json == answer
+        assert invalidate_response(app, "/")
+        assert (await ask(app, "/", {"host": "b.test"})).cache == "fwd=miss; stored"
+
+
+def test_the_wrong_order_of_decorators_is_warned_of() -> None:
+    router = APIRouter()
+
+    @cached_response(60)
+    @router.get("/")
+    async def above() -> int:
+        return 1
+
+    app = FastAPI(lifespan=lifespan())
+    app.include_router(router, prefix="/router")
+    with pytest.warns(UserWarning, match=r"above is kept: cached_response must stand below @app\.get"):
+
+        @run(app)
+        async def _() -> None:
+            assert (await ask(app, "/router/")).json == 1
+
+
+def test_an_endpoint_may_also_be_asked_without_the_cache() -> None:
+    async def read() -> int:
+        return 1
+
+    app = FastAPI(lifespan=lifespan())
+    app.get("/kept")(cached_response(60)(read))
+    app.get("/plain")(read)
+
+    @run(app)
+    async def _() -> None:  # no warning, which would be an error
+        assert (await ask(app, "/kept")).json == (await ask(app, "/plain")).json
+
+
 def test_without_one_there_is_one_line_that_says_so() -> None:
     app = FastAPI()
 
@@ -167,10 +255,27 @@ def test_a_function_that_makes_something_else_is_told_of_at_the_start() -> None:
         async def _() -> None: ...
 
 
-@pytest.mark.parametrize("path", ["items", "/items?q=1", 5, ""])
+@pytest.mark.parametrize("path", ["items", "?/items", 5, ""])
 def test_what_is_no_path_is_not_invalidated(path: Any) -> None:
     with pytest.raises(ValueError, match="path must be one that begins with /"):
         invalidate_response(FastAPI(), path)
+
+
+@pytest.mark.parametrize("asked", ["/items/what%3F", "/items/what?page=2"])
+def test_a_path_may_have_a_question_mark_and_a_query_counts_for_nothing(asked: str) -> None:
+    app = FastAPI(lifespan=lifespan())
+
+    @app.get("/items/{name}")
+    @cached_response(60)
+    async def read(name: str) -> str:
+        return name
+
+    @run(app)
+    async def _() -> None:
+        for _ in range(2):
+            assert (await ask(app, asked)).cache == "fwd=miss; stored"
+            assert invalidate_response(app, unquote(asked))
+            assert not invalidate_response(app, unquote(asked))
 
 
 @pytest.mark.parametrize("replicate_loads", [True, False])

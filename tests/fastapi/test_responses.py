@@ -205,3 +205,35 @@ def test_middleware_sees_the_request_but_not_the_context_of_who_asked() -> None:
         await until(lambda: len(seen) == 3 and not responses_of(app)._refreshes)
         assert seen == [("/", who, {"q": "1"}) for who in ("a client", "a client", "nobody")]
         assert (await ask(app, "/?q=1")).cache == "hit; ttl=60"
+
+
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_what_a_mounted_app_answers_is_refreshed_through_the_middleware_of_the_outer_one(root_path: str) -> None:
+    clock, variable, inner = ManualClock(), contextvars.ContextVar("tenant", default="nobody"), FastAPI()
+    outer = FastAPI(lifespan=lifespan(clock=clock))
+    outer.mount("/sub", inner)
+
+    class Tenant:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            variable.set("ada")
+            await self.app(scope, receive, send)
+
+    outer.add_middleware(Tenant)
+
+    @inner.get("/tenant")
+    @cached_response(60, refresh_time=10)
+    async def read() -> str:
+        return variable.get()
+
+    @run(outer)
+    async def _() -> None:
+        for _ in range(2):
+            assert (await ask(outer, f"{root_path}/sub/tenant", root_path=root_path)).json == "ada"
+            clock.advance(55)
+        await until(lambda: not responses_of(outer)._refreshes)
+        clock.advance(10)
+        kept = await ask(outer, f"{root_path}/sub/tenant", root_path=root_path)
+        assert (kept.json, kept.cache) == ("ada", "hit; ttl=50")

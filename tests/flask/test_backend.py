@@ -84,6 +84,12 @@ def test_an_option_that_means_nothing_is_refused_in_one_line(make: Make, options
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("prefix", [None, lambda: "tenant"])
+def test_a_prefix_that_is_no_text_is_refused_before_views_go_uncached(make: Make, prefix: Any) -> None:
+    with pytest.raises(TypeError, match=r"^CACHE_KEY_PREFIX must be a text, and not "):
+        make(CACHE_KEY_PREFIX=prefix)
+
+
 def test_places_have_a_key_of_their_own_in_the_configuration(make: Make) -> None:
     with pytest.raises(ValueError, match="CACHE_ARGS is nothing for lru_cache: give CACHE_LOCATION and CACHE_OPTIONS"):
         make(CACHE_ARGS=["app"])
