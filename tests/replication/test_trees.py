@@ -296,6 +296,15 @@ def test_what_it_rests_on_goes_on_once(told: Told) -> None:
     assert [m.rests for m in told.says("a") if Z in getattr(m, "times", {})] == [False]
 
 
+def test_what_rests_on_nodes_that_are_not_known_is_not_passed_on(told: Told) -> None:
+    """A peer could make up as many as it likes."""
+    told.says("a")
+    strangers = {number.to_bytes(8, "big"): told.at(1) for number in range(4_000)}
+    told.hears_on("b", told.rules.Seen(False, {Z: told.at(5)}, True, strangers))
+    assert [m.rests for m in told.says("a") if Z in getattr(m, "times", {})] == [False]
+    assert not told.replica.neighbours["b"].branch.said_on
+
+
 def test_without_that_rule_it_is_seen_too_early() -> None:
     with broken("nothing-rests"):
         assert resting(Told("python"))

@@ -465,6 +465,9 @@ class Believer(Teller):
     def _weigh(self, times: list[Any], rests: bool, on: dict[bytes, int] | None, source: Neighbour, now: float) -> None:
         """What a neighbour has seen, where that may rest on what it keeps from us: on some of that, or on all."""
         branch = source.branch
+        if on is not None:  # what it has of nodes that we do not know is nothing that we could pass on
+            known = self.origins.heard
+            on = {node: time for node, time in on.items() if node in known or node == self.origins.node}
         if rests:
             for node, time in branch.ahead.items():
                 needed = time if on is None else min(time, on.get(node, 0))

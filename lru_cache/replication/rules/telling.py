@@ -900,6 +900,7 @@ class Teller:
             for neighbour in self._links:
                 neighbour.seen_changed.discard(node)
                 neighbour.branch.forget(node)
+                neighbour.rests_on.pop(node, None)
             self._forgot_nodes_at = self._write(now).time
 
     def _forget_silent_nodes(self, now: float) -> None:

@@ -63,6 +63,8 @@ class Branch:
         """A node is not known any more. What is kept from the neighbour stays so: else it would be taken for told."""
         self.repeats.pop(node, None)
         self.passed.pop(node, None)
+        self.said_on.pop(node, None)
+        self.rested.pop(node, None)
 
 
 class Trees:
