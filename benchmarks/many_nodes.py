@@ -41,7 +41,7 @@ WAYS = {
     BY_FUNCTION: "each is given a function that returns all addresses",
     TOLD: "each is given one address, of the same node, and may_dial=True",
 }
-MOST_OF = {FULL: 32}  # beyond, the threads of all links are more than what is measured
+MOST_OF = {FULL: 16}  # beyond, the threads of all links are more than what is measured
 
 
 class Part(Held):
