@@ -101,6 +101,7 @@ def ask(url, text=None):
 
 
 def main(commands):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is ignored, as behind nohup, a server ignores, too
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         readers = running.enter_context(ThreadPoolExecutor(8))  # one after another might always meet the same worker
         urls = [running.enter_context(served(command, folder)) for command in commands]
