@@ -245,7 +245,7 @@ class _Answers:
 
     async def _miss(self, visit: _Visit, wishes: fields.Wishes) -> Any:
         if REFRESH in visit.request.scope:
-            return await self._run_anew(visit, "fwd=request")
+            return await self._run(visit, "fwd=request", is_anew=True)
         return await self._ask_for(visit, wishes, "fwd=miss", is_anew=wishes.anew)
 
     async def _ask_for(self, visit: _Visit, wishes: fields.Wishes, why: str, is_anew: bool) -> Any:
@@ -253,41 +253,30 @@ class _Answers:
             return Response(status_code=504, headers={"cache-status": f"{fields.NAME}; detail=only-if-cached"})
         if visit.request.scope["method"] == "HEAD":
             return await self._pass(visit, why)  # what a GET is answered with nobody knows by that
-        return await (self._run_anew if is_anew else self._run_once)(visit, why)
+        return await self._run(visit, why, is_anew=is_anew)
 
     # -- the endpoint is asked -----------------------------------------------------------------------------------------
 
-    async def _run_once(self, visit: _Visit, why: str) -> Any:
-        """Ask the endpoint, once for all who ask at the same time."""
-        responses, key, failures, has_waited = visit.responses, visit.key, 0, False
-        while failures < FLIGHTS_AWAITED and key not in responses.passing:
-            flight = responses.flight(key)
-            if flight is None:
-                return await self._lead(visit, why, has_waited, is_anew=False)
-            await flight.landed.wait()
-            has_waited = True
-            if flight.record is not None:
-                return visit.kept(flight.record, f"{why}; collapsed")
-            # One that was cancelled was its own request's affair. An exception may have been: so another asks before
-            # all who wait do.
-            failures += flight.failed
-        return await self._ask(visit, why, None, is_anew=False)
+    async def _run(self, visit: _Visit, why: str, *, is_anew: bool) -> Any:
+        """Ask the endpoint, once for all who ask at the same time.
 
-    async def _run_anew(self, visit: _Visit, why: str) -> Any:
-        """Likewise, but by no run that began before this request did: what that read may be older."""
+        `is_anew`: by no run that began before this request did, since what that read may be older.
+        """
         responses, key, failures, has_waited = visit.responses, visit.key, 0, False
-        flown = responses.flown
+        flown = responses.flown if is_anew else 0
         while failures < FLIGHTS_AWAITED and key not in responses.passing:
             flight = responses.flight(key)
             if flight is None:
-                return await self._lead(visit, why, has_waited, is_anew=True)
+                return await self._lead(visit, why, has_waited, is_anew=is_anew)
             await flight.landed.wait()
             has_waited = True
             if flight.number > flown:
                 if flight.record is not None:
                     return visit.kept(flight.record, f"{why}; collapsed")
+                # One that was cancelled was its own request's affair. An exception may have been: so another asks
+                # before all who wait do.
                 failures += flight.failed
-        return await self._ask(visit, why, None, is_anew=True)
+        return await self._ask(visit, why, None, is_anew=is_anew)
 
     async def _lead(self, visit: _Visit, why: str, has_waited: bool, is_anew: bool) -> Any:
         """Ask the endpoint for all who come meanwhile."""

@@ -53,9 +53,7 @@ BREAKS_REMEMBERED = 64
 BREAK_MS = 600_000  # for so long returns may follow a break
 RESTORE_SECONDS = 2.0  # within which somebody gives back what others have published
 READERS = 1_000  # of so many, few begin at once to give back the same
-AHEAD_MS = (
-    120_000  # by so much a place may be later than the engine's clock: as two engines' that a minute is allowed to
-)
+AHEAD_MS = 120_000  # that a place may be later than the engine's clock: two may each be off by a minute
 
 
 class LogCounts:

@@ -1,5 +1,6 @@
 """Servers, and engines on them, for tests; all are ended with the test or the run."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,15 +9,31 @@ from uuid import uuid4
 
 import pytest
 
+from lru_cache.engines import log_link
 from lru_cache.engines.engine import Engine, Refusal
 from lru_cache.engines.options import Redis
 from lru_cache.engines.redis import RedisEngine
 from lru_cache.replication.log_records import Place, Record, Standing
 from tests.concurrency import PATIENCE
 from tests.engines.fake_redis import FakeRedis
+from tests.engines.fleet import Lines
 from tests.engines.logs import SUFFICIENT, JetStreamLogs, Logs, RedisLogs
 from tests.engines.nats_server import NatsServer
 from tests.engines.servers import Server, Servers, find_server
+
+
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again soon, so that more of it happens."""
+    monkeypatch.setattr(log_link, "LONGEST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(log_link, "LOOK_SECONDS", 0.2)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    """What is warned of."""
+    caplog.set_level(logging.WARNING, "lru_cache")
+    return Lines(caplog)
 
 
 @pytest.fixture(scope="session")

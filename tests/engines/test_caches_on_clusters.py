@@ -1,7 +1,6 @@
 """Caches on engines of several servers, of which one fails or hands over while all write."""
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from harness.ports import free_port
-from lru_cache.engines import log_link
 from lru_cache.engines.engine import EngineError
 from lru_cache.engines.jetstream import stream_name
 from tests.concurrency import Started, eventually
@@ -27,17 +25,7 @@ ELECTION_SECONDS = 60.0  # a cluster of NATS takes 4 to 9 to notice that a leade
 AWAY, BACK, BROKEN = "is away: ", "is back", "what it lacks is given back"
 
 
-@pytest.fixture(autouse=True)
-def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried again soon."""
-    monkeypatch.setattr(log_link, "LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(log_link, "LOOK_SECONDS", 0.2)
-
-
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    caplog.set_level(logging.WARNING, "lru_cache")
-    return Lines(caplog)
+pytestmark = pytest.mark.usefixtures("haste")
 
 
 def patiently(condition: Callable[[], Any]) -> None:

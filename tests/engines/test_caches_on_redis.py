@@ -47,17 +47,7 @@ AWAY, REFUSED, BACK = "is away: ", "is not to be had: ", "is back"
 BROKEN, LOST = "what it lacks is given back", "may have had records that were not read"
 
 
-@pytest.fixture(autouse=True)
-def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried again is tried again soon, so that more of it happens."""
-    monkeypatch.setattr(log_link, "LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(log_link, "LOOK_SECONDS", 0.2)
-
-
-@pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    caplog.set_level(logging.WARNING, "lru_cache")
-    return Lines(caplog)
+pytestmark = pytest.mark.usefixtures("haste")
 
 
 Fleets = Callable[..., Fleet]

@@ -16,7 +16,7 @@ from .messages import Floors, Graft, Prune, Reached, Seen
 from .neighbour import Neighbour
 from .stamp import Stamp, stamp_in, stamp_of
 from .sweep import raised_by
-from .telling import FOREVER_ALIVE, MAXIMUM_HOPS, Teller
+from .telling import FOREVER_ALIVE, MAXIMUM_HOPS, Teller, raise_times
 from .trees import PRUNE, PRUNE_AGAIN_SECONDS
 from .version import NOTHING, Version, seconds_of, version_of
 
@@ -458,7 +458,7 @@ class Believer(Teller):
                     neighbour.rests = True
             elif on:
                 for neighbour in self._links:
-                    _raise(neighbour.rests_on, on)
+                    raise_times(neighbour.rests_on, on)
             if self._needy:
                 self._take_said(now)
 
@@ -476,7 +476,7 @@ class Believer(Teller):
         for i in range(0, len(times), 2):
             branch.said[times[i]] = max(times[i + 1], branch.said.get(times[i], 0))
         if on is not None:
-            _raise(branch.said_on, on)
+            raise_times(branch.said_on, on)
         elif rests:
             branch.said_rests = True
         self._needy[source.link] = source
@@ -502,7 +502,7 @@ class Believer(Teller):
         for neighbour in taken:
             branch = neighbour.branch
             rests = rests or branch.said_rests
-            _raise(on, branch.said_on)
+            raise_times(on, branch.said_on)
             branch.said, branch.needs, branch.said_on, branch.said_rests = {}, {}, {}, False
             self._needy.pop(neighbour.link, None)
         self._take_seen(messages.flat_times(said), rests, on, now)
@@ -553,18 +553,11 @@ def _newest_of(events: list[Event]) -> Version:
     return newest
 
 
-def _raise(times: dict[bytes, int], others: dict[bytes, int]) -> None:
-    """Have the later of both times of each node in the first."""
-    for node, time in others.items():
-        if time > times.get(node, 0):
-            times[node] = time
-
-
 def _latest_said(neighbours: "list[Neighbour]") -> dict[bytes, int]:
     """How far these have said to be, of each node the furthest."""
     latest: dict[bytes, int] = {}
     for neighbour in neighbours:
-        _raise(latest, neighbour.branch.said)
+        raise_times(latest, neighbour.branch.said)
     return latest
 
 

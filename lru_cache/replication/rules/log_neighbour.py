@@ -21,6 +21,7 @@ from .limits import Limits
 from .messages import FloorRange, Floors, Seen
 from .neighbour import Neighbour
 from .store_view import StoreView
+from .telling import raise_times
 from .version import COUNTER_BITS, span_of
 from .wire import read_events
 
@@ -113,9 +114,7 @@ class LogNeighbour(Believer):
             return False
         seen = log.seen
         assert seen is not None
-        for node, time in message.times.items():
-            if time > seen.get(node, 0):
-                seen[node] = time
+        raise_times(seen, message.times)
         return False
 
     def lost(self, appended: int, now: float) -> None:

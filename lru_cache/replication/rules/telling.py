@@ -828,8 +828,7 @@ class Teller:
         neighbour.rests_on = {}
         if neighbour.rests or neighbour.outbox.thinned:
             neighbour.rests = neighbour.outbox.thinned = False
-            for node, time in self._all_had().items():
-                on[node] = max(time, on.get(node, 0))
+            raise_times(on, self._all_had())
         on = {node: time for node, time in on.items() if time > rested.get(node, 0)}
         rested.update(on)
         if on:
@@ -915,6 +914,16 @@ def _is_ahead(repair: "Ahead | Behind") -> bool:
 
 def _seen_message(nodes: list[bytes], times: list[int], on: dict[bytes, int]) -> bytes:
     """That we are so far with these; `on`: it rests on that."""
-    body = pack_seen(nodes, times) if cython.compiled and not on else None
+    if cython.compiled and not on:
+        body = pack_seen(nodes, times)
+        if body is not None:
+            return body
     seen = dict(zip(nodes, times, strict=True))
-    return messages.encode(Seen(False, seen, True, on) if on else Seen(False, seen)) if body is None else body
+    return messages.encode(Seen(False, seen, True, on) if on else Seen(False, seen))
+
+
+def raise_times(times: dict[bytes, int], others: dict[bytes, int]) -> None:
+    """Have the later of both times of each node in the first."""
+    for node, time in others.items():
+        if time > times.get(node, 0):
+            times[node] = time

@@ -79,9 +79,7 @@ class Trees:
         self.first: dict[bytes, Any] = {}  # origin -> the neighbour over whose link its latest news came first
         self.kept: dict[bytes, int] = {}  # pruned origins -> from how many neighbours they are kept
         self.orphans: dict[bytes, None] = {}  # origins whose link is gone
-        self.asked: dict[
-            bytes, Any
-        ] = {}  # origin whose news was late -> the neighbour that was asked, until some comes
+        self.asked: dict[bytes, Any] = {}  # origin whose news was late -> who was asked for it, until some comes
         self.due = inf  # when there is something to do
         self.rumours_at = inf  # when it is to be said what news was kept from anybody
         self._news: dict[bytes, int] = {}  # origin -> the time of its latest news
